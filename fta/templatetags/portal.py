@@ -200,6 +200,8 @@ def control(field: BoundField, extra: str = "") -> SafeString:
     attrs = {"class": " ".join(word for word in words if word)}
     ids = [f"{field.auto_id}_help"] if field.help_text else []
     ids += [f"{field.auto_id}_error"] if field.errors else []
+    if widget.attrs.get("rows") == "10":  # Django's default is taller than most of our texts
+        attrs["rows"] = "4"
     if ids:
         attrs["aria-describedby"] = " ".join(ids)
     if field.errors:
