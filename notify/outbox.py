@@ -1,0 +1,66 @@
+"""Put a message into the outbox: a row, written in the transaction of what it announces. Sending is the engine's work."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from fta.engine import doorbell
+from fta.models import Alert, Execution
+from notify.message import Message
+from notify.models import Channel, Delivery
+
+_KEY_LENGTH = 128
+
+
+def post(
+    *,
+    dedup_key: str,
+    kind: str,
+    event: str,
+    message: Message,
+    recipients: Sequence[str] = (),
+    channel: Channel | None = None,
+    lane: int = Delivery.Lane.NORMAL,
+    alert: Alert | None = None,
+    execution: Execution | None = None,
+    approval_ref: int | None = None,
+    now: datetime,
+    not_before: datetime | None = None,
+) -> Delivery | None:
+    """Write a delivery and ring for it when the transaction commits; None when this `dedup_key` was posted before.
+
+    `kind` is a key of NOTIFY_TRANSPORTS. `recipients` are what that transport addresses: WeCom userids, mail addresses, the name
+    of one robot group; empty means those that the channel's configuration names.
+    """
+    row = Delivery(
+        dedup_key=_fit(dedup_key),
+        kind=kind,
+        event=event,
+        payload={"message": message.to_json()},
+        recipients=list(recipients),
+        channel=channel,
+        lane=lane,
+        alert=alert,
+        execution=execution,
+        approval_ref=approval_ref,
+        created_at=now,
+        not_before=not_before,
+    )
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        if Delivery.objects.filter(dedup_key=row.dedup_key).exists():
+            return None
+        raise
+    doorbell.ring("delivery", row.pk)
+    return row
+
+
+def _fit(key: str) -> str:
+    """Shorten a key that the column cannot hold; the hash keeps it unique."""
+    if len(key) <= _KEY_LENGTH:
+        return key
+    return f"{key[:90]}#{hashlib.sha256(key.encode()).hexdigest()[:32]}"

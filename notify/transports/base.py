@@ -1,0 +1,84 @@
+"""What every transport is: one class above this floor or in it, named in NOTIFY_TRANSPORTS."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from notify.message import Message
+from notify.models import Delivery
+
+NOT_SENT, REFUSED, UNKNOWN = "not_sent", "refused", "unknown"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the far side gave. `request` and `answer` are shown to people: secrets must be blanked out already.
+
+    `note` is set when the message went out, but not to everybody ("李雷 不在应用可见范围内").
+    """
+
+    provider: Mapping[str, Any] = field(default_factory=dict)
+    request: str = ""
+    answer: str = ""
+    note: str = ""
+
+
+class TransportError(Exception):
+    """A message that did not get through, or may not have.
+
+    `text` says in Chinese what happened and `remedy` what to do about it; `retry_after` is in seconds, None when the usual
+    pause will do; `max_tries` lowers the usual number of tries.
+    """
+
+    outcome = UNKNOWN
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: str = "",
+        remedy: str = "",
+        retry_after: float | None = None,
+        max_tries: int | None = None,
+        request: str = "",
+        answer: str = "",
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+        self.remedy = remedy
+        self.retry_after = retry_after
+        self.max_tries = max_tries
+        self.request = request
+        self.answer = answer
+
+
+class NotSent(TransportError):
+    """Nothing reached the far side: trying again is always right."""
+
+    outcome = NOT_SENT
+
+
+class Refused(TransportError):
+    """The far side answered no, and would again."""
+
+    outcome = REFUSED
+
+
+class OutcomeUnknown(TransportError):
+    """It was sent, but no answer tells whether it arrived: tried again only where a second copy is harmless."""
+
+    outcome = UNKNOWN
+
+
+class Transport(Protocol):
+    """How the messages of one channel kind travel."""
+
+    # Whether the far side drops a second copy of the same message (or a second copy harms nobody).
+    idempotent: bool
+
+    def send(self, delivery: Delivery, message: Message) -> Receipt:
+        """Send once, without retries; raises NotSent, Refused or OutcomeUnknown."""
+
+    def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Check a channel's configuration; return (field, Chinese message) for everything that is wrong."""
