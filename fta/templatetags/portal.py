@@ -69,8 +69,8 @@ def severity(value: str) -> SafeString:
     count, word = SEVERITIES.get(value, (0, value))
     bars = format_html_join(
         "",
-        '<rect x="{}" y="{}" width="3" height="{}"{}/>',
-        ((4 * n, 9 - 3 * n, 3 + 3 * n, format_html(' class="on"') if n < count else "") for n in range(4)),
+        '<rect x="{}" y="{}" width="3" height="{}" class="{}"/>',
+        ((4 * n, 9 - 3 * n, 3 + 3 * n, "on" if n < count else "") for n in range(4)),
     )
     return format_html(
         '<span class="f-sev is-{}"><svg viewBox="0 0 15 12" aria-hidden="true">{}</svg>{}</span>', value, bars, word
@@ -129,8 +129,8 @@ def time_left(deadline: datetime | None, note: str = "") -> SafeString | str:
 
 
 @register.filter
-def thousands(value: float | None) -> str:
-    """Show a number with thousands separators."""
+def thousands(value: float | str | None) -> str:
+    """Show a number with thousands separators; a name that the context does not know arrives as an empty string."""
     return NOTHING if value is None or value == "" else f"{value:,}"
 
 
@@ -165,7 +165,7 @@ def nav_link(
     return format_html(
         '<a class="f-nav" href="{}"{}{}>{}{}{}</a>',
         url,
-        format_html(' aria-current="page"') if _is_current(context, name, section) else "",
+        format_html(' aria-current="{}"', "page") if _is_current(context, name, section) else "",
         format_html(' data-key="{0}" aria-keyshortcuts="g {0}"', key) if key else "",
         icon(icon_name),
         label,
@@ -197,7 +197,7 @@ def control(field: BoundField, extra: str = "") -> SafeString:
     widget = field.field.widget
     base = next((css for kind, css in CONTROLS if isinstance(widget, kind)), "f-input")
     words = [base, extra, widget.attrs.get("class", ""), "is-bad" if field.errors else ""]
-    attrs = {"class": " ".join(word for word in words if word)}
+    attrs: dict[str, str | bool] = {"class": " ".join(word for word in words if word)}
     ids = [f"{field.auto_id}_help"] if field.help_text else []
     ids += [f"{field.auto_id}_error"] if field.errors else []
     if widget.attrs.get("rows") == "10":  # Django's default is taller than most of our texts
