@@ -117,15 +117,24 @@ def since(value: datetime | None, end: datetime | None = None) -> str:
     return span_text((end or timezone.now()) - value) if value else NOTHING
 
 
+@register.filter
+def left(deadline: datetime | None, unit: str = "") -> str:
+    """Show what is left until a deadline, ``剩 18 分 40 秒``; with ``"rough"`` its largest unit only, ``剩 18 分钟``."""
+    if deadline is None:
+        return NOTHING
+    rest = deadline - timezone.now()
+    if rest.total_seconds() <= 0:
+        return _("已过期")
+    return _("剩 %(span)s") % {"span": rough_text(rest) if unit == "rough" else span_text(rest)}
+
+
 @register.simple_tag
 def time_left(deadline: datetime | None, note: str = "") -> SafeString | str:
     """Show what is left until a deadline and, on a second line, its moment and what happens then."""
     if deadline is None:
         return NOTHING
-    now = timezone.now()
-    left = _("剩 %(span)s") % {"span": span_text(deadline - now)} if deadline > now else _("已过期")
-    moment_with_note = format_html("{} {}", _time(deadline, moment_text(deadline, now)), note)
-    return format_html('{}<br><span class="f-sub">{}</span>', left, moment_with_note)
+    at = _time(deadline, moment_text(deadline, timezone.now()))
+    return format_html('{}<br><span class="f-sub">{} {}</span>', left(deadline), at, note)
 
 
 @register.filter

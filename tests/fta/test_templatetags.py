@@ -94,6 +94,7 @@ def test_time_left_shows_what_is_left_and_the_moment() -> None:
     assert ">14:23:52</time> 过期即驳回" in html
     assert render("{% time_left at %}", at=NOW - timedelta(seconds=1)).startswith("已过期")
     assert render("{% time_left at %}", at=None) == "—"
+    assert render('{{ at|left:"rough" }}', at=NOW + timedelta(minutes=18, seconds=40)) == "剩 18 分钟"
 
 
 def test_numbers_and_hashes() -> None:
