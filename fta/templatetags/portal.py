@@ -119,7 +119,7 @@ def since(value: datetime | None, end: datetime | None = None) -> str:
 
 @register.filter
 def left(deadline: datetime | None, unit: str = "") -> str:
-    """Show what is left until a deadline, ``剩 18 分 40 秒``; with ``"rough"`` its largest unit only, ``剩 18 分钟``."""
+    """Show what is left until a deadline, ``剩 18 分 40 秒``; with ``"rough"`` its largest unit only."""
     if deadline is None:
         return NOTHING
     rest = deadline - timezone.now()
