@@ -1,0 +1,1 @@
+"""System checks: every plug resolves, every secret opens."""

@@ -1,0 +1,29 @@
+"""Housekeeping: old rows that no guarantee needs go, once an hour."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from fta.models import Heartbeat
+from fta.models.engine import ConfigVersion
+
+EVERY = timedelta(hours=1)
+_MARK = "housekeeping"
+
+
+class HousekeepingKind:
+    """Due when the last round is an hour old; the mark is moved by compare-and-set, so that one process does it."""
+
+    name = "housekeeping"
+    lane = "ingest"
+
+    def due(self, limit: int, now: datetime) -> list[int]:
+        hour = int(now.timestamp() // EVERY.total_seconds())
+        return [hour] if ConfigVersion.current(_MARK) < hour else []
+
+    def do(self, pk: int) -> None:
+        ConfigVersion.objects.get_or_create(kind=_MARK)
+        if ConfigVersion.objects.filter(kind=_MARK, number__lt=pk).update(number=pk) != 1:
+            return
+        now = timezone.now()
+        Heartbeat.objects.filter(beat_at__lt=now - EVERY).delete()

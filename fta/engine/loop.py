@@ -1,0 +1,156 @@
+"""The engine: find due work in the database and do it, until told to stop.
+
+Any number of engines may run; claims keep them apart. Each lane has threads of its own, so that a slow script never delays a
+decision or a message.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
+from django.utils import timezone
+
+from fta.engine import doorbell, kinds
+from fta.engine.claim import worker_name
+from fta.models import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 5
+ERROR_PAUSE_SECONDS = 1.0
+
+
+class Engine:
+    """One polling engine. `run` blocks until `stop` is called; work in hand is then finished or handed over."""
+
+    def __init__(
+        self, threads: int | None = None, poll: float | None = None, work: Iterable[str] | None = None
+    ) -> None:
+        self.poll = poll or settings.FTA_POLL_SECONDS
+        wanted = set(work) if work is not None else None
+        self.kinds = [kind for name, kind in kinds.registry().items() if wanted is None or name in wanted]
+        per_lane = max(1, (threads or settings.FTA_ENGINE_THREADS) // 2)
+        self.width = {"ingest": 1, "decide": 2, "execute": per_lane * 2, "notify": per_lane}
+        self.pools = {
+            lane: ThreadPoolExecutor(self.width[lane], thread_name_prefix=lane) for lane in {k.lane for k in self.kinds}
+        }
+        self.busy: set[tuple[str, int]] = set()
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.bell = doorbell.local_bell
+        self.listener: threading.Thread | None = None
+
+    def run(self) -> None:
+        """Poll, and be rung, until `stop`."""
+        started = timezone.now()
+        next_beat = datetime.min.replace(tzinfo=UTC)
+        self._listen()
+        while not self.stopping.is_set():
+            now = timezone.now()
+            try:
+                if now >= next_beat:
+                    self._beat(started, now)
+                    next_beat = now + timedelta(seconds=HEARTBEAT_SECONDS)
+                self.pass_once(now)
+            except DatabaseError:
+                logger.exception("Unable to look for work; the database is asked again")
+                connection.close()
+                self.stopping.wait(ERROR_PAUSE_SECONDS)
+            self.bell.wait(self.poll)
+            self.bell.clear()
+        for pool in self.pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+        connection.close()
+
+    def stop(self) -> None:
+        """Stop claiming; `run` returns once the work in hand has ended."""
+        self.stopping.set()
+        self.bell.set()
+
+    def pass_once(self, now: datetime) -> int:
+        """Hand every due item to its lane, once; return how many were handed over."""
+        handed = 0
+        for kind in self.kinds:
+            room = self.width[kind.lane] * 2 - self._busy_with(kind.name)
+            if room <= 0:
+                continue
+            for pk in kind.due(room + self._busy_with(kind.name), now):
+                if self._take(kind.name, pk):
+                    future = self.pools[kind.lane].submit(self._do, kind.do, pk)
+                    future.add_done_callback(self._release(kind.name, pk))
+                    handed += 1
+        return handed
+
+    def drain(self, rounds: int = 200) -> None:
+        """Do everything that is due now, in this thread, until nothing is left: for tests and commands."""
+        for _ in range(rounds):
+            now = timezone.now()
+            items = [(kind, pk) for kind in self.kinds for pk in kind.due(100, now)]
+            if not items:
+                return
+            for kind, pk in items:
+                kind.do(pk)
+        raise RuntimeError(f"Work did not end after {rounds} rounds: {[(kind.name, pk) for kind, pk in items][:5]}")
+
+    def _busy_with(self, name: str) -> int:
+        with self.lock:
+            return sum(1 for kind, _ in self.busy if kind == name)
+
+    def _take(self, name: str, pk: int) -> bool:
+        with self.lock:
+            if (name, pk) in self.busy:
+                return False
+            self.busy.add((name, pk))
+            return True
+
+    def _release(self, name: str, pk: int) -> Callable[["Future[None]"], None]:
+        def release(future: "Future[None]") -> None:
+            with self.lock:
+                self.busy.discard((name, pk))
+            self.bell.set()
+
+        return release
+
+    def _do(self, do: Callable[[int], None], pk: int) -> None:
+        close_old_connections()
+        try:
+            do(pk)
+        except Exception:  # noqa: BLE001 - the outermost loop: one item must not end the engine
+            logger.exception("Unable to do item %s of %s", pk, getattr(do, "__qualname__", do))
+            self.stopping.wait(ERROR_PAUSE_SECONDS)  # an item that fails at once must not spin
+        finally:
+            close_old_connections()
+
+    def _beat(self, started: datetime, now: datetime) -> None:
+        Heartbeat.objects.update_or_create(
+            worker=worker_name(), defaults={"role": "engine", "started_at": started, "beat_at": now}
+        )
+        Heartbeat.objects.filter(beat_at__lt=now - timedelta(hours=1)).delete()
+
+    def _listen(self) -> None:
+        """Be rung by NOTIFY on PostgreSQL; with a broker the workers are rung, and this engine is the safety net."""
+        if connection.vendor != "postgresql" or settings.CELERY_BROKER_URL:
+            return
+        self.listener = threading.Thread(target=self._hear, name="listener", daemon=True)
+        self.listener.start()
+
+    def _hear(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                connection.ensure_connection()
+                raw = connection.connection
+                connection.set_autocommit(True)
+                with connection.cursor() as cursor:
+                    cursor.execute(f"LISTEN {doorbell.CHANNEL}")
+                while not self.stopping.is_set():
+                    for _ in raw.notifies(timeout=5.0, stop_after=1):
+                        self.bell.set()
+            except Exception:  # noqa: BLE001 - psycopg's and Django's errors alike: listen again, polling goes on
+                logger.warning("Unable to listen for doorbells; polling goes on")
+                connection.close()
+                self.stopping.wait(ERROR_PAUSE_SECONDS)
+        connection.close()

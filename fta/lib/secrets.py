@@ -1,0 +1,124 @@
+"""Seal secrets at rest, and keep them out of logs.
+
+A sealed value reads `enc1:<key id>:<base64 of nonce | tag | ciphertext>`. The name of the column is authenticated with it, so a
+value that was copied into another column does not open.
+"""
+
+import base64
+import hashlib
+import hmac
+import logging
+import os
+import re
+import threading
+from functools import lru_cache
+
+from Crypto.Cipher import AES
+from django.conf import settings
+
+PREFIX = "enc1"
+MASK = "••••••••"
+
+
+class SealBroken(ValueError):
+    """A stored secret cannot be opened: its key is not among FTA_SECRET_KEYS, or the value was altered."""
+
+
+@lru_cache(maxsize=32)
+def _derive(key: str) -> tuple[str, bytes]:
+    digest = hashlib.sha256(b"fta-seal:" + key.encode()).digest()
+    return hashlib.sha256(b"fta-kid:" + digest).hexdigest()[:8], digest
+
+
+def key_ids() -> list[str]:
+    """Return the ids of the configured sealing keys, the sealing one first."""
+    return [_derive(key)[0] for key in settings.FTA_SECRET_KEYS]
+
+
+def seal(plain: str, context: str) -> str:
+    """Encrypt `plain` for the column named by `context` with the first configured key."""
+    kid, key = _derive(settings.FTA_SECRET_KEYS[0])
+    nonce = os.urandom(12)
+    cipher = AES.new(key, AES.MODE_GCM, nonce=nonce)
+    cipher.update(f"{context}|{kid}".encode())
+    body, tag = cipher.encrypt_and_digest(plain.encode())
+    return f"{PREFIX}:{kid}:{base64.b64encode(nonce + tag + body).decode()}"
+
+
+def unseal(sealed: str, context: str) -> str:
+    """Decrypt a value that `seal` made for the same context.
+
+    Raises SealBroken when no configured key fits or the value was altered; never returns the ciphertext.
+    """
+    try:
+        prefix, kid, body = sealed.split(":", 2)
+        raw = base64.b64decode(body, validate=True)
+    except ValueError as error:
+        raise SealBroken("The stored secret is not in the sealed format.") from error
+    keys = dict(_derive(key) for key in settings.FTA_SECRET_KEYS)
+    if prefix != PREFIX or kid not in keys:
+        raise SealBroken(f"The stored secret was sealed with key {kid}, which is not in FTA_SECRET_KEYS.")
+    cipher = AES.new(keys[kid], AES.MODE_GCM, nonce=raw[:12])
+    cipher.update(f"{context}|{kid}".encode())
+    try:
+        plain = cipher.decrypt_and_verify(raw[28:], raw[12:28]).decode()
+    except ValueError as error:
+        raise SealBroken("The stored secret was altered or belongs to another column.") from error
+    remember(plain)
+    return plain
+
+
+def digest(secret: str) -> str:
+    """Return the SHA-256 of a credential of ours, the only form in which it is stored."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def matches(secret: str, stored: str) -> bool:
+    """Compare a presented credential with its stored digest in constant time; an empty digest matches nothing."""
+    return bool(stored) and hmac.compare_digest(digest(secret), stored)
+
+
+def mask(value: str) -> str:
+    """Return what a page may show of a secret: nothing for none, dots for some."""
+    return MASK if value else ""
+
+
+# --- Redaction by value: whatever secret this process has opened is cut out of its log lines ---------------------------
+
+_known: set[str] = set()
+_lock = threading.Lock()
+_pattern: re.Pattern[str] | None = None
+# Credentials that travel in URLs by the vendor's design: they are cut by name as well.
+_URL_SECRET = re.compile(r"((?:access_token|corpsecret|key|secret|token)=)[^&\s\"']+", re.IGNORECASE)
+
+
+def remember(*values: str) -> None:
+    """Make `redact` cut these values from now on; values under 6 characters would cut ordinary words and are ignored."""
+    global _pattern
+    fresh = {value for value in values if len(value) >= 6} - _known
+    if not fresh:
+        return
+    with _lock:
+        _known.update(fresh)
+        longest_first = sorted(_known, key=len, reverse=True)
+        _pattern = re.compile("|".join(re.escape(value) for value in longest_first))
+
+
+def redact(text: str) -> str:
+    """Return `text` with every known secret value, and every credential in a URL, replaced by dots."""
+    if _pattern is not None:
+        text = _pattern.sub(MASK, text)
+    return _URL_SECRET.sub(rf"\1{MASK}", text)
+
+
+class RedactFilter(logging.Filter):
+    """Redact the finished message of every log record, its traceback included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = redact(record.getMessage())
+        record.args = ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redact(record.exc_text)
+        return True

@@ -1,0 +1,39 @@
+"""The tables of the healing domain, one file a subject."""
+
+from fta.models.alerts import Alert, AlertEvent
+from fta.models.audit import AuditEntry
+from fta.models.engine import ConfigVersion, Heartbeat, Switch
+from fta.models.executions import Execution, ExecutionEvent, StepAttempt, StepRun
+from fta.models.incidents import Incident, Member
+from fta.models.inventory import ApiKey, Business, Credential, Host, Person
+from fta.models.packages import Mode, Package, PackageVersion
+from fta.models.rules import ConvergenceRule, Rule, Shield
+from fta.models.sources import Inbox, Source
+
+__all__ = [
+    "Alert",
+    "AlertEvent",
+    "ApiKey",
+    "AuditEntry",
+    "Business",
+    "ConfigVersion",
+    "ConvergenceRule",
+    "Credential",
+    "Execution",
+    "ExecutionEvent",
+    "Heartbeat",
+    "Host",
+    "Inbox",
+    "Incident",
+    "Member",
+    "Mode",
+    "Package",
+    "PackageVersion",
+    "Person",
+    "Rule",
+    "Shield",
+    "Source",
+    "StepAttempt",
+    "StepRun",
+    "Switch",
+]

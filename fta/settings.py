@@ -1,0 +1,306 @@
+"""Settings of the portal: one file, read from the environment, failing loudly.
+
+It is the only place that reads the environment and the only one that names the apps upstairs.
+Every variable is listed in the README's table.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+from kombu import Queue
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+env = environ.Env()
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """Return the secret NAME, or the content of the file named by NAME_FILE.
+
+    Raises ImproperlyConfigured when neither is set and there is no default.
+    """
+    path = env.str(f"{name}_FILE", default="")
+    value = Path(path).read_text(encoding="utf-8").strip() if path else env.str(name, default="")
+    if value:
+        return str(value)
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set. Set {name} or {name}_FILE; a start with DEBUG off needs it.")
+    return default
+
+
+# --- Core ---
+DEBUG = env.bool("DEBUG", default=False)
+_DEV = "development-only-" if DEBUG else None
+SECRET_KEY = secret("SECRET_KEY", _DEV and _DEV + "signing-key-that-is-long-enough-to-pass")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+# The first key seals, all of them open: rotate by putting a new one in front.
+FTA_SECRET_KEYS: list[str] = [
+    key.strip()
+    for key in secret("FTA_SECRET_KEYS", _DEV and _DEV + "sealing-key-0123456789abcdef").split(",")
+    if key.strip()
+]
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SITE_PREFIX = "/" + env.str("SITE_PREFIX", default="/").strip("/")
+SITE_PREFIX = SITE_PREFIX if SITE_PREFIX.endswith("/") else SITE_PREFIX + "/"
+# Where people reach the portal; links in messages start here. Empty: taken from 微信端地址 of the WeCom configuration.
+FTA_PORTAL_URL = env.str("FTA_PORTAL_URL", default="")
+WECOM_SIMULATOR = env.bool("WECOM_SIMULATOR", default=False)
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
+# Number of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+
+ROOT_URLCONF = "fta.urls"
+WSGI_APPLICATION = "fta.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+if SITE_PREFIX != "/":
+    FORCE_SCRIPT_NAME = SITE_PREFIX.rstrip("/")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "csp",
+    "axes",
+    "fta.apps.FtaConfig",
+    "notify.apps.NotifyConfig",
+    "approvals.apps.ApprovalsConfig",
+    "wechat.apps.WechatConfig",
+]
+if WECOM_SIMULATOR:
+    INSTALLED_APPS.append("wechat.simulator")
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database ---
+_database = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'portal.sqlite3'}")
+if _database["ENGINE"].endswith("sqlite3"):
+    # One writer at a time: IMMEDIATE takes the write lock at BEGIN, so that a transaction never fails half-way with
+    # "database is locked" when it turns from reading to writing.
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
+    }
+    _database["TEST"] = {"NAME": env.str("TEST_SQLITE", default="") or None}
+    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+else:
+    _database["CONN_HEALTH_CHECKS"] = True
+    _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+    _database["OPTIONS"] = {
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
+    }
+DATABASES = {"default": _database}
+ATOMIC_REQUESTS = False
+
+REDIS_URL = secret("REDIS_URL", "")
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    )
+}
+
+# --- The plugs: the only upward references, each a dotted path that a system check resolves ---
+FTA_APPROVAL_GATE = "approvals.gate.Gate"
+FTA_MESSENGER = "notify.messenger.Messenger"
+FTA_WORK_KINDS = [
+    "fta.intake.kind.InboxKind",
+    "fta.healing.kind.StepKind",
+    "fta.pipeline.SleeperKind",
+    "fta.healing.kind.ExecutionKind",
+    "fta.healing.verification.VerificationKind",
+    "approvals.services.ApprovalKind",
+    "notify.delivery.DeliveryKind",
+    "fta.engine.housekeeping.HousekeepingKind",
+]
+NOTIFY_TRANSPORTS = {
+    "wecom_app": "wechat.transport.AppTransport",
+    "wecom_robot": "wechat.transport.RobotTransport",
+    "wecom_chat": "wechat.transport.ChatTransport",
+    "email": "notify.transports.email.EmailTransport",
+    "webhook": "notify.transports.webhook.WebhookTransport",
+}
+
+# --- Limits ---
+FTA_MAX_BODY = 1024 * 1024  # bytes of one alert request
+FTA_MAX_ALERTS = 1000  # alerts in one request
+FTA_MAX_LABELS = 64
+FTA_MAX_LABEL_BYTES = 1024
+FTA_MAX_DEPTH = 32
+DATA_UPLOAD_MAX_MEMORY_SIZE = FTA_MAX_BODY
+FTA_LEASE_SECONDS = env.int("FTA_LEASE_SECONDS", default=60)
+FTA_ENGINE_THREADS = env.int("FTA_ENGINE_THREADS", default=8)
+FTA_POLL_SECONDS = env.float("FTA_POLL_SECONDS", default=0.2)
+# Hosts, host:port or CIDRs that HTTP steps and webhooks may reach besides public addresses.
+FTA_HTTP_ALLOW: list[str] = env.list("FTA_HTTP_ALLOW", default=[])
+FTA_LOCAL_SCRIPTS = env.bool("FTA_LOCAL_SCRIPTS", default=False)
+
+# --- Celery: a doorbell and nothing else ---
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL", "")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_TASK_ACKS_LATE = False  # redelivery is the database's duty; late acknowledgement only adds duplicates
+CELERY_TASK_PUBLISH_RETRY = False  # polling is the retry
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the default gives up after 100
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {"socket_connect_timeout": 0.3, "socket_timeout": 5.0, "health_check_interval": 10}
+    if CELERY_BROKER_URL.startswith(("redis", "rediss", "unix"))
+    else {}
+)
+FTA_LANES = ["ingest", "decide", "execute", "notify"]
+CELERY_TASK_QUEUES = [Queue(f"fta.{lane}") for lane in FTA_LANES]
+CELERY_TASK_DEFAULT_QUEUE = "fta.execute"
+
+# --- Sign-in -----------------------------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "web:dashboard"
+LOGOUT_REDIRECT_URL = "login"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"  # losing Redis must not sign approvers out
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_IPWARE_PROXY_COUNT = TRUSTED_PROXIES
+
+# --- Transport security ---
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if HTTPS_ONLY:
+    SECURE_SSL_REDIRECT = True
+    # Tools that push alerts and probes of the platform speak plain HTTP behind the proxy.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz/$", r"^readyz/$", r"^metrics$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    if TRUSTED_PROXIES:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": ["'none'"],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- Language, time, static files, mail, logging ---
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="zh-hans")
+LANGUAGES = [("zh-hans", _("简体中文")), ("en", _("英文"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
+USE_TZ = True
+STATIC_URL = SITE_PREFIX + "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            if STATIC_ROOT.exists()
+            else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        )
+    },
+}
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="fta@localhost")
+EMAIL_TIMEOUT = 10
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["fta.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "fta.api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "FTA portal",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "fta.lib.secrets.RedactFilter"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.server": {"level": "WARNING"}, "axes": {"level": "WARNING"}},
+}

@@ -1,0 +1,164 @@
+"""Channels, notification rules, templates and deliveries."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from fta.lib.fields import SealedJSONField
+from fta.models import Alert, Execution
+from fta.models.engine import Claimable, in_choices
+
+
+class ChannelKind(models.TextChoices):
+    WECOM_APP = "wecom_app", _("企业微信应用")
+    WECOM_ROBOT = "wecom_robot", _("企业微信群机器人")
+    WECOM_CHAT = "wecom_chat", _("企业微信群聊")
+    EMAIL = "email", _("邮件")
+    WEBHOOK = "webhook", _("Webhook")
+
+
+class Channel(models.Model):
+    """通知服务: one configured way out. `config` is sealed: it holds webhook keys."""
+
+    Kind = ChannelKind
+
+    name = models.CharField(_("名称"), max_length=64, unique=True)
+    kind = models.CharField(_("类型"), max_length=16, choices=Kind.choices)
+    description = models.CharField(_("描述"), max_length=255, blank=True)
+    config = SealedJSONField(_("配置"))
+    enabled = models.BooleanField(_("启用"), default=True)
+    archived = models.BooleanField(_("已归档"), default=False)
+    last_ok_at = models.DateTimeField(_("最近成功"), null=True, blank=True)
+    last_failed_at = models.DateTimeField(_("最近失败"), null=True, blank=True)
+    last_error = models.TextField(_("最近错误"), blank=True)
+
+    class Meta:
+        verbose_name = _("通知服务")
+        verbose_name_plural = verbose_name
+        ordering = ["name"]
+        constraints = [in_choices("channel_kind", "kind", ChannelKind)]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Template(models.Model):
+    """The text of an event for a kind of channel, in place of the shipped one."""
+
+    name = models.CharField(_("名称"), max_length=64, unique=True)
+    event = models.CharField(_("事件"), max_length=64, blank=True)
+    channel_kind = models.CharField(_("通知服务类型"), max_length=16, blank=True)
+    body = models.TextField(_("正文"))
+    archived = models.BooleanField(_("已归档"), default=False)
+
+    class Meta:
+        verbose_name = _("通知模板")
+        verbose_name_plural = verbose_name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NotificationRule(models.Model):
+    """通知规则: which events go by which channels to whom."""
+
+    name = models.CharField(_("名称"), max_length=64, unique=True)
+    events = models.JSONField(_("事件"), default=list)
+    match = models.JSONField(_("条件"), default=dict, blank=True)
+    hours = models.JSONField(_("时段"), default=dict, blank=True)
+    channels = models.ManyToManyField(Channel, verbose_name=_("通知服务"), blank=True)
+    to = models.JSONField(_("接收人"), default=list, blank=True)
+    template = models.ForeignKey(Template, on_delete=models.SET_NULL, null=True, blank=True, verbose_name=_("模板"))
+    throttle = models.PositiveIntegerField(_("限频（秒）"), default=0)
+    options = models.JSONField(_("分组与重复"), default=dict, blank=True)
+    send_resolved = models.BooleanField(_("恢复也通知"), default=False)
+    enabled = models.BooleanField(_("启用"), default=True)
+    archived = models.BooleanField(_("已归档"), default=False)
+
+    class Meta:
+        verbose_name = _("通知规则")
+        verbose_name_plural = verbose_name
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending", _("待发送")
+    SENDING = "sending", _("发送中")
+    SENT = "sent", _("已送达")
+    FAILED = "failed", _("失败")
+    UNKNOWN = "unknown", _("结果未知")
+
+
+class Delivery(Claimable):
+    """投递: one message to one recipient set, written in the transaction of what it announces."""
+
+    State = DeliveryState
+
+    MOVES = {
+        State.PENDING: frozenset({State.SENDING, State.FAILED}),
+        State.SENDING: frozenset({State.SENT, State.PENDING, State.FAILED, State.UNKNOWN}),
+        State.FAILED: frozenset({State.PENDING}),  # resent by a person
+        State.UNKNOWN: frozenset({State.PENDING}),
+    }
+
+    class Lane(models.IntegerChoices):
+        APPROVAL = 0, _("审批")
+        NORMAL = 5, _("一般")
+        LOW = 9, _("低")
+
+    dedup_key = models.CharField(max_length=128, unique=True)
+    channel = models.ForeignKey(Channel, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("通知服务"))
+    kind = models.CharField(_("类型"), max_length=16, help_text="key of NOTIFY_TRANSPORTS")
+    event = models.CharField(_("事件"), max_length=64)
+    lane = models.PositiveSmallIntegerField(choices=Lane.choices, default=Lane.NORMAL)
+    # What the transport needs besides its channel: {"to": {...}, "message": notify.message.Message as JSON}
+    recipients = models.JSONField(_("接收人"), default=list, blank=True)
+    payload = models.JSONField(_("内容"), default=dict)
+    state = models.CharField(_("状态"), max_length=10, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveIntegerField(_("次数"), default=0)
+    last_code = models.CharField(_("返回码"), max_length=32, blank=True)
+    last_error = models.TextField(_("错误"), blank=True)
+    remedy = models.TextField(_("处理办法"), blank=True)
+    provider = models.JSONField(
+        default=dict, blank=True, help_text="ids that the far side gave: msgid, response_code …"
+    )
+    created_at = models.DateTimeField(_("生成"))
+    sent_at = models.DateTimeField(_("送达"), null=True, blank=True)
+    alert = models.ForeignKey(Alert, on_delete=models.SET_NULL, null=True, blank=True)
+    execution = models.ForeignKey(Execution, on_delete=models.SET_NULL, null=True, blank=True)
+    approval_ref = models.BigIntegerField(null=True, blank=True, db_index=True, help_text="id of the approval upstairs")
+
+    class Meta:
+        verbose_name = _("投递")
+        verbose_name_plural = verbose_name
+        ordering = ["-id"]
+        constraints = [in_choices("delivery_state", "state", DeliveryState)]
+        indexes = [
+            models.Index(fields=["lane", "id"], condition=Q(state="pending"), name="delivery_due"),
+            models.Index(fields=["lease_until"], condition=Q(state="sending"), name="delivery_leases"),
+            models.Index(fields=["state", "-id"], name="delivery_state_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.event}"
+
+
+class DeliveryAttempt(models.Model):
+    """One try of a delivery, with what was asked and answered (redacted)."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="tries")
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=12, blank=True)
+    request = models.TextField(blank=True)
+    answer = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id}/{self.number}"

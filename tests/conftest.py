@@ -1,0 +1,97 @@
+"""The cast and the stage: one operator, one approver, one stranger; no network but loopback."""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+
+from fta import ports
+from fta.engine import kinds
+from fta.models import Business, Person
+from tests import factories
+
+REQUIRED = {name for name in os.environ.get("FTA_REQUIRE", "").split(",") if name}
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test talk to anything but this machine's loopback addresses and local sockets."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = "127.0.0.1" if address[0] == "localhost" else address[0]
+            if not ipaddress.ip_address(host).is_loopback:
+                raise AssertionError(f"A test tried to reach {address}")
+        return real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process_state() -> Iterator[None]:
+    """Forget what a process keeps in memory: caches, plugs, compiled rules."""
+    yield
+    cache.clear()
+    ports._plug.cache_clear()
+    kinds.registry.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _small_password_hash(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def game(db: None) -> Business:
+    return factories.business("game", "游戏大区")
+
+
+@pytest.fixture
+def pay(db: None) -> Business:
+    return factories.business("pay", "支付")
+
+
+@pytest.fixture
+def operator(game: Business) -> Person:
+    """李四: operator and approver of the game business."""
+    return factories.person("lisi", "operator", "approver", businesses=(game,))
+
+
+@pytest.fixture
+def approver(pay: Business) -> Person:
+    """王五: approver of the pay business."""
+    return factories.person("wangwu", "approver", businesses=(pay,))
+
+
+@pytest.fixture
+def viewer(game: Business) -> Person:
+    """赵六: may look at the game business."""
+    return factories.person("zhaoliu", "viewer", businesses=(game,))
+
+
+@pytest.fixture
+def stranger(db: None) -> Person:
+    """Somebody with an account and no right at all."""
+    return factories.person("stranger")
+
+
+@pytest.fixture
+def admin(db: None) -> Person:
+    return factories.person("boss", "admin")
+
+
+def skip_or_fail(name: str, reason: str) -> None:
+    """Skip for a part that this machine lacks, or fail when FTA_REQUIRE names it."""
+    if name in REQUIRED:
+        pytest.fail(f"{name} is required and missing: {reason}")
+    pytest.skip(f"{name}: {reason}")
+
+
+def on_postgres() -> bool:
+    return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")

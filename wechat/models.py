@@ -1,0 +1,90 @@
+"""WeCom applications, their tokens, and every message that came in."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from fta.lib.fields import SealedTextField
+
+DEFAULT_API_URL = "https://qyapi.weixin.qq.com/cgi-bin/"
+
+
+class WecomApp(models.Model):
+    """One self-built application (自建应用) of one corp; the page /doc/wechat_config/ edits the default one."""
+
+    name = models.CharField(_("名称"), max_length=64, unique=True, default="default")
+    corp_id = models.CharField(_("企业ID"), max_length=64, blank=True)
+    agent_id = models.PositiveBigIntegerField(_("AgentId"), null=True, blank=True)
+    secret = SealedTextField(_("Secret"), blank=True)
+    token = SealedTextField(_("Token"), blank=True)
+    encoding_aes_key = SealedTextField(_("EncodingAESKey"), blank=True)
+    api_url = models.CharField(_("接口地址"), max_length=255, blank=True, default=DEFAULT_API_URL)
+    app_url = models.CharField(_("微信端地址"), max_length=255, blank=True)
+    static_url = models.CharField(_("微信端静态资源地址"), max_length=255, default="/static/wechat/")
+    api_token = SealedTextField(_("创建审批 API token"), blank=True)
+    verify_files = models.JSONField(_("域名校验文件"), default=list, blank=True, help_text='[{"name", "content"}]')
+    callback_verified_at = models.DateTimeField(_("回调验证于"), null=True, blank=True)
+    menu_published_at = models.DateTimeField(_("菜单发布于"), null=True, blank=True)
+    is_default = models.BooleanField(default=False)
+    archived = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("企业微信应用")
+        verbose_name_plural = verbose_name
+        constraints = [
+            models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="wecom_app_one_default"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccessToken(models.Model):
+    """The access token of an application, shared by every process; refreshed once for all (WeCom page 91039)."""
+
+    app = models.OneToOneField(WecomApp, on_delete=models.CASCADE, related_name="access_token")
+    value = SealedTextField()
+    value_digest = models.CharField(max_length=64, blank=True)
+    fetched_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.app)
+
+
+class WecomEvent(models.Model):
+    """One message or event of WeCom, by its identity: a second one with the same identity has no second effect."""
+
+    corp = models.CharField(max_length=64)
+    agent = models.CharField(max_length=32)
+    event_key = models.CharField(max_length=128, help_text="MsgId, or the digest of the event's identifying fields")
+    kind = models.CharField(max_length=64)
+    from_user = models.CharField(max_length=64)
+    data = models.JSONField(default=dict, blank=True)
+    outcome = models.TextField(blank=True)
+    received_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("企业微信来信")
+        verbose_name_plural = verbose_name
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["corp", "agent", "event_key"], name="wecom_event_once")]
+
+    def __str__(self) -> str:
+        return self.event_key
+
+
+class CardCopy(models.Model):
+    """A template card as it was sent: with its response code it can be updated once, within 72 h (WeCom page 94945)."""
+
+    app = models.ForeignKey(WecomApp, on_delete=models.CASCADE)
+    approval_ref = models.BigIntegerField(db_index=True)
+    delivery_ref = models.BigIntegerField(unique=True)
+    task_id = models.CharField(max_length=128, unique=True)
+    userids = models.JSONField(default=list)
+    response_code = SealedTextField(blank=True)
+    issued_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.task_id
