@@ -1,0 +1,21 @@
+"""What the simulator's templates need beyond Django's own filters."""
+
+from django import template
+
+from wechat.simulator import cards
+from wechat.simulator.state import Json
+from wechat.simulator.views import phone_context
+
+register = template.Library()
+
+
+@register.filter
+def local(url: object) -> str:
+    """Return where a link leads from the page."""
+    return phone_context.local(url)
+
+
+@register.filter
+def choices(card: Json) -> list[Json]:
+    """Return a card's questions."""
+    return cards.choices(card)
