@@ -4,6 +4,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
 from django.contrib.staticfiles.views import serve
+from django.core.exceptions import SuspiciousFileOperation
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -133,5 +134,5 @@ def static(request: SimulatorRequest, path: str) -> HttpResponseBase:
     """Serve the page's style and script from the project's static files."""
     try:
         return serve(request, path, insecure=True)
-    except Http404:
+    except (Http404, SuspiciousFileOperation):
         return HttpResponse(status=404)
