@@ -6,13 +6,15 @@ A message is kept as JSON in its delivery, so that it is sent as it was decided,
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, cast, get_args
 
+from django.utils.translation import gettext as _
+
 Form = Literal["text", "markdown", "textcard", "news", "approval_card", "card_update", "plain"]
 _MAX_PARTS = 4
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message. `plain` leaves the choice of form to the transport; `data` is what only one transport understands."""
+    """One message. `plain` leaves the form to the transport; `data` is what only one transport understands."""
 
     form: Form
     title: str = ""
@@ -62,8 +64,8 @@ def cut(text: str, limit: int) -> str:
 def split(text: str, limit: int, link: str = "") -> list[str]:
     """Split a text at line ends into at most four parts of at most `limit` bytes each.
 
-    What does not fit into four parts is left out in the open: the last part then ends with how much is missing and with `link`,
-    where the whole can be read. A single line longer than a part is cut between characters.
+    What does not fit into four parts is left out in the open: the last part then ends with how much is missing and with
+    `link`, where the whole can be read. A single line longer than a part is cut between characters.
     """
     parts: list[str] = []
     rest = text
@@ -72,7 +74,8 @@ def split(text: str, limit: int, link: str = "") -> list[str]:
         parts.append(head.rstrip("\n"))
         rest = rest[len(head) :]
     if rest.strip():
-        tail = f"\n…… 还有 {len(rest)} 字未显示" + (f"，全文：{link}" if link else "")
+        tail = "\n" + _("…… 还有 %(count)d 字未显示") % {"count": len(rest)}
+        tail += _("，全文：%(link)s") % {"link": link} if link else ""
         parts[-1] = cut(parts[-1], limit - size(tail)) + tail
     return parts or [""]
 

@@ -98,7 +98,7 @@ class Delivery(Claimable):
     State = DeliveryState
 
     MOVES = {
-        State.PENDING: frozenset({State.SENDING, State.FAILED}),
+        State.PENDING: frozenset({State.SENDING, State.FAILED, State.SENT}),  # sent: within the digest of another
         State.SENDING: frozenset({State.SENT, State.PENDING, State.FAILED, State.UNKNOWN}),
         State.FAILED: frozenset({State.PENDING}),  # resent by a person
         State.UNKNOWN: frozenset({State.PENDING}),
@@ -144,6 +144,20 @@ class Delivery(Claimable):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.event}"
+
+
+class Allowance(models.Model):
+    """How many messages went to a member or a robot in one minute; WeCom drops what exceeds its limits in silence."""
+
+    key = models.CharField(max_length=160)
+    minute = models.BigIntegerField(help_text="minutes since the epoch")
+    used = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "minute"], name="allowance_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.key}@{self.minute}"
 
 
 class DeliveryAttempt(models.Model):

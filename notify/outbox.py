@@ -1,4 +1,4 @@
-"""Put a message into the outbox: a row, written in the transaction of what it announces. Sending is the engine's work."""
+"""The outbox: a message becomes a row, in the transaction of what it announces. Sending is the engine's work."""
 
 import hashlib
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ def post(
 ) -> Delivery | None:
     """Write a delivery and ring for it when the transaction commits; None when this `dedup_key` was posted before.
 
-    `kind` is a key of NOTIFY_TRANSPORTS. `recipients` are what that transport addresses: WeCom userids, mail addresses, the name
-    of one robot group; empty means those that the channel's configuration names.
+    `kind` is a key of NOTIFY_TRANSPORTS. `recipients` are what that transport addresses: WeCom userids, mail addresses,
+    the name of one robot group; empty means those that the channel's configuration names.
     """
     row = Delivery(
         dedup_key=_fit(dedup_key),

@@ -26,8 +26,8 @@ class Receipt:
 class TransportError(Exception):
     """A message that did not get through, or may not have.
 
-    `text` says in Chinese what happened and `remedy` what to do about it; `retry_after` is in seconds, None when the usual
-    pause will do; `max_tries` lowers the usual number of tries.
+    `text` says in Chinese what happened and `remedy` what to do about it. `retry_after` is in seconds, where the far
+    side says how long it refuses; such a try does not count. `max_tries` lowers the usual number of tries.
     """
 
     outcome = UNKNOWN

@@ -1,0 +1,71 @@
+"""Gather what had to wait into one message, so that a storm costs its readers one message and not a hundred."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from fta.lib.links import absolute
+from fta.models.engine import DbNow
+from notify.message import Message
+from notify.models import Delivery
+
+MIN_FOLLOWERS = 4  # fewer are quicker read one by one
+MAX_FOLLOWERS = 200
+_SHOWN = 15
+_KINDS = ("wecom_app", "wecom_robot", "wecom_chat")
+_FORMS = ("text", "markdown", "plain")
+_HOLD = timedelta(seconds=120)  # longer than a lease, so that nobody sends them while the digest is on its way
+
+
+def followers(row: Delivery) -> list[Delivery]:
+    """Take the deliveries that waited with this one for the same readers; empty when there are only a few.
+
+    Only those that were postponed by a limit are gathered, never approvals.
+    """
+    if row.lane == Delivery.Lane.APPROVAL or row.not_before is None or row.kind not in _KINDS:
+        return []
+    soon = Q(not_before__lte=DbNow() + timedelta(seconds=60))
+    same = Delivery.objects.filter(
+        soon,
+        state=Delivery.State.PENDING,
+        kind=row.kind,
+        channel_id=row.channel_id,
+        recipients=row.recipients,
+        lane__gt=Delivery.Lane.APPROVAL,
+        attempts=0,
+        payload__message__form__in=_FORMS,
+    ).order_by("id")
+    rows = list(same[:MAX_FOLLOWERS])
+    if len(rows) < MIN_FOLLOWERS:
+        return []
+    mine = Delivery.objects.filter(soon, pk__in=[each.pk for each in rows], state=Delivery.State.PENDING)
+    taken = mine.update(not_before=DbNow() + _HOLD)
+    return rows if taken == len(rows) else []  # another digest took some: what is left comes by itself
+
+
+def note(message: Message, group: Sequence[Delivery]) -> Message:
+    """Build the digest: how many there are, the first line of each up to fifteen, and where to read the rest."""
+    titles = [message.title, *(str(each.payload["message"].get("title", "")) for each in group)]
+    head = _("%(count)d 条通知合并为一条") % {"count": len(titles)}
+    lines = [f"· {title}" for title in titles[:_SHOWN]]
+    if len(titles) > _SHOWN:
+        lines.append(_("…… 另有 %(count)d 条") % {"count": len(titles) - _SHOWN})
+    link = absolute(reverse("notify:deliveries"))
+    return replace(message, title=head, text="\n".join([head, *lines, link]), url=link, facts=(), picture="")
+
+
+def absorb(row: Delivery, group: Sequence[Delivery], now: datetime) -> None:
+    """Record that these went out within the digest; the caller's transaction."""
+    if not group:
+        return
+    waiting = Delivery.objects.filter(pk__in=[each.pk for each in group], state=Delivery.State.PENDING)
+    waiting.update(
+        state=Delivery.State.SENT,
+        sent_at=now,
+        provider={"digest": row.pk},
+        last_error=_("合并在投递 #%(pk)d 里发出。") % {"pk": row.pk},
+    )

@@ -1,0 +1,89 @@
+"""Mail, by Django's mail settings (EMAIL_URL)."""
+
+import hashlib
+import smtplib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
+from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+
+from notify.message import Message
+from notify.models import Delivery
+from notify.transports.base import NotSent, OutcomeUnknown, Receipt, Refused
+
+
+class EmailTransport:
+    """Plain text only: alert text is not ours, and a mail reader would run what HTML says.
+
+    A second copy carries the same Message-ID, which readers fold into one.
+    """
+
+    idempotent = True
+
+    def send(self, delivery: Delivery, message: Message) -> Receipt:
+        """Hand one mail to the server; raises by what the server said and when the connection broke."""
+        config = delivery.channel.config if delivery.channel else {}
+        to = list(delivery.recipients or config.get("to") or [])
+        if not to:
+            raise Refused(_("没有收件地址。"), remedy=_("给通知服务填收件人，或给人员填邮箱后重发。"))
+        mail = self._mail(delivery, message, to)
+        request = f"To: {', '.join(to)}\nSubject: {mail.subject}\nMessage-ID: {mail.extra_headers['Message-ID']}"
+        try:
+            mail.send()
+        except smtplib.SMTPResponseException as error:
+            raise _answered(error.smtp_code, error.smtp_error, request) from error
+        except smtplib.SMTPRecipientsRefused as error:
+            code, text = next(iter(error.recipients.values()))
+            raise _answered(code, text, request) from error
+        except smtplib.SMTPServerDisconnected as error:
+            raise OutcomeUnknown(_("邮件服务器中途断开。"), request=request, answer=str(error)) from error
+        except OSError as error:
+            text = _("连不上邮件服务器：%(error)s") % {"error": error}
+            raise NotSent(text, remedy=_("检查 EMAIL_URL 与网络。"), request=request) from error
+        return Receipt(provider={"message_id": mail.extra_headers["Message-ID"]}, request=request, answer="OK")
+
+    def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Check the addresses."""
+        to = config.get("to")
+        if not isinstance(to, list) or not to:
+            return [("to", _("至少填一个收件地址。"))]
+        return [("to", _("“%(value)s”不是邮箱地址。") % {"value": value}) for value in to if not _is_address(value)]
+
+    def _mail(self, delivery: Delivery, message: Message, to: Sequence[str]) -> EmailMessage:
+        text = message.text or message.title
+        body = text if not message.url or message.url in text else f"{text}\n\n{message.url}"
+        subject = " ".join((message.title or text.split("\n", 1)[0]).split())[:200]
+        domain = settings.DEFAULT_FROM_EMAIL.rsplit("@", 1)[-1].rstrip(">")
+        stable = hashlib.sha256(delivery.dedup_key.encode()).hexdigest()[:32]
+        return EmailMessage(
+            subject,
+            body,
+            to=list(to),
+            headers={"Message-ID": f"<{stable}@{domain}>", "Auto-Submitted": "auto-generated"},
+        )
+
+
+def _answered(code: int, text: bytes | str, request: str) -> NotSent | Refused:
+    words = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    kind, meaning = (
+        (NotSent, _("邮件服务器暂时不收：%(code)s")) if 400 <= code < 500 else (Refused, _("邮件服务器拒收：%(code)s"))
+    )
+    return kind(
+        meaning % {"code": f"{code} {words}"},
+        code=str(code),
+        remedy=_("核对收件地址与发件账号。"),
+        request=request,
+        answer=words,
+    )
+
+
+def _is_address(value: object) -> bool:
+    try:
+        validate_email(value)
+    except ValidationError:
+        return False
+    return True
