@@ -1,0 +1,88 @@
+"""What a runner is: the code behind one node type.
+
+A runner is asked three things: whether the parameters of a node make sense (at save), what they are with the variables
+filled in (before the claim), and to run (outside of any transaction, under a lease that its caller keeps alive).
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from django.utils.functional import Promise
+
+from fta.healing import variables
+from fta.lib.types import JSON, JSONDict
+from fta.models import Execution, StepRun
+
+State = Literal["succeeded", "failed", "unknown", "waiting", "skipped", "cancelled"]
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """Everything that a runner may know about the step that it runs."""
+
+    step: StepRun
+    execution: Execution
+    params: JSONDict  # as `Runner.render` returned them
+    raw_secrets: Mapping[str, str]  # the package's secret parameters by name; never part of params or variables
+    timeout: float  # seconds
+    lost: threading.Event  # set when the lease was taken over: stop, whatever you found out will not be recorded
+    cancelled: Callable[[], bool]  # asks the database whether a person stopped the execution; ask about once a second
+    host: JSONDict | None  # the host of the plan: id, ip, name, connection, …
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `retryable` says that nothing reached the target, or that the policy lets it be sent again."""
+
+    state: State
+    result: JSONDict = field(default_factory=dict)  # later nodes read it as ${node.<id>.<field>}
+    output: str = ""
+    error: str = ""
+    outcome: str = ""  # a word beside the state: timeout, guard, almost, not_sent, lost, …
+    until: datetime | None = None  # for "waiting": when to run again; None waits for a person
+    retryable: bool = False
+
+
+class Runner(Protocol):
+    """One node type. Instances are shared between threads and keep no state."""
+
+    type: str
+    label: str | Promise
+    acting: bool  # it changes something outside of the portal
+    default_policy: str
+
+    def validate(self, params: JSONDict) -> list[str]:
+        """Return what is wrong with a node's unrendered parameters, each in words for the package's author."""
+
+    def names(self, params: JSONDict) -> set[str]:
+        """Return the names of the variables that the parameters use."""
+
+    def render(self, params: JSONDict, values: Mapping[str, str]) -> JSONDict:
+        """Return the parameters with the variables replaced, in one pass."""
+
+    def run(self, ctx: StepContext) -> Outcome:
+        """Do it. Never raises for what the target does; never opens a transaction around a call to the outside."""
+
+
+class NodeType:
+    """The part that most runners share; `literal` parameters are the author's own text and are never rendered."""
+
+    acting = False
+    default_policy = StepRun.Policy.IDEMPOTENT.value
+    literal: frozenset[str] = frozenset()
+
+    def names(self, params: JSONDict) -> set[str]:
+        """Return the names of the variables that the parameters use."""
+        return variables.names_in({key: value for key, value in params.items() if key not in self.literal})
+
+    def render(self, params: JSONDict, values: Mapping[str, str]) -> JSONDict:
+        """Return the parameters with the variables replaced, in one pass."""
+        return {key: self.render_one(key, value, values) for key, value in params.items()}
+
+    def render_one(self, key: str, value: JSON, values: Mapping[str, str]) -> JSON:
+        """Return one parameter with the variables replaced."""
+        return value if key in self.literal else variables.render(value, values)
