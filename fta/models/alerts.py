@@ -33,6 +33,7 @@ class AlertOutcome(models.TextChoices):
     NOT_FIRING = "not_firing", _("非告警")
     UNUSABLE_TARGET = "unusable_target", _("对象不可用")
     STALE = "stale", _("已过时")
+    FAULT = "fault", _("处理出错")
 
 
 class Alert(models.Model):
