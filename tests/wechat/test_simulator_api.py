@@ -13,7 +13,10 @@ from wechat.simulator.world import World
 
 APP = App(secret=SECRET, token=TOKEN, aes_key=AES_KEY, callback_url="http://127.0.0.1:9/entry/")
 OTHER = App(agent_id=1000003, secret="other-secret", root_visible=False)
-BUTTONS = [{"text": "同意", "style": 1, "key": "TY:1"}, {"text": "驳回", "style": 2, "key": "BH:1"}]
+BUTTONS: list[dict[str, Any]] = [
+    {"text": "同意", "style": 1, "key": "TY:1"},
+    {"text": "驳回", "style": 2, "key": "BH:1"},
+]
 
 
 class Clock:
@@ -53,8 +56,8 @@ class Client:
         return self.post("message/send", message | more)
 
     def card(self, task_id: str = "t1", touser: str = "lisi|wangwu", **more: Any) -> dict[str, Any]:
-        card = {"card_type": "button_interaction", "main_title": {"title": "重启"}, "task_id": task_id}
-        card |= {"button_list": BUTTONS, **more}
+        card: dict[str, Any] = {"card_type": "button_interaction", "main_title": {"title": "重启"}}
+        card |= {"task_id": task_id, "button_list": BUTTONS, **more}
         body = {"touser": touser, "agentid": 1000002, "msgtype": "template_card", "template_card": card}
         return self.post("message/send", body)
 
@@ -251,7 +254,8 @@ def test_it_refuses_a_malformed_card(client: Client, world: World, change: dict[
 
 
 def test_it_refuses_a_card_that_calls_back_into_nothing(base: str) -> None:
-    card = {"card_type": "button_interaction", "main_title": {"title": "a"}, "task_id": "t", "button_list": BUTTONS}
+    card: dict[str, Any] = {"card_type": "button_interaction", "main_title": {"title": "a"}, "task_id": "t"}
+    card["button_list"] = BUTTONS
     body = {"touser": "lisi", "agentid": "1000003", "msgtype": "template_card", "template_card": card}
     assert Client(base, OTHER.secret).post("message/send", body)["errcode"] == 40058
 

@@ -19,3 +19,11 @@ def local(url: object) -> str:
 def choices(card: Json) -> list[Json]:
     """Return a card's questions."""
     return cards.choices(card)
+
+
+@register.filter
+def lines(detail: str) -> str:
+    """Return a message with one element a line, for reading; other text stays as it is."""
+    if not detail.startswith("<xml>"):
+        return detail
+    return detail.replace("<![CDATA[", "").replace("]]>", "").replace("><", ">\n<")

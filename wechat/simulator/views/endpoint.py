@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.http import HttpResponse, JsonResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from wechat.simulator.config import App
 from wechat.simulator.server import SimulatorRequest
@@ -126,12 +128,36 @@ def _record(world: World, name: str, body: Json, answer: Json) -> None:
     world.record("in", name, summary(body, answer), detail[:DETAIL], errcode)
 
 
+KIND_NAMES = {
+    "text": _("文本"),
+    "markdown": _("Markdown"),
+    "markdown_v2": _("Markdown"),
+    "textcard": _("文本卡片"),
+    "news": _("图文"),
+    "template_card": _("模板卡片"),
+}
+
+
 def summary(body: Json, answer: Json) -> str:
     """Return what a call was about, in a few words."""
     if answer["errcode"]:
         return str(answer["errmsg"]).split(", hint")[0]
-    to = body.get("touser") or body.get("chatid") or "|".join(body.get("userids") or [])
-    return " → ".join(part for part in (str(body.get("msgtype") or ""), str(to or "")) if part)
+    if "access_token" in answer:
+        return gettext("有效 {seconds} 秒").format(seconds=f"{answer['expires_in']:,}")
+    kind = str(body.get("msgtype") or "")
+    to = str(body.get("touser") or body.get("chatid") or "|".join(body.get("userids") or [])).replace("|", "、")
+    words = [str(KIND_NAMES.get(kind, kind)), f"→ {to}" if to else "", _excerpt(body)]
+    return " ".join(word for word in words if word)
+
+
+def _excerpt(body: Json) -> str:
+    """Return the beginning of what the member reads."""
+    inner = body.get(str(body.get("msgtype"))) or body.get("template_card") or body.get("button")
+    if not isinstance(inner, dict):
+        return ""
+    title = (inner.get("main_title") or {}).get("title")
+    text = inner.get("content") or inner.get("title") or title or inner.get("replace_name") or ""
+    return f"“{text[:40]}”" if text else ""
 
 
 def _response(answer: Json) -> HttpResponse:

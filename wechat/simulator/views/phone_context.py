@@ -94,6 +94,7 @@ def context_of(request: SimulatorRequest) -> Context:
             "entries": _entries(world, member, tab, app),
             "menu": [(number, b["name"]) for number, b in enumerate(menu_buttons(world, app))],
             "switches": switches(world.faults),
+            "switched_on": sum(switch.on for switch in switches(world.faults)),
             **_log(request),
         }
 
