@@ -146,7 +146,7 @@ def send_to_robot(world: World, key: str, request: Json) -> None:
     robot = world.robots.get(key)
     if robot is None:
         raise Refused(93000, "invalid webhook url")
-    if robot.disabled:
+    if key in world.faults.disabled_robots:
         raise Refused(93004, "robot disabled")
     now = world.clock()
     while robot.sent_at and robot.sent_at[0] <= now - 60:

@@ -26,6 +26,7 @@ class Faults:
     next_token_invalid: bool = False
     next_errcodes: list[int] = field(default_factory=list)
     next_http_statuses: list[int] = field(default_factory=list)
+    disabled_robots: list[str] = field(default_factory=list)
     slow_seconds: float = 0.0
     duplicate: bool = False
     reorder: bool = False
@@ -125,7 +126,6 @@ class Conversation:
     owner: str = ""
     members: list[str] = field(default_factory=list)
     agent_id: int = 0
-    disabled: bool = False
 
 
 @dataclass
