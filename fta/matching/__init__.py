@@ -1,0 +1,18 @@
+"""Which rule decides about an alert: conditions compiled once, kept in memory, first by (priority, id) wins."""
+
+from fta.matching.condition import Condition, InvalidMatch, compile_match, validate_match
+from fta.matching.index import RuleIndex, current_rules, match
+from fta.matching.shields import shield_for
+from fta.matching.subject import Subject
+
+__all__ = [
+    "Condition",
+    "InvalidMatch",
+    "RuleIndex",
+    "Subject",
+    "compile_match",
+    "current_rules",
+    "match",
+    "shield_for",
+    "validate_match",
+]
