@@ -51,6 +51,9 @@ class Person(models.Model):
     wecom_userid = models.CharField(_("企业微信账号"), max_length=64, blank=True)
     businesses = models.ManyToManyField(Business, verbose_name=_("业务范围"), blank=True, related_name="people")
     active = models.BooleanField(_("启用"), default=True)
+    managed = models.BooleanField(
+        default=False, help_text="came from the configuration file, which may take it out again"
+    )
     deputy = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, verbose_name=_("代理人"))
     deputy_until = models.DateTimeField(_("代理到"), null=True, blank=True)
 

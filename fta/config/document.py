@@ -1,0 +1,188 @@
+"""Apply and export the portal's configuration as one document.
+
+A section that is present is the whole truth of its kind, an absent one is left alone, an empty one empties. All of it happens in
+one transaction: a single fault, or a dry run, leaves nothing behind. Sections of the floors above are named by dotted path in
+FTA_CONFIG_SECTIONS, in the order in which they depend on each other.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Protocol
+
+import yaml
+from django.conf import settings
+from django.db import models, transaction
+from django.utils.module_loading import import_string
+
+from fta import audit
+from fta.config.reader import Errors, Reader
+from fta.models import ConfigVersion
+
+_ENV = re.compile(r"\$\{ENV:([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class InvalidConfiguration(Exception):
+    """The document was refused whole; `errors` names each fault by its path."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+class _DryRun(Exception):
+    """Roll back what a dry run did."""
+
+
+class Section(Protocol):
+    """One top-level key of the document. `apply` gets its value, or [] for an emptied section."""
+
+    name: str
+
+    def apply(self, data: Any, run: "Run") -> None:
+        """Make the database say what the section says; faults go to run.errors."""
+
+    def export(self) -> Any:
+        """Return the section's value as it stands, secrets left out; None or [] when there is nothing."""
+
+
+@dataclass
+class Run:
+    """One application of a document: its clock, actor, faults and the changes it made."""
+
+    now: datetime
+    actor: str
+    errors: Errors = field(default_factory=Errors)
+    warnings: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    _later: list[Callable[[], None]] = field(default_factory=list)
+
+    def readers(self, name: str, data: Any) -> list[Reader]:
+        """Return a reader for each item of a list section."""
+        if not isinstance(data, list):
+            self.errors.add(name, "must be a list")
+            return []
+        return [Reader(item, f"{name}[{index}]", self.errors) for index, item in enumerate(data)]
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Run `call` when every section has been read: references may point forward."""
+        self._later.append(call)
+
+    def upsert(self, model: type[models.Model], key: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+        """Create or change one row; only what differs is written and listed as a change."""
+        row = model._default_manager.filter(**key).first()
+        label = f"{model._meta.model_name} {'/'.join(str(v) for v in key.values())}"
+        if row is None:
+            row = model._default_manager.create(**key, **values)
+            self.changed(f"+ {label}", row)
+            return row
+        differing = [name for name, value in values.items() if getattr(row, name) != value]
+        if differing:
+            for name in differing:
+                setattr(row, name, values[name])
+            row.save(update_fields=differing)
+            self.changed(f"~ {label}: {', '.join(differing)}", row)
+        return row
+
+    def set_many(self, row: models.Model, name: str, wanted: list[Any]) -> None:
+        """Make a many-to-many relation exactly `wanted`."""
+        relation = getattr(row, name)
+        if {item.pk for item in relation.all()} != {item.pk for item in wanted}:
+            relation.set(wanted)
+            self.changed(f"~ {row._meta.model_name} {row}: {name}", row)
+
+    def archive(self, rows: "models.QuerySet[Any]", **values: Any) -> None:
+        """Take rows that the section no longer names out of use; nothing is deleted under a running execution."""
+        for row in rows:
+            type(row)._default_manager.filter(pk=row.pk).update(**(values or {"archived": True}))
+            self.changed(f"- {row._meta.model_name} {row}", row)
+
+    def changed(self, text: str, row: models.Model) -> None:
+        """Note a change, on the list and in the audit trail."""
+        self.changes.append(text)
+        audit.record(self.actor, "config.apply", row, at=self.now, change=text)
+
+    def finish(self) -> None:
+        """Resolve what was put off."""
+        for call in self._later:
+            call()
+
+
+@lru_cache(maxsize=1)
+def sections() -> Mapping[str, Section]:
+    """Return the sections by name, in the order in which they are applied."""
+    return {section.name: section for section in (import_string(path)() for path in settings.FTA_CONFIG_SECTIONS)}
+
+
+def load(text: str) -> dict[str, Any]:
+    """Read YAML and put the environment in. Raises InvalidConfiguration for text that is no mapping of version 1."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidConfiguration([f"not YAML: {error}"]) from error
+    if not isinstance(document, dict):
+        raise InvalidConfiguration(["the document must be a mapping of sections"])
+    if document.get("version") != 1:
+        raise InvalidConfiguration([f"version: is {document.get('version')!r}; 1 is expected"])
+    return document
+
+
+def _environment(value: Any, path: str, run: Run) -> Any:
+    """Replace ${ENV:NAME}. A value that is nothing but an unset variable becomes absent, with a warning."""
+    if isinstance(value, dict):
+        return {key: _environment(item, f"{path}.{key}" if path else str(key), run) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_environment(item, f"{path}[{index}]", run) for index, item in enumerate(value)]
+    if not isinstance(value, str) or "${ENV:" not in value:
+        return value
+    for name in _ENV.findall(value):
+        if not os.environ.get(name):
+            run.warnings.append(f"{path}: the environment variable {name} is not set; the value is left empty")
+    filled = _ENV.sub(lambda found: os.environ.get(found[1], ""), value)
+    return filled or None
+
+
+def apply(text: str, actor: str, now: datetime, dry_run: bool = False) -> Run:
+    """Apply a document and return what changed.
+
+    Raises InvalidConfiguration, with nothing applied, when anything in it is wrong.
+    """
+    document = load(text)
+    run = Run(now=now, actor=actor)
+    document = _environment(document, "", run)
+    for name in document:
+        if name != "version" and name not in sections():
+            run.errors.add(name, f"unknown section; known are {', '.join(sections())}")
+    try:
+        with transaction.atomic():
+            _apply(document, run)
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+    return run
+
+
+def _apply(document: dict[str, Any], run: Run) -> None:
+    for name, section in sections().items():
+        if name in document:
+            section.apply(document[name] if document[name] is not None else [], run)
+    if not run.errors.found:
+        run.finish()
+    if run.errors.found:
+        raise InvalidConfiguration(run.errors.found)
+    for kind in ("rules", "shields", "convergence", "packages", "channels", "notification_rules"):
+        ConfigVersion.bump(kind)
+
+
+def export() -> str:
+    """Return the configuration as YAML that `apply` takes; secrets are left out, for they are not ours to print."""
+    document: dict[str, Any] = {"version": 1}
+    for name, section in sections().items():
+        value = section.export()
+        if value:
+            document[name] = value
+    return yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=120)

@@ -1,0 +1,305 @@
+"""Sections of what comes in and what is done about it: sources, packages, rules, convergence rules, shields."""
+
+import ipaddress
+from typing import Any
+
+from fta.config.document import Run
+from fta.config.people import business_named
+from fta.config.reader import Reader
+from fta.convergence.functions import FUNCTIONS
+from fta.healing.plan import InvalidPackage, content_sha256, save_version
+from fta.intake.sources import PARSERS
+from fta.lib.secrets import digest
+from fta.matching import validate_match
+from fta.models import ConvergenceRule, Mode, Package, Rule, Shield, Source
+
+_DIMENSIONS = ("host", "set", "module", "business", "alert_type", "package", "source", "severity")
+
+
+def read_match(reader: Reader, key: str = "match") -> dict[str, Any]:
+    """Take conditions, each fault with the path of its condition."""
+    match = reader.mapping(key)
+    for path, message in validate_match(match):
+        reader.errors.add(f"{reader.path}.{key}{'.' + path if path else ''}", message)
+    return match
+
+
+class Sources:
+    name = "sources"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=64)
+            if name:
+                named.add(name)
+                self._apply_one(name, reader, run)
+        run.archive(Source.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
+
+    def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
+        secret = reader.text("secret")
+        if secret and len(secret) < 16:
+            reader.fault("secret", "must be at least 16 characters long (128 bits)")
+        values: dict[str, Any] = {
+            "kind": reader.choice("kind", sorted(PARSERS), required=True),
+            "app_id": reader.text("app_id", limit=64),
+            "business": business_named(reader),
+            "time_zone": reader.zone("time_zone"),
+            "cidrs": _cidrs(reader),
+            "relay_to": reader.texts("relay_to"),
+            "options": reader.mapping("options"),
+            "enabled": reader.flag("enabled", True),
+            "archived": False,
+        }
+        if secret:
+            values["secret_digest"] = digest(secret)
+        reader.end()
+        run.upsert(Source, {"name": name}, values)
+
+    def export(self) -> Any:
+        found = []
+        for row in Source.objects.filter(archived=False).select_related("business"):
+            item = {
+                "name": row.name,
+                "kind": row.kind,
+                "app_id": row.app_id,
+                "business": row.business.code if row.business else "",
+                "time_zone": row.time_zone,
+                "cidrs": row.cidrs,
+                "relay_to": row.relay_to,
+                "options": row.options,
+            }
+            found.append({key: value for key, value in item.items() if value not in ("", [], {})})
+        return found
+
+
+def _cidrs(reader: Reader) -> list[str]:
+    found = []
+    for index, text in enumerate(reader.texts("cidrs")):
+        try:
+            found.append(str(ipaddress.ip_network(text, strict=False)))
+        except ValueError:
+            reader.errors.add(f"{reader.path}.cidrs[{index}]", f'"{text}" is no network; 192.0.2.0/24 is one')
+    return found
+
+
+class Packages:
+    name = "packages"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            key = reader.text("key", required=True, limit=64)
+            if key:
+                named.add(key)
+                self._apply_one(key, reader, run)
+        run.archive(Package.objects.filter(archived=False).exclude(key__in=named))
+
+    def _apply_one(self, key: str, reader: Reader, run: Run) -> None:
+        values = {
+            "name": reader.text("name", key, limit=128),
+            "business": business_named(reader),
+            "description": reader.text("description", limit=4000),
+            "risk": reader.choice("risk", Package.Risk.values, Package.Risk.MEDIUM),
+            "mode": reader.choice("mode", Mode.values, Mode.APPROVAL),
+            "budget": _budget(reader),
+            "archived": False,
+        }
+        nodes, parameters = reader.items("nodes"), reader.items("parameters")
+        reader.end()
+        row = run.upsert(Package, {"key": key}, values)
+        run.later(lambda: _save_nodes(row, nodes, parameters, reader, run))
+
+    def export(self) -> Any:
+        found = []
+        for row in Package.objects.filter(archived=False).select_related("business", "current"):
+            item: dict[str, Any] = {"key": row.key, "name": row.name, "risk": row.risk, "mode": row.mode}
+            item.update({"business": row.business.code} if row.business else {})
+            item.update({name: value for name in ("description", "budget") if (value := getattr(row, name))})
+            if row.current:
+                item.update({"parameters": row.current.parameters} if row.current.parameters else {})
+                item["nodes"] = row.current.nodes
+            found.append(item)
+        return found
+
+
+def _budget(reader: Reader) -> dict[str, Any]:
+    if not reader.has("budget"):
+        return {}
+    child = reader.child("budget")
+    found = {
+        "max_hosts": child.number("max_hosts", 0),
+        "max_percent": child.number("max_percent", 0),
+        "window": child.seconds("window", 1800),
+        "scope": child.choice("scope", ["module", "set", "business"], "module"),
+    }
+    child.end()
+    return {key: value for key, value in found.items() if value}
+
+
+def _save_nodes(row: Package, nodes: list[Any], parameters: list[Any], reader: Reader, run: Run) -> None:
+    if row.current is not None and row.current.sha256 == content_sha256(nodes, parameters):
+        return
+    try:
+        version = save_version(row, nodes, parameters, {}, author=run.actor, note="apply_config", now=run.now)
+    except InvalidPackage as error:
+        for problem in error.problems:
+            reader.errors.add(f"{reader.path}.{problem.path}", problem.message)
+        return
+    run.changed(f"~ package {row.key}: version {version.number}", row)
+
+
+class Rules:
+    name = "rules"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=128)
+            if name:
+                named.add(name)
+                self._apply_one(name, reader, run)
+        run.archive(Rule.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
+
+    def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
+        verify = reader.child("verify") if reader.has("verify") else None
+        values = {
+            "priority": reader.number("priority", 100),
+            "enabled": reader.flag("enabled", True),
+            "match": read_match(reader),
+            "package": _package_named(reader),
+            "parameters": reader.mapping("parameters"),
+            "timeout": reader.seconds("timeout", 2400),
+            "stale_after": reader.seconds("stale_after", None),
+            "mode": reader.choice("mode", Mode.values, Mode.AUTO),
+            "approval_policy": reader.text("approval_policy", limit=64),
+            "notify": reader.mapping("notify"),
+            "verify_within": verify.seconds("within", 600) if verify else 600,
+            "verify_stay": verify.seconds("stay", 1800) if verify else 1800,
+            "archived": False,
+        }
+        if (values["timeout"] or 0) < 60:
+            reader.fault("timeout", "must be at least 1m")
+        if verify:
+            verify.end()
+        reader.end()
+        run.upsert(Rule, {"name": name}, values)
+
+    def export(self) -> Any:
+        return [_rule_out(row) for row in Rule.objects.filter(archived=False).select_related("package")]
+
+
+def _package_named(reader: Reader) -> Package | None:
+    key = reader.text("package")
+    found = Package.objects.filter(key=key, archived=False).first() if key else None
+    if key and found is None:
+        reader.fault("package", f'no package "{key}"')
+    return found
+
+
+def _rule_out(row: Rule) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": row.name,
+        "priority": row.priority,
+        "match": row.match,
+        "package": row.package.key if row.package else "",
+        "parameters": row.parameters,
+        "timeout": f"{row.timeout}s",
+        "mode": row.mode,
+        "approval_policy": row.approval_policy,
+        "notify": row.notify,
+        "verify": {"within": f"{row.verify_within}s", "stay": f"{row.verify_stay}s"},
+    }
+    if row.stale_after:
+        found["stale_after"] = f"{row.stale_after}s"
+    if not row.enabled:
+        found["enabled"] = False
+    return {key: value for key, value in found.items() if value not in ("", {})}
+
+
+class ConvergenceRules:
+    name = "convergence_rules"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=128)
+            if name:
+                named.add(name)
+                self._apply_one(name, reader, run)
+        gone = ConvergenceRule.objects.filter(archived=False).exclude(name__in=named)
+        run.archive(gone, archived=True, enabled=False)
+
+    def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
+        dimensions = reader.items("dimensions")
+        for index, dimension in enumerate(dimensions):
+            word = dimension.get("name") if isinstance(dimension, dict) else dimension
+            if word not in _DIMENSIONS and not str(word).startswith("label:"):
+                known = f"{', '.join(_DIMENSIONS)} or label:<name>"
+                reader.errors.add(f"{reader.path}.dimensions[{index}]", f"no dimension {word!r}; {known} is expected")
+        values = {
+            "alert_types": reader.texts("alert_types"),
+            "window": reader.seconds("window", 300),
+            "count": reader.number("count", 1, least=1),
+            "dimensions": dimensions,
+            "function": reader.choice("function", sorted(FUNCTIONS), required=True),
+            "priority": reader.number("priority", 100),
+            "business": business_named(reader),
+            "enabled": reader.flag("enabled", True),
+            "remark": reader.text("remark", required=True),
+            "archived": False,
+        }
+        if not dimensions:
+            reader.fault("dimensions", "is required: without one, everything would be one incident")
+        if not values["window"]:
+            reader.fault("window", "must be longer than 0")
+        reader.end()
+        run.upsert(ConvergenceRule, {"name": name}, values)
+
+    def export(self) -> Any:
+        found = []
+        for row in ConvergenceRule.objects.filter(archived=False).select_related("business"):
+            item = {name: getattr(row, name) for name in ("name", "alert_types", "count", "dimensions", "function")}
+            item.update({"window": f"{row.window}s", "priority": row.priority, "remark": row.remark})
+            item.update({"business": row.business.code} if row.business else {})
+            item.update({} if row.enabled else {"enabled": False})
+            found.append(item)
+        return found
+
+
+class Shields:
+    name = "shields"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=128)
+            values = {
+                "match": read_match(reader),
+                "starts_at": reader.moment("from", required=True),
+                "ends_at": reader.moment("to", required=True),
+                "repeat": reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE),
+                "reason": reader.text("reason", required=True),
+                "enabled": reader.flag("enabled", True),
+                "archived": False,
+            }
+            reader.end()
+            if name and values["starts_at"] and values["ends_at"]:
+                if values["ends_at"] <= values["starts_at"]:
+                    reader.fault("to", "must be later than from")
+                named.add(name)
+                run.upsert(Shield, {"name": name}, values)
+        run.archive(Shield.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
+
+    def export(self) -> Any:
+        return [
+            {
+                "name": row.name,
+                "match": row.match,
+                "from": row.starts_at.isoformat(),
+                "to": row.ends_at.isoformat(),
+                "repeat": row.repeat,
+                "reason": row.reason,
+            }
+            for row in Shield.objects.filter(archived=False)
+        ]

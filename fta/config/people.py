@@ -1,0 +1,287 @@
+"""Sections of who and what there is: businesses, people, keys, credentials, hosts."""
+
+import ipaddress
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+
+from fta.config.document import Run
+from fta.config.reader import Reader
+from fta.lib.secrets import digest
+from fta.models import ApiKey, Business, Credential, Host, Person
+from fta.models.inventory import ROLES
+
+
+def _people(names: list[str], path: str, run: Run) -> list[Person]:
+    """Find people by username, or name the one that is missing."""
+    known = {person.user.get_username(): person for person in Person.objects.select_related("user")}
+    for index, name in enumerate(names):
+        if name not in known:
+            run.errors.add(f"{path}[{index}]", f'no person "{name}"')
+    return [known[name] for name in names if name in known]
+
+
+def _businesses(reader: Reader, key: str) -> list[Business]:
+    known = {business.code: business for business in Business.objects.filter(archived=False)}
+    codes = reader.texts(key)
+    for index, code in enumerate(codes):
+        if code not in known:
+            reader.errors.add(f"{reader.path}.{key}[{index}]", f'no business "{code}"')
+    return [known[code] for code in codes if code in known]
+
+
+def business_named(reader: Reader, key: str = "business") -> Business | None:
+    """Take the code of a business; a fault when there is none of that code."""
+    code = reader.text(key)
+    found = Business.objects.filter(code=code, archived=False).first() if code else None
+    if code and found is None:
+        reader.fault(key, f'no business "{code}"')
+    return found
+
+
+def service_user(username: str, role: str, businesses: list[Business], run: Run) -> User:
+    """Make the user that a key acts as: no password, one role, its businesses."""
+    user, created = User.objects.get_or_create(username=username)
+    if created:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    user.groups.set([Group.objects.get_or_create(name=role)[0]])
+    person, _ = Person.objects.get_or_create(user=user)
+    run.set_many(person, "businesses", businesses)
+    return user
+
+
+class Businesses:
+    name = "businesses"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            code = reader.text("code", required=True, limit=64)
+            values = {"name": reader.text("name", code, limit=128), "archived": False}
+            maintainers = reader.texts("maintainers")
+            reader.end()
+            if not code:
+                continue
+            named.add(code)
+            row = run.upsert(Business, {"code": code}, values)
+            run.later(
+                lambda row=row, names=maintainers, path=f"{reader.path}.maintainers": run.set_many(
+                    row, "maintainers", _people(names, path, run)
+                )
+            )
+        run.archive(Business.objects.filter(archived=False).exclude(code__in=named))
+
+    def export(self) -> Any:
+        rows = Business.objects.filter(archived=False).prefetch_related("maintainers__user")
+        return [
+            {"code": row.code, "name": row.name, "maintainers": [p.user.get_username() for p in row.maintainers.all()]}
+            for row in rows
+        ]
+
+
+class People:
+    name = "people"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            username = reader.text("username", required=True, limit=150)
+            if username:
+                named.add(username)
+                self._apply_one(username, reader, run)
+        gone = Person.objects.filter(managed=True, active=True).exclude(user__username__in=named)
+        run.archive(gone, active=False)
+
+    def _apply_one(self, username: str, reader: Reader, run: Run) -> None:
+        roles = reader.texts("roles")
+        for role in roles:
+            if role not in ROLES:
+                reader.fault("roles", f"no role {role!r}; one of {', '.join(ROLES)} is expected")
+        user, created = User.objects.get_or_create(
+            username=username,
+            defaults={"first_name": reader.text("name", limit=150), "email": reader.text("email", limit=254)},
+        )
+        if created:
+            user.set_unusable_password()
+            user.save(update_fields=["password"])
+        for key, column in (("name", "first_name"), ("email", "email")):
+            if reader.has(key) and getattr(user, column) != reader.text(key):
+                User.objects.filter(pk=user.pk).update(**{column: reader.text(key)})
+        user.groups.set([Group.objects.get_or_create(name=role)[0] for role in roles if role in ROLES])
+        if user.is_staff != ("admin" in roles) and not user.is_superuser:
+            User.objects.filter(pk=user.pk).update(is_staff="admin" in roles, is_superuser="admin" in roles)
+        wecom = reader.text("wecom_userid", limit=64).strip().casefold()
+        taken = Person.objects.filter(wecom_userid=wecom).exclude(user=user).exclude(wecom_userid="").first()
+        if taken is not None:
+            reader.fault("wecom_userid", f'"{wecom}" belongs to {taken.user.get_username()} already')
+            wecom = ""
+        person = run.upsert(
+            Person, {"user": user}, {"wecom_userid": wecom, "active": reader.flag("active", True), "managed": True}
+        )
+        run.set_many(person, "businesses", _businesses(reader, "businesses"))
+        self._deputy(person, reader, run)
+        reader.end()
+
+    def _deputy(self, person: Person, reader: Reader, run: Run) -> None:
+        child = reader.child("deputy")
+        name, until = child.text("person"), child.moment("until")
+        child.end()
+
+        def settle() -> None:
+            found = _people([name], f"{child.path}.person", run) if name else []
+            run.upsert(Person, {"pk": person.pk}, {"deputy": found[0] if found else None, "deputy_until": until})
+
+        run.later(settle)
+
+    def export(self) -> Any:
+        rows = Person.objects.filter(managed=True, active=True).select_related("user", "deputy__user")
+        return [_person_out(row) for row in rows.prefetch_related("businesses", "user__groups")]
+
+
+def _person_out(row: Person) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "username": row.user.get_username(),
+        "name": row.user.first_name,
+        "email": row.user.email,
+        "wecom_userid": row.wecom_userid,
+        "roles": sorted(group.name for group in row.user.groups.all()),
+        "businesses": [business.code for business in row.businesses.all()],
+    }
+    if row.deputy and row.deputy_until:
+        found["deputy"] = {"person": row.deputy.user.get_username(), "until": row.deputy_until.isoformat()}
+    return {key: value for key, value in found.items() if value not in ("", [])}
+
+
+class ApiKeys:
+    name = "api_keys"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=64)
+            key = reader.text("key", limit=255)
+            role = reader.choice("role", ROLES, required=True)
+            businesses = _businesses(reader, "businesses")
+            reader.end()
+            if not name or role not in ROLES:
+                continue
+            if key and len(key) < 16:
+                reader.fault("key", "must be at least 16 characters long")
+            named.add(name)
+            user = service_user(f"api:{name}", role, businesses, run)
+            stored = digest(key) if key else ""
+            run.upsert(ApiKey, {"name": name}, {"user": user, "key_digest": stored, "enabled": bool(key)})
+        run.archive(ApiKey.objects.filter(enabled=True).exclude(name__in=named), enabled=False)
+
+    def export(self) -> Any:
+        rows = ApiKey.objects.filter(enabled=True).select_related("user")
+        return [
+            {
+                "name": row.name,
+                "role": next(iter(row.user.groups.values_list("name", flat=True)), "viewer"),
+                "businesses": list(row.user.person.businesses.values_list("code", flat=True)),
+            }
+            for row in rows
+        ]
+
+
+class Credentials:
+    name = "credentials"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=64)
+            kind = reader.choice("kind", Credential.Kind.values, required=True)
+            secret = reader.text("secret", limit=20000)
+            reader.end()
+            if name and kind:
+                named.add(name)
+                run.upsert(Credential, {"name": name}, {"kind": kind, "secret": secret})
+        unused = Credential.objects.exclude(name__in=named).filter(host=None)
+        for row in unused:
+            run.changed(f"- credential {row}", row)
+            row.delete()
+
+    def export(self) -> Any:
+        return [{"name": row.name, "kind": row.kind} for row in Credential.objects.all()]
+
+
+class Hosts:
+    name = "hosts"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            ip = self._ip(reader)
+            if ip:
+                named.add(ip)
+                self._apply_one(ip, reader, run)
+        run.archive(Host.objects.filter(archived=False).exclude(ip__in=named))
+
+    def _ip(self, reader: Reader) -> str:
+        text = reader.text("ip", required=True)
+        try:
+            return str(ipaddress.ip_address(text)) if text else ""
+        except ValueError:
+            reader.fault("ip", f'"{text}" is no IP address')
+            return ""
+
+    def _apply_one(self, ip: str, reader: Reader, run: Run) -> None:
+        values = {
+            "name": reader.text("name", limit=128),
+            "business": business_named(reader),
+            "set_name": reader.text("set", limit=128),
+            "module": reader.text("module", limit=128),
+            "is_spare": reader.flag("spare"),
+            "attributes": reader.mapping("attributes"),
+            "archived": False,
+            **_connection(reader.child("connection") if reader.has("connection") else None),
+        }
+        row = run.upsert(Host, {"ip": ip}, values)
+        names, path = reader.texts("operators"), f"{reader.path}.operators"
+        run.later(lambda: run.set_many(row, "operators", _people(names, path, run)))
+        reader.end()
+
+    def export(self) -> Any:
+        rows = Host.objects.filter(archived=False).select_related("business", "credential")
+        return [_host_out(row) for row in rows.prefetch_related("operators__user")]
+
+
+def _connection(reader: Reader | None) -> dict[str, Any]:
+    if reader is None:
+        return {"connection": "none", "ssh_user": "", "ssh_port": 22, "host_key": "", "credential": None}
+    name = reader.text("credential")
+    credential = Credential.objects.filter(name=name).first() if name else None
+    if name and credential is None:
+        reader.fault("credential", f'no credential "{name}"')
+    found = {
+        "connection": reader.choice("kind", ["local", "ssh"], required=True) or "none",
+        "ssh_user": reader.text("user", limit=64),
+        "ssh_port": reader.number("port", 22, least=1),
+        "host_key": reader.text("host_key", limit=4000),
+        "credential": credential,
+    }
+    reader.end()
+    return found
+
+
+def _host_out(row: Host) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ip": row.ip,
+        "name": row.name,
+        "business": row.business.code if row.business else "",
+        "set": row.set_name,
+        "module": row.module,
+        "operators": [person.user.get_username() for person in row.operators.all()],
+        "spare": row.is_spare,
+        "attributes": row.attributes,
+    }
+    if row.connection == Host.Connection.LOCAL:
+        found["connection"] = {"kind": "local"}
+    elif row.connection == Host.Connection.SSH:
+        found["connection"] = {"kind": "ssh", "user": row.ssh_user, "port": row.ssh_port, "host_key": row.host_key}
+        if row.credential:
+            found["connection"]["credential"] = row.credential.name
+    return {key: value for key, value in found.items() if value not in ("", [], {}, False)}

@@ -1,0 +1,132 @@
+"""Sections of the configuration file that belong to notification."""
+
+from typing import Any
+
+from fta.config.document import Run
+from fta.config.healing import read_match
+from fta.config.reader import Reader
+from fta.models import Person
+from notify import transports
+from notify.models import Channel, NotificationRule, Template
+
+_COMMON = ("name", "kind", "description", "enabled")
+
+
+class Channels:
+    name = "channels"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=64)
+            kind = reader.choice("kind", Channel.Kind.values, required=True)
+            values = {
+                "kind": kind,
+                "description": reader.text("description"),
+                "enabled": reader.flag("enabled", True),
+                "archived": False,
+            }
+            # What remains is the transport's own: it knows its keys.
+            config = {key: value for key, value in reader.rest(_COMMON).items() if value is not None}
+            if not name or not kind:
+                continue
+            named.add(name)
+            for field, message in transports.get(kind).validate(config):
+                reader.fault(field, message)
+            run.upsert(Channel, {"name": name}, {**values, "config": config})
+        run.archive(Channel.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
+
+    def export(self) -> Any:
+        rows = Channel.objects.filter(archived=False)
+        return [{"name": row.name, "kind": row.kind, **transports.get(row.kind).public(row.config)} for row in rows]
+
+
+class Templates:
+    name = "templates"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=64)
+            values = {
+                "event": reader.text("event", limit=64),
+                "channel_kind": reader.choice("channel_kind", Channel.Kind.values),
+                "body": reader.text("body", required=True, limit=8192),
+                "archived": False,
+            }
+            reader.end()
+            if name:
+                named.add(name)
+                run.upsert(Template, {"name": name}, values)
+        run.archive(Template.objects.filter(archived=False).exclude(name__in=named))
+
+    def export(self) -> Any:
+        fields = ("name", "event", "channel_kind", "body")
+        rows = Template.objects.filter(archived=False)
+        return [{field: getattr(row, field) for field in fields if getattr(row, field)} for row in rows]
+
+
+class NotificationRules:
+    name = "notification_rules"
+
+    def apply(self, data: Any, run: Run) -> None:
+        named = set()
+        for reader in run.readers(self.name, data):
+            name = reader.text("name", required=True, limit=64)
+            if name:
+                named.add(name)
+                self._apply_one(name, reader, run)
+        gone = NotificationRule.objects.filter(archived=False).exclude(name__in=named)
+        run.archive(gone, archived=True, enabled=False)
+
+    def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
+        template = reader.text("template", limit=64)
+        values = {
+            "events": reader.texts("events"),
+            "match": read_match(reader),
+            "hours": reader.mapping("hours"),
+            "to": reader.texts("to"),
+            "template": Template.objects.filter(name=template, archived=False).first() if template else None,
+            "throttle": reader.seconds("throttle", 0),
+            "options": {key: value for key in _GROUPING if (value := reader.raw(key)) is not None},
+            "send_resolved": reader.flag("send_resolved"),
+            "enabled": reader.flag("enabled", True),
+            "archived": False,
+        }
+        if template and values["template"] is None:
+            reader.fault("template", f'no template "{template}"')
+        for index, username in enumerate(reader.texts("to")):
+            if not Person.objects.filter(user__username=username).exists():
+                run.errors.add(f"{reader.path}.to[{index}]", f'no person "{username}"')
+        row = run.upsert(NotificationRule, {"name": name}, values)
+        run.set_many(row, "channels", _channels(reader, run))
+        reader.end()
+
+    def export(self) -> Any:
+        return [
+            {
+                "name": row.name,
+                "events": row.events,
+                "channels": [channel.name for channel in row.channels.all()],
+                "send_resolved": row.send_resolved,
+                **({"match": row.match} if row.match else {}),
+                **({"hours": row.hours} if row.hours else {}),
+                **({"to": row.to} if row.to else {}),
+                **({"template": row.template.name} if row.template else {}),
+                **({"throttle": f"{row.throttle}s"} if row.throttle else {}),
+                **row.options,
+            }
+            for row in NotificationRule.objects.filter(archived=False).prefetch_related("channels")
+        ]
+
+
+_GROUPING = ("group_by", "group_wait", "group_interval", "repeat_interval")
+
+
+def _channels(reader: Reader, run: Run) -> list[Channel]:
+    names = reader.texts("channels")
+    known = {channel.name: channel for channel in Channel.objects.filter(archived=False)}
+    for index, name in enumerate(names):
+        if name not in known:
+            run.errors.add(f"{reader.path}.channels[{index}]", f'no channel "{name}"')
+    return [known[name] for name in names if name in known]

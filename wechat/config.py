@@ -1,0 +1,75 @@
+"""The section of the configuration file that sets WeCom up."""
+
+from typing import Any
+
+from approvals.models import ApprovalAdmin
+from fta.config.document import Run
+from fta.config.reader import Reader
+from wechat.forms import check_aes_key, check_token
+from wechat.models import DEFAULT_API_URL, WecomApp
+from wechat.selectors import person_of_userid
+
+_SECRETS = ("secret", "token", "encoding_aes_key", "api_token")
+
+
+class Wecom:
+    name = "wecom"
+
+    def apply(self, data: Any, run: Run) -> None:
+        items = data if isinstance(data, list) else [data]
+        named = set()
+        for index, item in enumerate(items):
+            path = f"wecom[{index}]" if isinstance(data, list) else "wecom"
+            reader = Reader(item, path, run.errors)
+            name = reader.text("name", "default", limit=64)
+            named.add(name)
+            self._apply_one(name, index == 0, reader, run)
+        run.archive(WecomApp.objects.filter(archived=False).exclude(name__in=named), archived=True, is_default=False)
+
+    def _apply_one(self, name: str, default: bool, reader: Reader, run: Run) -> None:
+        values: dict[str, Any] = {
+            "corp_id": reader.text("corp_id", limit=64),
+            "agent_id": reader.number("agent_id", 0) or None,
+            "api_url": reader.text("api_url") or DEFAULT_API_URL,
+            "app_url": reader.text("app_url"),
+            "static_url": reader.text("static_url", "/static/wechat/"),
+            "verify_files": reader.items("verify_files"),
+            "is_default": default,
+            "archived": False,
+        }
+        for key in _SECRETS:
+            values[key] = reader.text(key, limit=255)
+        for key, check in (("token", check_token), ("encoding_aes_key", check_aes_key)):
+            problem = check(values[key]) if values[key] else ""
+            if problem:
+                reader.fault(key, problem)
+        admins = reader.texts("approval_admins")
+        reader.end()
+        if default:
+            WecomApp.objects.filter(is_default=True).exclude(name=name).update(is_default=False)
+        run.upsert(WecomApp, {"name": name}, values)
+        if default:
+            run.later(lambda: set_admins(admins, run))
+
+    def export(self) -> Any:
+        found = []
+        for row in WecomApp.objects.filter(archived=False).order_by("-is_default", "name"):
+            item: dict[str, Any] = {"name": row.name, "corp_id": row.corp_id, "agent_id": row.agent_id}
+            item.update({"api_url": row.api_url, "app_url": row.app_url, "static_url": row.static_url})
+            item.update({"verify_files": row.verify_files} if row.verify_files else {})
+            if row.is_default:
+                item["approval_admins"] = [a.person.wecom_userid for a in ApprovalAdmin.objects.select_related("person")]
+            found.append({key: value for key, value in item.items() if value not in ("", None)})
+        return found[0] if len(found) == 1 else found
+
+
+def set_admins(userids: list[str], run: Run) -> None:
+    """Make the approval admins exactly these WeCom members; one whom the portal does not know yet becomes known."""
+    people = [person_of_userid(userid, create=True) for userid in userids if userid.strip()]
+    for person in people:
+        _, created = ApprovalAdmin.objects.get_or_create(person=person)
+        if created:
+            run.changed(f"+ approval admin {person}", person)
+    for row in ApprovalAdmin.objects.exclude(person__in=people):
+        run.changed(f"- approval admin {row.person}", row)
+        row.delete()
