@@ -47,8 +47,10 @@ def test_it_reads_a_json_envelope() -> None:
         b"<xml><ToUserName>ww1</ToUserName></xml>",
         b"<xml><Encrypt>QUJD</Encrypt><Encrypt>QUJE</Encrypt></xml>",
         b"<xml><Encrypt>QUJD</Encrypt><encrypt>QUJE</encrypt></xml>",
-        b'<?xml version="1.0" encoding="no-such"?><xml><Encrypt>QUJD</Encrypt></xml>',
-        b'<?xml version="1.0" encoding="gb18030"?><xml><Encrypt>QUJD</Encrypt></xml>',
+        '<?xml version="1.0" encoding="gb18030"?><xml><Encrypt>密文</Encrypt></xml>'.encode("gb18030"),
+        LAUGHS.encode("utf-16"),
+        b'<?xml version="1.0" encoding="utf-7"?>' + LAUGHS.encode(),
+        b'<?xml version="1.0" encoding="utf-7"?>+ADwAIQ-DOCTYPE x><xml><Encrypt>QUJD</Encrypt></xml>',
         b"<!DOCTYPE xml><xml><Encrypt>QUJD</Encrypt></xml>",
         LAUGHS.encode(),
         OUTSIDE.encode(),
@@ -86,6 +88,11 @@ def test_it_reads_a_text_message() -> None:
     assert (message.from_user, message.content, message.msg_type) == ("mycreate", "hello", "text")
     assert (message.msg_id, message.create_time, message.agent_id) == ("4561255354251345929", 1409659813, "218")
     assert (message.event, message.selected) == ("", {})
+
+
+def test_it_reads_a_text_that_speaks_of_document_types() -> None:
+    typed = "<!DOCTYPE x> <!ENTITY y>"
+    assert parse_message(f"<xml><Content><![CDATA[{typed}]]></Content></xml>").content == typed
 
 
 def test_it_reads_a_card_event() -> None:
@@ -132,6 +139,7 @@ def test_it_reads_questions_without_an_answer() -> None:
         "hello",
         "\ud800",
         LAUGHS,
+        OUTSIDE,
         "<xml><FromUserName>a</FromUserName><FromUserName>b</FromUserName></xml>",
         "<xml><CreateTime>soon</CreateTime></xml>",
         '{"CreateTime": "soon"}',
