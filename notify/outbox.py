@@ -35,7 +35,7 @@ def post(
     the name of one robot group; empty means those that the channel's configuration names.
     """
     row = Delivery(
-        dedup_key=_fit(dedup_key),
+        dedup_key=key(dedup_key),
         kind=kind,
         event=event,
         payload={"message": message.to_json()},
@@ -59,8 +59,8 @@ def post(
     return row
 
 
-def _fit(key: str) -> str:
-    """Shorten a key that the column cannot hold; the hash keeps it unique."""
-    if len(key) <= _KEY_LENGTH:
-        return key
-    return f"{key[:90]}#{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+def key(wanted: str) -> str:
+    """Return a dedup key as the column holds it: a long one is cut, and its hash keeps it unique."""
+    if len(wanted) <= _KEY_LENGTH:
+        return wanted
+    return f"{wanted[:90]}#{hashlib.sha256(wanted.encode()).hexdigest()[:32]}"

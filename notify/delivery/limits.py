@@ -11,6 +11,7 @@ from django.db.models import F, Sum
 
 from fta.models.engine import DbNow
 from notify.models import Allowance, Delivery
+from notify.selectors import listed
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def forget(now: datetime) -> None:
 def _keys(row: Delivery) -> Iterator[str]:
     config = row.channel.config if row.channel else {}
     if row.kind == "wecom_app":
-        members = row.recipients or config.get("to_user") or []
-        yield from {f"member:{str(member).casefold()}"[:160] for member in members if member != _EVERYBODY}
+        members = row.recipients or listed(config.get("to_user"))
+        yield from {f"member:{member.casefold()}"[:160] for member in members if member != _EVERYBODY}
     elif row.kind == "wecom_robot":
         yield f"robot:{row.channel_id}:{'/'.join(map(str, row.recipients))}"[:160]
 

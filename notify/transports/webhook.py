@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fta.lib.http import AnswerTooLarge, DestinationRefused, HttpError, Response, request
+from fta.lib.http import AnswerTooLarge, DestinationRefused, HttpError, InvalidRequest, Response, request
 from notify.message import Message
 from notify.models import Delivery
 from notify.transports.base import NOT_SENT, NotSent, OutcomeUnknown, Receipt, Refused
@@ -38,9 +38,9 @@ class WebhookTransport:
         shown = body.decode()
         try:
             answer = request("POST", url, headers=_headers(delivery, str(config.get("secret") or ""), body), data=body)
-        except DestinationRefused as error:
-            text = _("目的地址不在允许的范围里：%(error)s") % {"error": error}
-            raise Refused(text, remedy=_("把它加进 FTA_HTTP_ALLOW 后重发。"), request=shown) from error
+        except (DestinationRefused, InvalidRequest) as error:
+            remedy = _("核对地址；内网地址要写进 FTA_HTTP_ALLOW，再重发。")
+            raise Refused(_("这个地址不能发：%(error)s") % {"error": error}, remedy=remedy, request=shown) from error
         except AnswerTooLarge:
             return Receipt(request=shown, answer=_("（应答过大，未读完）"))
         except HttpError as error:

@@ -1,0 +1,8 @@
+"""What is told about: the occasions, their facts as plain data, and the shipped texts."""
+
+from notify.messages.escape import clean
+from notify.messages.events import EVENTS, covers, is_pattern
+from notify.messages.facts import Occasion, facts
+from notify.messages.texts import default_text
+
+__all__ = ["EVENTS", "Occasion", "clean", "covers", "default_text", "facts", "is_pattern"]

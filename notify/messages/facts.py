@@ -1,0 +1,167 @@
+"""The facts of an occasion as plain data: all that a template can see."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from fta.lib.links import absolute
+from fta.models import Alert, Execution, Incident
+from fta.templatetags.moments import span_text
+
+_HOSTS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Something to tell. `key` names it once and for all: two tellings of one occasion have the same key."""
+
+    event: str
+    key: str
+    alert: Alert | None = None
+    execution: Execution | None = None
+    incident: Incident | None = None
+    approval: Any = None  # of the floor above, so known by its columns only
+    text: str = ""
+
+
+def facts(occasion: Occasion, now: datetime) -> dict[str, Any]:
+    """Return what the templates may use; every part is there, empty when the occasion has none of it."""
+    return {
+        "event": occasion.event,
+        "now": _moment(now),
+        "url": link(occasion),
+        "text": occasion.text,
+        "alert": _alert(occasion.alert, now),
+        "execution": _execution(occasion.execution),
+        "incident": _incident(occasion.incident, now),
+        "approval": _approval(occasion.approval, now),
+    }
+
+
+def link(occasion: Occasion) -> str:
+    """Return where the occasion can be read in full; '' when there is no such page."""
+    for name, thing in (
+        ("approvals:detail", occasion.approval),
+        ("web:incident", occasion.incident),
+        ("web:execution", occasion.execution),
+        ("web:alert", occasion.alert),
+    ):
+        if thing is not None:
+            try:
+                return absolute(reverse(name, args=[thing.pk]))
+            except NoReverseMatch:
+                continue
+    return ""
+
+
+def _alert(alert: Alert | None, now: datetime) -> dict[str, Any]:
+    if alert is None:
+        names = (
+            "id",
+            "type",
+            "severity",
+            "status",
+            "target",
+            "host",
+            "business",
+            "title",
+            "content",
+            "source",
+            "at",
+            "span",
+        )
+        return dict.fromkeys(names, "") | {"labels": {}, "repeats": 0}
+    began = alert.starts_at or alert.received_at
+    return {
+        "id": alert.pk,
+        "type": alert.alert_type,
+        "severity": str(alert.get_severity_display()),
+        "status": str(alert.get_status_display()),
+        "target": _target(alert),
+        "host": str(alert.host or ""),
+        "business": str(alert.business or ""),
+        "title": alert.title,
+        "content": alert.content,
+        "source": alert.source.name,
+        "labels": {str(name): str(value) for name, value in (alert.labels or {}).items()},
+        "at": _moment(began),
+        "span": span_text((alert.resolved_at or now) - began),
+        "repeats": alert.repeat_count,
+    }
+
+
+def _target(alert: Alert) -> str:
+    """Return name and address of the host, or what the alert calls its target."""
+    host = alert.host
+    if host is None:
+        return alert.target or _("（无对象）")
+    return f"{host.name}（{host.ip}）" if host.name and host.name != host.ip else host.ip
+
+
+def _execution(run: Execution | None) -> dict[str, Any]:
+    if run is None:
+        return dict.fromkeys(("id", "package", "state", "rule", "host", "business", "reason", "mode", "span", "at"), "")
+    host = run.host
+    ended = run.ended_at and run.started_at
+    return {
+        "id": run.pk,
+        "package": str(run.package.name if run.package else _("（无套餐）")),
+        "state": str(run.get_state_display()),
+        "rule": str(run.rule or ""),
+        "host": f"{host.name}（{host.ip}）" if host and host.name and host.name != host.ip else str(host or ""),
+        "business": str(run.business or ""),
+        "reason": run.reason,
+        "mode": str(run.get_mode_display()),
+        "span": span_text(run.ended_at - run.started_at) if ended and run.ended_at and run.started_at else "",
+        "at": _moment(run.ended_at or run.started_at or run.received_at),
+    }
+
+
+def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
+    if incident is None:
+        names = ("id", "title", "rule", "business", "span", "types", "hosts", "businesses")
+        return dict.fromkeys(names, "") | {"count": 0, "host_count": 0}
+    rows = list(
+        incident.members.values_list("execution__alert_type", "execution__host__ip", "execution__business__name")
+    )
+    types, hosts, businesses = (sorted({row[index] for row in rows if row[index]}) for index in range(3))
+    shown = "、".join(hosts[:_HOSTS_SHOWN])
+    return {
+        "id": incident.pk,
+        "title": incident.title or " ".join(str(value) for value in incident.dimensions.values()),
+        "rule": str(incident.rule),
+        "business": str(incident.business or ""),
+        "count": max(incident.execution_count, len(rows)),
+        "types": "、".join(types),
+        "businesses": "、".join(businesses),
+        "hosts": _("%(hosts)s 等") % {"hosts": shown} if len(hosts) > _HOSTS_SHOWN else shown,
+        "host_count": len(hosts),
+        "span": span_text((incident.closed_at or now) - incident.opened_at),
+    }
+
+
+def _approval(approval: Any, now: datetime) -> dict[str, Any]:
+    if approval is None:
+        return dict.fromkeys(("id", "code", "state", "message", "by", "comment", "expires_at", "left"), "")
+    return {
+        "id": approval.pk,
+        "code": approval.code,
+        "state": str(approval.get_state_display()),
+        "message": approval.message,
+        "by": _name(approval.decided_by),
+        "comment": approval.comment,
+        "expires_at": _moment(approval.expires_at),
+        "left": span_text(approval.expires_at - now) if approval.expires_at > now else "",
+    }
+
+
+def _name(user: Any) -> str:
+    return (user.get_full_name() or user.get_username()) if user else ""
+
+
+def _moment(value: datetime) -> str:
+    return timezone.localtime(value).strftime("%m-%d %H:%M:%S")

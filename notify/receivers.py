@@ -1,1 +1,0 @@
-"""Listeners of fta.signals."""

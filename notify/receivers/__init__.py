@@ -1,0 +1,5 @@
+"""Listeners of fta.signals: what happens becomes an occasion, and the notification rules say who hears of it."""
+
+from notify.receivers import hooks
+
+__all__ = ["hooks"]

@@ -1,0 +1,102 @@
+"""What is asked of the tables: who may see which delivery, which rules tell of an event, who is reached how."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from fta.models import Business, Person
+from fta.models.scope import in_scope
+from notify.models import Channel, ChannelKind, Delivery, NotificationRule, Template
+
+_READERS = ("operator", "approver", "viewer")
+
+
+@dataclass(frozen=True)
+class Address:
+    """One delivery's worth of receivers: the transport's kind, whom it names, and what tells it from the channel's others."""
+
+    kind: str
+    recipients: tuple[str, ...] = ()
+    part: str = ""
+    mentions: tuple[str, ...] = ()
+
+
+def visible_deliveries(user: Any) -> QuerySet[Delivery]:
+    """Return the deliveries that the user may read: of own businesses; those of no business are for admins."""
+    return _scoped(user, *_READERS)
+
+
+def operable_deliveries(user: Any) -> QuerySet[Delivery]:
+    """Return the deliveries that the user may send again."""
+    return _scoped(user, "operator")
+
+
+def _scoped(user: Any, *roles: str) -> QuerySet[Delivery]:
+    mine = in_scope(user, "execution__business", *roles) | in_scope(user, "alert__business", *roles)
+    return Delivery.objects.filter(mine).select_related("channel", "alert", "execution")
+
+
+def live_channels() -> QuerySet[Channel]:
+    """Return the channels that are not archived."""
+    return Channel.objects.filter(archived=False)
+
+
+def live_rules() -> QuerySet[NotificationRule]:
+    """Return the notification rules that are not archived."""
+    return NotificationRule.objects.filter(archived=False).prefetch_related("channels")
+
+
+def template_for(event: str, kind: str, chosen: Template | None) -> Template | None:
+    """Return the rule's template where it fits, else the one written for this event and kind; None for the shipped text."""
+    if chosen is not None and not chosen.archived and chosen.event in ("", event) and chosen.channel_kind in ("", kind):
+        return chosen
+    rows = Template.objects.filter(event=event, channel_kind__in=(kind, ""), archived=False)
+    return rows.order_by("-channel_kind", "id").first()
+
+
+def people(to: Iterable[Any], business: Business | None) -> list[Person]:
+    """Return the active people that a list of usernames and `{"role": …}` of the business names."""
+    names = [item for item in to if isinstance(item, str)]
+    roles = {item.get("role") for item in to if isinstance(item, dict)}
+    wanted = Q(user__username__in=names)
+    if business is not None and "operator" in roles:
+        wanted |= Q(user__groups__name="operator", businesses=business)
+    if business is not None and "maintainer" in roles:
+        wanted |= Q(maintains=business)
+    return list(Person.objects.active().filter(wanted).select_related("user").distinct())
+
+
+def addresses(channel: Channel, persons: Sequence[Person]) -> list[Address]:
+    """Return where a message by this channel goes: to these people, else to those that its configuration names.
+
+    Each group of a robot channel is an address of its own, so that each has an outcome of its own.
+    """
+    userids = tuple(person.wecom_userid for person in persons if person.wecom_userid)
+    if channel.kind == ChannelKind.WECOM_APP:
+        return [Address(channel.kind, userids)]
+    if channel.kind == ChannelKind.EMAIL:
+        return [Address(channel.kind, tuple(person.user.email for person in persons if person.user.email))]
+    if channel.kind != ChannelKind.WECOM_ROBOT:
+        return [Address(channel.kind, mentions=userids)]
+    names = [str(group.get("name", "")) for group in channel.config.get("groups") or []]
+    robots = [Address(channel.kind, (name,), name, userids) for name in names]
+    accounts = tuple(listed(channel.config.get("to_user")))  # one channel may serve groups and accounts at once
+    return robots + ([Address(ChannelKind.WECOM_APP, accounts, "@")] if accounts else [])
+
+
+def listed(value: Any) -> list[str]:
+    """Return a configured list of names, which may be written as one text with commas."""
+    items = value.split(",") if isinstance(value, str) else value or []
+    return [text for text in (str(item).strip() for item in items) if text]
+
+
+def form_of(channel: Channel | None, kind: str) -> str:
+    """Return the form in which the channel wants its messages."""
+    wanted = str(channel.config.get("message") or "") if channel else ""
+    if kind == ChannelKind.WECOM_ROBOT:
+        return wanted or "markdown"
+    if kind in (ChannelKind.WECOM_APP, ChannelKind.WECOM_CHAT):
+        return wanted or "text"
+    return "plain"
