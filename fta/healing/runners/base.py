@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from fta.healing import variables
 from fta.lib.types import JSON, JSONDict
@@ -71,9 +72,16 @@ class Runner(Protocol):
 class NodeType:
     """The part that most runners share; `literal` parameters are the author's own text and are never rendered."""
 
-    acting = False
-    default_policy = StepRun.Policy.IDEMPOTENT.value
+    type: str
+    label: str | Promise
+    acting: bool = False
+    default_policy: str = StepRun.Policy.IDEMPOTENT.value
+    known: frozenset[str] = frozenset()  # the names of the parameters
     literal: frozenset[str] = frozenset()
+
+    def strangers(self, params: JSONDict) -> list[str]:
+        """Return a complaint for every parameter that this type does not have: it would be ignored without a word."""
+        return [_("没有参数 %s") % name for name in params if name not in self.known]
 
     def names(self, params: JSONDict) -> set[str]:
         """Return the names of the variables that the parameters use."""

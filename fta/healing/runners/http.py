@@ -1,0 +1,192 @@
+"""HTTP 回调: one request; success by status and, if told so, by a JMESPath expression on the answer."""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import jmespath
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from jmespath.exceptions import JMESPathError
+
+from fta.healing import variables
+from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.text import clean, storable
+from fta.lib import http, secrets
+from fta.lib.types import JSON, JSONDict
+from fta.models import StepRun
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_KEPT = 8 * 1024  # bytes of an answer
+_CONNECT = 3.0  # seconds
+_ORIGIN = re.compile(r"(?:https?://|\$\{\s*params\.[^{}]*\})[^/?#]*")
+# Whom a request goes to is the author's and the inventory's to say, never an alert's.
+_IN_ORIGIN = re.compile(r"ip|ip_bak|host\.name|params\..+")
+_DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_FALSE: tuple[JSON, ...] = (None, "", [], {})
+
+
+class MissingSecret(Exception):
+    """The package has no secret parameter of this name."""
+
+
+class HttpRunner(NodeType):
+    """Sends method, url, headers, body. Secrets are taken by name, in `auth` and `secret_headers`, after the rendering."""
+
+    type = "http"
+    label = gettext_lazy("HTTP 回调")
+    acting = True
+    default_policy = StepRun.Policy.ONCE.value
+    known = frozenset({"method", "url", "headers", "secret_headers", "body", "auth", "success"})
+    literal = frozenset({"method", "secret_headers", "auth", "success"})
+
+    def validate(self, params: JSONDict) -> list[str]:
+        """Return what is wrong with the parameters."""
+        found = self.strangers(params) + _url_problems(params.get("url"))
+        if params.get("method", "POST") not in METHODS:
+            found.append(_("method 只能是 %s") % "、".join(METHODS))
+        for key in ("headers", "secret_headers"):
+            value = params.get(key) or {}
+            if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+                found.append(_("%s 应为对象，值为文本") % key)
+        body = params.get("body")
+        if isinstance(body, str) and body.lstrip().startswith("{") and variables.as_json(body) is None:
+            found.append(_("body 像 JSON 但不合法；变量要写在引号里"))
+        return found + _auth_problems(params.get("auth")) + _success_problems(params.get("success"))
+
+    def render_one(self, key: str, value: JSON, values: Mapping[str, str]) -> JSON:
+        """Return one parameter with the variables replaced; in the path and query of the URL they are quoted."""
+        if key != "url" or not isinstance(value, str):
+            return super().render_one(key, value, values)
+        origin = _ORIGIN.match(value)
+        at = origin.end() if origin else 0
+        quoted = {name: quote(text, safe="") for name, text in values.items()}
+        return f"{variables.render(value[:at], values)}{variables.render(value[at:], quoted)}"
+
+    def run(self, ctx: StepContext) -> Outcome:
+        """Send the request and judge the answer."""
+        if ctx.lost.is_set():
+            return Outcome("unknown", outcome="lost")
+        secrets.remember(*ctx.raw_secrets.values())
+        url = str(ctx.params.get("url") or "")
+        if _DOTS.search(urlsplit(url).path if "://" in url else url):
+            return Outcome("failed", error=_("地址的路径里不能有 . 或 .."), outcome="not_sent")
+        try:
+            answer = http.request(
+                str(ctx.params.get("method") or "POST"),
+                url,
+                headers=_headers(ctx),
+                timeout=(min(_CONNECT, ctx.timeout), ctx.timeout),
+                **_body(ctx.params.get("body")),
+            )
+        except MissingSecret as error:
+            return Outcome("failed", error=_("套餐没有名为 %s 的密文参数") % error, outcome="not_sent")
+        except http.HttpError as error:
+            return _without_answer(error, ctx.step.policy)
+        return _judge(answer, ctx.params.get("success"))
+
+
+def _url_problems(url: JSON) -> list[str]:
+    origin = _ORIGIN.match(url) if isinstance(url, str) else None
+    if origin is None:
+        return [_("url 应以 http:// 或 https:// 开头")]
+    strange = [name for name in sorted(variables.names_in(origin[0])) if not _IN_ORIGIN.fullmatch(name)]
+    return [_("url 的主机部分不能用 ${%s}：请求发给谁不能由告警决定") % name for name in strange]
+
+
+def _auth_problems(auth: JSON) -> list[str]:
+    if auth is None:
+        return []
+    if not isinstance(auth, dict) or auth.get("type") not in ("basic", "bearer"):
+        return [_("auth.type 只能是 basic 或 bearer")]
+    wanted = {"type", "secret"} | ({"username"} if auth["type"] == "basic" else set())
+    if set(auth) != wanted or not all(isinstance(value, str) for value in auth.values()):
+        return [_("auth 应有且只有：%s（secret 填密文参数的名称）") % "、".join(sorted(wanted))]
+    return []
+
+
+def _success_problems(success: JSON) -> list[str]:
+    if success is None:
+        return []
+    if not isinstance(success, dict) or set(success) - {"status", "jmespath"}:
+        return [_("success 只能有 status 和 jmespath")]
+    found = []
+    status = success.get("status", [])
+    if not isinstance(status, list) or not all(type(code) is int and 100 <= code <= 599 for code in status):
+        found.append(_("success.status 应为状态码列表，如 [200, 202]"))
+    try:
+        jmespath.compile(str(success.get("jmespath") or "@"))
+    except JMESPathError as error:
+        found.append(_("success.jmespath 不合法：%s") % error)
+    return found
+
+
+def _headers(ctx: StepContext) -> dict[str, str]:
+    headers = {str(name): str(value) for name, value in _mapping(ctx.params.get("headers")).items()}
+    for name, secret in _mapping(ctx.params.get("secret_headers")).items():
+        headers[name] = _secret(ctx, secret)
+    auth = _mapping(ctx.params.get("auth"))
+    if auth:
+        token = _secret(ctx, auth.get("secret"))
+        if auth.get("type") == "basic":
+            pair = base64.b64encode(f"{auth.get('username', '')}:{token}".encode()).decode()
+            secrets.remember(pair)
+            headers["Authorization"] = f"Basic {pair}"
+        else:
+            headers["Authorization"] = f"Bearer {token}"
+    return headers | {"Idempotency-Key": str(ctx.step.idem_key), "X-Heal-Fence": str(ctx.step.fence)}
+
+
+def _secret(ctx: StepContext, name: JSON) -> str:
+    if name not in ctx.raw_secrets:
+        raise MissingSecret(name)
+    return ctx.raw_secrets[str(name)]
+
+
+def _mapping(value: JSON) -> JSONDict:
+    return value if isinstance(value, dict) else {}
+
+
+def _body(body: JSON) -> dict[str, Any]:
+    if body is None or body == "":
+        return {}
+    inner = variables.as_json(body) if isinstance(body, str) else body
+    return {"data": body} if inner is None else {"json": inner}
+
+
+def _without_answer(error: http.HttpError, policy: str) -> Outcome:
+    if isinstance(error, http.NotSent):
+        lasting = isinstance(error, (http.DestinationRefused, http.InvalidRequest))
+        return Outcome("failed", error=str(error), outcome="not_sent", retryable=not lasting)
+    if policy == StepRun.Policy.IDEMPOTENT:
+        return Outcome("failed", error=str(error), outcome="no_answer", retryable=True)
+    return Outcome("unknown", error=str(error), outcome="no_answer")
+
+
+def _judge(answer: http.Response, success: JSON) -> Outcome:
+    rule = _mapping(success)
+    result: JSONDict = {"status": answer.status}
+    try:
+        data = answer.json()
+    except ValueError:
+        data = None
+    if len(answer.body) <= _KEPT:
+        result["json"] = storable(data)
+    output = clean(answer.text.encode(errors="replace"), _KEPT)
+    wanted = rule.get("status") or range(200, 300)
+    if answer.status not in wanted:  # type: ignore[operator]
+        return Outcome("failed", result=result, output=output, error=_("应答状态码为 %s") % answer.status)
+    if rule.get("jmespath") and not _holds(str(rule["jmespath"]), data):
+        return Outcome("failed", result=result, output=output, error=_("应答不满足 %s") % rule["jmespath"])
+    return Outcome("succeeded", result=result, output=output)
+
+
+def _holds(expression: str, data: JSON) -> bool:
+    """Judge by JMESPath's own truth: null, false and what is empty are false, zero is true."""
+    try:
+        found = jmespath.search(expression, data)
+    except JMESPathError:
+        return False
+    return found is not False and found not in _FALSE

@@ -1,0 +1,153 @@
+"""脚本作业: runs a fixed script on the host of the plan.
+
+Arguments reach it as JSON on stdin and as FTA_PARAM_<NAME> in its environment; the script's text is the author's and is
+never rendered.
+"""
+
+import logging
+import re
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fta.healing.runners import local
+from fta.healing.runners.arguments import InvalidArgument, check_names, check_value
+from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.journal import AlreadyStarted, Journal
+from fta.healing.runners.text import clean
+from fta.lib import secrets
+from fta.lib.types import JSON, JSONDict
+from fta.models import Host, StepRun
+
+logger = logging.getLogger(__name__)
+
+_MAX_SCRIPT = 64 * 1024
+_INTERPRETER = re.compile(r"/[A-Za-z0-9._/+-]{1,200}")
+
+
+class ScriptRunner(NodeType):
+    """Params: script, arguments {name: value}, secrets [names of secret parameters], interpreter (a path)."""
+
+    type = "script"
+    label = gettext_lazy("脚本作业")
+    acting = True
+    default_policy = StepRun.Policy.ONCE.value
+    known = frozenset({"script", "arguments", "secrets", "interpreter"})
+    literal = frozenset({"script", "secrets", "interpreter"})
+
+    def validate(self, params: JSONDict) -> list[str]:
+        """Return what is wrong with the parameters; a value with a variable in it is judged when it is known."""
+        found = self.strangers(params)
+        script, interpreter = params.get("script"), params.get("interpreter")
+        if not isinstance(script, str) or not script.strip() or len(script.encode()) > _MAX_SCRIPT or "\0" in script:
+            found.append(_("脚本内容（script）不能为空，最大 64 KiB"))
+        if interpreter is not None and not (isinstance(interpreter, str) and _INTERPRETER.fullmatch(interpreter)):
+            found.append(_("解释器（interpreter）应为绝对路径，如 /bin/bash"))
+        try:
+            _check(params, rendered=False)
+        except InvalidArgument as error:
+            found.append(str(error))
+        return found
+
+    def run(self, ctx: StepContext) -> Outcome:
+        """Run the script where the plan says."""
+        secrets.remember(*ctx.raw_secrets.values())
+        try:
+            _check(ctx.params, rendered=True)
+            command = _command(ctx)
+        except InvalidArgument as error:
+            return Outcome("failed", error=str(error), outcome="not_sent")
+        refusal = _refusal(ctx)
+        return Outcome("failed", error=refusal, outcome="not_sent") if refusal else _run_here(command, ctx)
+
+
+def _check(params: JSONDict, rendered: bool) -> None:
+    arguments, wanted = _given(params)
+    check_names(arguments)
+    check_names(wanted)
+    if set(arguments) & {str(name) for name in wanted}:
+        raise InvalidArgument(_("同一个名称不能既是参数又是密文"))
+    for name, value in arguments.items():
+        if rendered or not (isinstance(value, str) and "${" in value):
+            check_value(name, value)
+
+
+def _given(params: JSONDict) -> tuple[JSONDict, list[JSON]]:
+    arguments, wanted = params.get("arguments") or {}, params.get("secrets") or []
+    if not isinstance(arguments, dict) or not isinstance(wanted, list):
+        raise InvalidArgument(_("arguments 应为对象，secrets 应为名称列表"))
+    return arguments, wanted
+
+
+def _command(ctx: StepContext) -> local.Command:
+    script = str(ctx.params["script"])
+    arguments, wanted = _given(ctx.params)
+    given = {str(name): ctx.raw_secrets.get(str(name), "\0") for name in wanted}
+    for name, value in given.items():
+        if "\0" in value:
+            raise InvalidArgument(_("套餐没有名为 %s 的密文参数，或其内容不能使用") % name)
+    extra = {"FTA_EXECUTION": str(ctx.execution.pk), "FTA_IDEMPOTENCY_KEY": str(ctx.step.idem_key)}
+    return local.Command(script, _interpreter(ctx.params, script), arguments, given, extra)
+
+
+def _interpreter(params: JSONDict, script: str) -> list[str]:
+    """Return what runs the script. The first line is read here: executing a file just written may find it busy."""
+    if params.get("interpreter"):
+        return [str(params["interpreter"])]
+    first = script.split("\n", 1)[0].strip()
+    return first[2:].strip().split(None, 1) if first.startswith("#!") and first[2:].strip() else ["/bin/sh"]
+
+
+def _refusal(ctx: StepContext) -> str:
+    connection = (ctx.host or {}).get("connection")
+    if connection == Host.Connection.SSH:
+        return _("SSH 执行尚未启用")
+    if connection != Host.Connection.LOCAL:
+        return _("主机没有配置连接方式，无法执行脚本；请在主机管理中设置")
+    if not settings.FTA_LOCAL_SCRIPTS:
+        return _("未允许在本机执行脚本；如确需，请由管理员设置 FTA_LOCAL_SCRIPTS=1 后重启")
+    return ""
+
+
+def _run_here(command: local.Command, ctx: StepContext) -> Outcome:
+    if ctx.lost.is_set():
+        return Outcome("unknown", outcome="lost")
+    lasting = ctx.step.policy != StepRun.Policy.IDEMPOTENT
+    try:
+        journal = Journal.open(ctx.step.idem_key, lasting)
+    except AlreadyStarted as started:
+        return _read_back(started.journal)
+    except OSError as error:
+        return Outcome("failed", error=_("无法建立执行日志：%s") % error.strerror, outcome="not_sent", retryable=True)
+    try:
+        process = local.start(command, journal, ctx.timeout)
+    except OSError as error:
+        journal.discard()
+        return Outcome("failed", error=_("脚本没有启动：%s") % error.strerror, outcome="not_sent", retryable=True)
+    verdict = local.watch(process, journal, ctx.timeout, ctx.lost.is_set, ctx.cancelled)
+    output = clean(journal.output(local.OUTPUT_LIMIT + 1), local.OUTPUT_LIMIT)
+    try:
+        journal.close(verdict if verdict not in ("lost", "killed") else "", output)
+    except OSError:
+        logger.exception("Unable to close the journal %s", journal.home)
+    return _outcome(verdict, output)
+
+
+def _read_back(journal: Journal) -> Outcome:
+    """Tell what became of a script that another worker started; it is never started again."""
+    found = _outcome(journal.verdict or "lost", clean(journal.output(local.OUTPUT_LIMIT + 1), local.OUTPUT_LIMIT))
+    note = _("脚本先前已经启动过，没有再次执行；以下读自执行日志")
+    return Outcome(found.state, found.result, f"{note}\n{found.output}", found.error, found.outcome)
+
+
+def _outcome(verdict: str, output: str) -> Outcome:
+    if verdict == "timeout":
+        return Outcome("failed", output=output, error=_("脚本超时，已终止"), outcome="timeout")
+    if verdict == "cancelled":
+        return Outcome("cancelled", output=output, error=_("执行被停止，脚本已终止"), outcome="killed")
+    if not verdict.isdigit():
+        return Outcome("unknown", output=output, error=_("脚本启动过，但不知道它是否做完"), outcome="lost")
+    if verdict == "0":
+        return Outcome("succeeded", result={"exit_code": 0}, output=output)
+    return Outcome("failed", result={"exit_code": int(verdict)}, output=output, error=_("脚本退出码为 %s") % verdict)
