@@ -76,7 +76,7 @@ class Response:
         found = re.search(r"charset=\"?([\w.:-]+)", self.headers.get("Content-Type", ""))
         try:
             return self.body.decode(found[1] if found else "utf-8", errors="replace")
-        except LookupError:
+        except (LookupError, ValueError):
             return self.body.decode(errors="replace")
 
     def json(self) -> Any:
