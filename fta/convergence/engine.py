@@ -1,0 +1,138 @@
+"""Ask every convergence rule about an execution, and combine what they say."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from fta import signals
+from fta.convergence.dimensions import group_of, key_of, values_of
+from fta.convergence.functions import APPROVE, PRECEDENCE, PROCEED, Answer, Other, Standing
+from fta.convergence.incidents import crossed_by, place
+from fta.convergence.rules import CompiledRule, current_rules
+from fta.lib.types import JSON
+from fta.models import Execution, Incident, Member, Mode
+
+logger = logging.getLogger(__name__)
+
+# States of executions that never were to act: nobody waits for them, nothing follows from them.
+_NEVER_TO_ACT = (
+    Execution.State.SHIELDED,
+    Execution.State.SHADOWED,
+    Execution.State.RECORDED,
+    Execution.State.BELOW_THRESHOLD,
+)
+# Looking at more of the earlier ones changes nothing: each of them was itself decided by those before it.
+_MOST_OTHERS = 100
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What convergence says: proceed, wait, approve, below (the threshold) or skip; by which rule, and why in words."""
+
+    kind: str = PROCEED
+    rule_id: int | None = None
+    incident_id: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A rule that looks at the execution, and the group into which it puts it."""
+
+    rule: CompiledRule
+    values: dict[str, JSON]
+    key: str
+
+
+def converge(execution: Execution, now: datetime) -> Verdict:
+    """Place the execution in the windows and incidents of every rule and return the strictest of their verdicts.
+
+    May be asked again later, as for an execution that sleeps: it keeps its place. Of equal verdicts the first rule by
+    (priority, id) is named.
+    """
+    with transaction.atomic():
+        groups = _groups(execution)
+        lock([group.key for group in groups])
+        members = _members(execution, groups)
+        verdicts = [_ask(group, members[group.rule.pk], execution, now) for group in groups]
+        if not verdicts:
+            return Verdict()
+        strictest = max(verdicts, key=lambda verdict: PRECEDENCE.index(verdict.kind))
+        incident = strictest.incident_id or next((item.incident_id for item in verdicts if item.incident_id), None)
+        return Verdict(strictest.kind, strictest.rule_id, incident, strictest.reason)
+
+
+def lock(keys: Sequence[str]) -> None:
+    """Let nobody else place executions in these groups until the transaction ends; always taken in one order.
+
+    SQLite needs none: there a transaction is the only writer from its start.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for number in sorted(int(key[:16], 16) - (1 << 63) for key in keys):
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+
+
+def _groups(execution: Execution) -> list[_Group]:
+    values = values_of(execution)
+    groups = []
+    for rule in current_rules():
+        group = group_of(rule.dimensions, values) if rule.applies_to(execution) else None
+        if group is not None:
+            groups.append(_Group(rule, group, key_of(rule.pk, group)))
+    return groups
+
+
+def _members(execution: Execution, groups: Sequence[_Group]) -> dict[int, Member]:
+    """Return the execution's members by rule; those that are missing are written."""
+    known = {item.rule_id: item for item in Member.objects.filter(execution=execution).select_related("incident")}
+    missing = [
+        Member(rule_id=item.rule.pk, group_key=item.key, execution=execution, received_at=execution.received_at)
+        for item in groups
+        if item.rule.pk not in known
+    ]
+    return known | {member.rule_id: member for member in Member.objects.bulk_create(missing)}
+
+
+def _ask(group: _Group, member: Member, execution: Execution, now: datetime) -> Verdict:
+    rule = group.rule
+    try:
+        with transaction.atomic():
+            incident = place(rule, group.values, member, execution, now)
+            answer = _judge(rule, member, incident, now)
+    except Exception as error:  # a rule must not stop the others, nor let through what it was to hold
+        logger.exception("Unable to judge execution %s by convergence rule %s", execution.pk, rule.pk)
+        text = _("收敛规则「%(name)s」出错：%(error)s") % {"name": rule.name, "error": type(error).__name__}
+        signals.announce(signals.system_fault, text=text, subject=f"convergence:{rule.pk}")
+        return Verdict(APPROVE if rule.function.holds_on_error else PROCEED, rule.pk, None, text)
+    reason = _("收敛规则「%(name)s」：%(text)s") % {"name": rule.name, "text": answer.text} if answer.text else ""
+    return Verdict(answer.kind, rule.pk if incident or reason else None, incident.pk if incident else None, reason)
+
+
+def _judge(rule: CompiledRule, member: Member, incident: Incident | None, now: datetime) -> Answer:
+    if incident is None:
+        return rule.function.below
+    standing = Standing(
+        ordinal=member.ordinal,
+        count=rule.count,
+        crossed=crossed_by(incident) == member.execution_id,
+        others=_others(rule, member, incident) if rule.function.looks_at_others else (),
+    )
+    return rule.function.verdict(standing, now)
+
+
+def _others(rule: CompiledRule, member: Member, incident: Incident) -> list[Other]:
+    """Return the earlier executions of the incident and of the window that reaches back before its opening."""
+    earlier = Member.objects.filter(
+        Q(incident=incident) | Q(received_at__gte=member.received_at - rule.window),
+        group_key=member.group_key,
+        pk__lt=member.pk,
+    )
+    acting = earlier.exclude(execution__state__in=_NEVER_TO_ACT).exclude(execution__mode=Mode.SHADOW)
+    fields = acting.order_by("-pk").values_list("execution_id", "execution__state", "execution__ended_at")
+    return [Other(*row) for row in fields[:_MOST_OTHERS]]

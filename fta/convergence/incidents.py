@@ -1,0 +1,122 @@
+"""Incidents: opened when a window overflows, joined while executions keep coming, closed when none has come for a while.
+
+Whoever calls holds the group's lock (see engine.lock), so that two executions of one group are placed one after the other. The
+order of placing, which is the order of Member ids, is the order in which executions are "earlier".
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import F
+
+from fta import signals
+from fta.convergence.dimensions import within_a_business
+from fta.convergence.rules import LONGEST, CompiledRule
+from fta.lib.types import JSON
+from fta.models import Execution, Incident, Member
+from fta.models.engine import NotInState, move
+
+
+def place(
+    rule: CompiledRule, group: dict[str, JSON], member: Member, execution: Execution, now: datetime
+) -> Incident | None:
+    """Return the incident that the execution belongs to, opening or joining it, or None below the threshold."""
+    if member.incident is not None:
+        return member.incident
+    incident = Incident.objects.filter(group_key=member.group_key, state=Incident.State.OPEN).first()
+    if incident is not None and _is_over(incident, rule, execution.received_at):
+        close(incident, now)
+        incident = None
+    if incident is not None:
+        return _join(incident, member, execution)
+    window = _window(rule, member)
+    if len(window) <= rule.count:
+        return None
+    return _open(rule, group, member, execution, window, now)
+
+
+def close(incident: Incident, now: datetime) -> bool:
+    """Close an open incident; False when somebody else did."""
+    try:
+        move(Incident, incident.pk, Incident.State.OPEN, Incident.State.CLOSED, closed_at=now)
+    except NotInState:
+        return False
+    incident.state, incident.closed_at = Incident.State.CLOSED, now
+    signals.announce(signals.incident_closed, incident=incident)
+    return True
+
+
+def crossed_by(incident: Incident) -> int | None:
+    """Return the id of the execution that opened the incident."""
+    found = incident.findings.get("crossed_by")
+    return int(found) if found is not None else None
+
+
+def _is_over(incident: Incident, rule: CompiledRule, received_at: datetime) -> bool:
+    return received_at - incident.last_joined_at > rule.quiet or received_at - incident.opened_at > LONGEST
+
+
+def _window(rule: CompiledRule, member: Member) -> Sequence[Member]:
+    """Return this member and the earlier ones in its window, one more than the threshold at most: nobody counts a storm."""
+    at = member.received_at
+    inside = Member.objects.filter(
+        group_key=member.group_key, received_at__range=(at - rule.window, at + rule.window), pk__lte=member.pk
+    )
+    return list(inside.order_by("-received_at", "-pk")[: rule.count + 1])
+
+
+def _join(incident: Incident, member: Member, execution: Execution) -> Incident:
+    incident.execution_count += 1
+    incident.last_joined_at = max(incident.last_joined_at, execution.received_at)
+    Incident.objects.filter(pk=incident.pk).update(
+        execution_count=F("execution_count") + 1, last_joined_at=incident.last_joined_at
+    )
+    _attach([member], incident, first=incident.execution_count)
+    signals.announce(signals.incident_joined, incident=incident, execution=execution)
+    return incident
+
+
+def _open(
+    rule: CompiledRule,
+    group: dict[str, JSON],
+    member: Member,
+    execution: Execution,
+    window: Sequence[Member],
+    now: datetime,
+) -> Incident:
+    """Open the incident with all that the window holds; those of an earlier incident stay where they are."""
+    joining = sorted((item for item in window if item.incident_id is None and item.pk != member.pk), key=lambda m: m.pk)
+    joining.append(member)
+    incident, created = Incident.objects.get_or_create(
+        group_key=member.group_key,
+        state=Incident.State.OPEN,
+        defaults={
+            "rule_id": rule.pk,
+            "dimensions": group,
+            "function": rule.function.name,
+            "business": execution.business if within_a_business(rule.dimensions) or rule.business_id else None,
+            "title": _title(rule, group),
+            "execution_count": len(joining),
+            "opened_at": now,
+            "last_joined_at": max(item.received_at for item in joining),
+            "findings": {"crossed_by": execution.pk},
+        },
+    )
+    if not created:
+        return _join(incident, member, execution)
+    _attach(joining, incident, first=1)
+    signals.announce(signals.incident_opened, incident=incident)
+    return incident
+
+
+def _attach(members: Sequence[Member], incident: Incident, first: int) -> None:
+    for ordinal, member in enumerate(members, start=first):
+        member.incident, member.ordinal = incident, ordinal
+    Member.objects.bulk_update(members, ["incident", "ordinal"])
+    ids = [member.execution_id for member in members]
+    Execution.objects.filter(pk__in=ids, incident=None).update(incident=incident)
+
+
+def _title(rule: CompiledRule, group: dict[str, JSON]) -> str:
+    words = [" / ".join(map(str, value)) if isinstance(value, list) else str(value) for value in group.values()]
+    return f"{rule.name}：{' · '.join(words)}"[:255]
