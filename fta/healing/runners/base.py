@@ -31,7 +31,7 @@ class StepContext:
     timeout: float  # seconds
     lost: threading.Event  # set when the lease was taken over: stop, whatever you found out will not be recorded
     cancelled: Callable[[], bool]  # asks the database whether a person stopped the execution; ask about once a second
-    host: JSONDict | None  # the host of the plan: id, ip, name, connection, …
+    host: "JSONDict | None"  # the host of the plan: id, ip, name, connection, …
     now: datetime
 
 
@@ -52,9 +52,12 @@ class Runner(Protocol):
     """One node type. Instances are shared between threads and keep no state."""
 
     type: str
-    label: str | Promise
     acting: bool  # it changes something outside of the portal
     default_policy: str
+
+    @property
+    def label(self) -> str | Promise:
+        """Return the name of the node type to show."""
 
     def validate(self, params: JSONDict) -> list[str]:
         """Return what is wrong with a node's unrendered parameters, each in words for the package's author."""
@@ -72,8 +75,6 @@ class Runner(Protocol):
 class NodeType:
     """The part that most runners share; `literal` parameters are the author's own text and are never rendered."""
 
-    type: str
-    label: str | Promise
     acting: bool = False
     default_policy: str = StepRun.Policy.IDEMPOTENT.value
     known: frozenset[str] = frozenset()  # the names of the parameters

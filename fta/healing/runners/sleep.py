@@ -14,7 +14,7 @@ _TOLERANCE = timedelta(seconds=2)  # whoever wakes the step judges by the databa
 
 
 class SleepRunner(NodeType):
-    """Waits for `seconds`, a number or a duration such as 5m."""
+    """Waits for `seconds`, a number or a duration such as 5m; 0 does not wait."""
 
     type = "sleep"
     label = gettext_lazy("暂停等待")
@@ -25,7 +25,7 @@ class SleepRunner(NodeType):
         value = params.get("seconds")
         if isinstance(value, str) and "${" in value:
             return self.strangers(params)
-        return self.strangers(params) + ([] if _length(value) else [_complaint()])
+        return self.strangers(params) + ([_complaint()] if _length(value) is None else [])
 
     def run(self, ctx: StepContext) -> Outcome:
         """Park at the first run, succeed at the next one."""
@@ -33,19 +33,21 @@ class SleepRunner(NodeType):
         if until and datetime.fromisoformat(until) <= ctx.now + _TOLERANCE:
             return Outcome("succeeded", result=ctx.step.result)
         length = _length(ctx.params.get("seconds"))
-        if not length:
+        if length is None:
             return Outcome("failed", error=_complaint())
+        if length == 0:
+            return Outcome("succeeded")
         at = datetime.fromisoformat(until) if until else ctx.now + timedelta(seconds=length)
         return Outcome("waiting", result={"until": at.isoformat()}, until=at)
 
 
-def _length(value: JSON) -> int:
+def _length(value: JSON) -> int | None:
     try:
         found = seconds(value)
     except ValueError:
-        return 0
-    return found if found <= _LONGEST else 0
+        return None
+    return found if found <= _LONGEST else None
 
 
 def _complaint() -> str:
-    return _("等待时长应为 1 秒到 24 小时，如 30、5m、1h")
+    return _("等待时长应为 0 到 24 小时，如 30、5m、1h")
