@@ -4,12 +4,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from fta.models import Execution, Incident, Person, StepRun
-from fta.models.engine import in_choices
-from fta.models.scope import ScopedQuerySet, in_scope, is_admin
+from fta.models.engine import DbNow, in_choices
+from fta.models.scope import ScopedQuerySet, in_scope
 
 
 class PolicyOnExpiry(models.TextChoices):
@@ -97,22 +97,19 @@ class ApprovalQuerySet(ScopedQuerySet["Approval"]):
     scope_field = "execution__business"
 
     def visible_to(self, user: Any) -> "ApprovalQuerySet":
-        """Return the approvals that the user may read: of own businesses, or asked of the user."""
-        mine = Q(pk__in=Asked.objects.filter(user_id=getattr(user, "pk", None) or 0).values("approval_id"))
-        everything = (
-            Q() if ApprovalAdmin.objects.filter(person__user_id=getattr(user, "pk", None) or 0).exists() else mine
-        )
-        return self.filter(in_scope(user, self.scope_field, "operator", "approver", "viewer") | everything)
+        """Return the approvals that the user may read: of own businesses, or asked of the user; all for an approval admin."""
+        if ApprovalAdmin.objects.filter(person__user_id=user.pk or 0, person__active=True).exists() and user.is_active:
+            return self.all()
+        asked = Q(pk__in=Asked.objects.held_by(user).values("approval_id"))
+        answered = Q(pk__in=Decision.objects.filter(user_id=user.pk or 0).values("approval_id"))
+        scope = in_scope(user, self.scope_field, "operator", "approver", "viewer")
+        return self.filter(scope | asked | answered if user.is_active else Q(pk__in=[]))
 
     def decidable_by(self, user: Any) -> "ApprovalQuerySet":
-        """Return the pending approvals that were asked of this user (entitlement is judged again by decide)."""
-        if not getattr(user, "is_active", False):
-            return self.none()
-        return self.filter(state="pending", pk__in=Asked.objects.filter(user_id=user.pk).values("approval_id"))
-
-    def readable_by_admin(self, user: Any) -> bool:
-        """Tell whether the user administers the portal, so that nothing needs to be hidden."""
-        return is_admin(user)
+        """Return the pending approvals that wait for this user's answer (`decide` judges the right to it again)."""
+        turn = Asked.objects.held_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))
+        said = Decision.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=user.pk or 0)
+        return self.filter(Exists(turn), ~Exists(said), state="pending", expires_at__gt=DbNow())
 
 
 class ApprovalKind(models.TextChoices):
@@ -190,6 +187,20 @@ class Approval(models.Model):
         return self.code
 
 
+class AskedQuerySet(models.QuerySet["Asked"]):
+    def held_by(self, user: Any) -> "AskedQuerySet":
+        """Return the seats that this user may answer from now: own ones, and those of people whose deputy the user is."""
+        if not getattr(user, "is_active", False):
+            return self.none()
+        deputed = Q(
+            user__is_active=True,
+            user__person__active=True,
+            user__person__deputy__user_id=user.pk,
+            user__person__deputy_until__gt=DbNow(),
+        )
+        return self.filter(Q(user_id=user.pk) | deputed)
+
+
 class Asked(models.Model):
     """One person who was asked: the frozen set of those who may decide. `stage` tells when their turn is."""
 
@@ -197,6 +208,8 @@ class Asked(models.Model):
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     stage = models.PositiveIntegerField(default=0)
     why = models.CharField(max_length=64, blank=True, help_text="role:operator, admin, person, delegate:<user> …")
+
+    objects = AskedQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["approval", "user", "stage"], name="asked_once")]

@@ -1,0 +1,77 @@
+"""Approvals in the Django admin: lists to read; policies, groups and duty lists to keep."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from approvals.models import Approval, ApprovalAdmin, ApproverGroup, Decision, Duty, Policy
+from fta import audit
+
+
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Every change of who may say yes is audited."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        verb = f"{obj._meta.model_name}.{'change' if change else 'add'}"
+        audit.record(request.user.get_username(), verb, obj, changed=form.changed_data)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        audit.record(request.user.get_username(), f"{obj._meta.model_name}.delete", obj, name=str(obj))
+        super().delete_model(request, obj)
+
+
+@admin.register(Policy)
+class PolicyAdmin(AuditedAdmin):
+    list_display = ("name", "expires_after", "on_expiry", "exclude_requester", "archived")
+    search_fields = ("name",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # old approvals stand on it; it is archived
+
+
+@admin.register(ApproverGroup)
+class ApproverGroupAdmin(AuditedAdmin):
+    list_display = ("name",)
+    filter_horizontal = ("people",)
+
+
+@admin.register(Duty)
+class DutyAdmin(AuditedAdmin):
+    list_display = ("name", "rotation", "handover")
+
+
+@admin.register(ApprovalAdmin)
+class ApprovalAdminAdmin(AuditedAdmin):
+    list_display = ("person",)
+
+
+class DecisionInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Decision
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Approval)
+class ApprovalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("code", "round", "kind", "state", "message", "expires_at", "decided_by")
+    list_filter = ("state", "kind")
+    search_fields = ("code", "message")
+    list_select_related = ("decided_by",)
+    inlines = (DecisionInline,)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # decide is the only door
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

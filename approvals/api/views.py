@@ -1,0 +1,62 @@
+"""/api/v1/approvals/: read, and decide."""
+
+from typing import Any
+
+import django_filters
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from approvals import selectors, services
+from approvals.api.serializers import ApprovalSerializer, DecideSerializer
+from approvals.models import Approval, ApprovalQuerySet
+
+
+class NotDecided(APIException):
+    """An answer that changed nothing: 403 for whoever may not decide, 409 for what came too late or does not fit."""
+
+    def __init__(self, refusal: services.Refusal) -> None:
+        super().__init__(refusal.reason, refusal.code)
+        foreign = isinstance(refusal, services.NotApprover | services.RequesterMayNotDecide)
+        self.status_code = 403 if foreign else 409
+
+
+class ApprovalFilter(django_filters.FilterSet):
+    """Filters of the list."""
+
+    class Meta:
+        model = Approval
+        fields = ("state", "kind", "execution", "incident", "code")
+
+
+class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Approval]):
+    """Approvals that the key's user may read."""
+
+    serializer_class = ApprovalSerializer
+    filterset_class = ApprovalFilter
+    queryset = Approval.objects.none()
+
+    def get_queryset(self) -> ApprovalQuerySet:
+        """Return the approvals of the user's scope, the newest first."""
+        rows = selectors.with_related(Approval.objects.visible_to(self.request.user))
+        return rows.prefetch_related("asked__user", "decisions")
+
+    @extend_schema(request=DecideSerializer, responses=ApprovalSerializer)
+    @action(detail=True, methods=["post"])
+    def decide(self, request: Request, pk: Any = None) -> Response:
+        """Approve or refuse as the key's user, who must be among those asked."""
+        approval = self.get_object()
+        form = DecideSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        said = form.validated_data
+        try:
+            services.decide(
+                approval.pk, request.user, said["decision"], said["comment"], "api", timezone.now(), said["plan_sha256"]
+            )
+        except services.Refusal as refusal:
+            raise NotDecided(refusal) from refusal
+        return Response(ApprovalSerializer(self.get_queryset().get(pk=approval.pk)).data)

@@ -1,0 +1,175 @@
+"""Who may say yes: a policy, the people behind it at one moment, and whether somebody may still answer.
+
+Nothing here writes. Whoever is not named by a policy, or by the list of approval admins, may not decide: an empty list means
+nobody, not everybody.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from approvals.models import Approval, ApprovalAdmin, Asked, Duty, Policy
+from fta.models import Business, Execution, Host, Person
+
+DEFAULT_POLICY = "default"
+WHY_ADMIN = "admin"
+WHY_NAMED = "person"
+# A seat that changed hands keeps the id of the user whose right it is.
+HANDED = ("delegate:", "deputy:")
+
+
+@dataclass(frozen=True)
+class Matter:
+    """What people are asked about, as far as it decides who they are."""
+
+    business: Business | None
+    host: Host | None
+    requester_id: int | None
+    author: str
+    at: datetime
+
+    @classmethod
+    def of(cls, execution: Execution | None, at: datetime) -> "Matter":
+        """Return the matter of an execution; of nothing at all for an approval of another system."""
+        if execution is None:
+            return cls(None, None, None, "", at)
+        author = execution.version.author if execution.version else ""
+        return cls(execution.business, execution.host, execution.requested_by_id, author, at)
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One person's turn to answer in one stage, and why it is theirs."""
+
+    user_id: int
+    stage: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a policy."""
+
+    approvers: Sequence[Mapping[str, Any]]
+    quorum: int
+
+
+def named(name: str) -> Policy | None:
+    """Return the policy of this name, the default one for no name; None leaves the question to the approval admins alone."""
+    return Policy.objects.filter(name=name or DEFAULT_POLICY, archived=False).first()
+
+
+def stages_of(policy: Policy | None) -> list[Stage]:
+    """Return the stages of a policy, at least one."""
+    stages = policy.stages if policy else []
+    found = [Stage(tuple(s.get("approvers") or ()), max(1, int(s.get("quorum") or 1))) for s in stages]
+    return found or [Stage((), 1)]
+
+
+def seats(policy: Policy | None, matter: Matter) -> list[Seat]:
+    """Return everybody who is to be asked, stage by stage; approval admins have a seat in each."""
+    barred = excluded(policy, matter)
+    return [
+        Seat(user_id, number, why)
+        for number, stage in enumerate(stages_of(policy))
+        for user_id, why in people(stage.approvers, matter).items()
+        if user_id not in barred
+    ]
+
+
+def escalation(policy: Policy, matter: Matter, stage: int) -> list[Seat]:
+    """Return the seats of those whom a policy names for the time when nobody answered."""
+    barred = excluded(policy, matter)
+    found = people(policy.escalate_to, matter)
+    return [Seat(user_id, stage, why) for user_id, why in found.items() if user_id not in barred]
+
+
+def excluded(policy: Policy | None, matter: Matter) -> frozenset[int]:
+    """Return the ids of the users who may not decide here whatever their role: the requester and the package's author."""
+    if policy is not None and not policy.exclude_requester:
+        return frozenset()
+    authors = User.objects.filter(username=matter.author).values_list("pk", flat=True) if matter.author else ()
+    return frozenset(authors) | ({matter.requester_id} if matter.requester_id else frozenset())
+
+
+def people(approvers: Iterable[Mapping[str, Any]], matter: Matter) -> dict[int, str]:
+    """Return the users behind a list of approvers, with the reason of each; approval admins belong to every list."""
+    found: dict[int, str] = {}
+    for entry in approvers:
+        for kind, name in entry.items():
+            for user_id in _behind(kind, str(name), matter):
+                found.setdefault(user_id, f"{kind}:{name}"[:64])
+    for user_id in Person.objects.active().filter(approvaladmin__isnull=False).values_list("user_id", flat=True):
+        found.setdefault(user_id, WHY_ADMIN)
+    return found
+
+
+def _behind(kind: str, name: str, matter: Matter) -> list[int]:
+    rows = Person.objects.active()
+    if kind == "person":
+        chosen = [rows.filter(user__username=name)]
+    elif kind == "group":
+        chosen = [rows.filter(approvergroup__name=name)]
+    elif kind == "duty":
+        chosen = [rows.filter(user__username=on_duty(name, matter.at))]
+    elif (kind, name) == ("role", "operator"):
+        own = [rows.filter(hosts=matter.host)] if matter.host else []
+        chosen = [*own, Person.objects.in_role("operator", matter.business)]
+    elif (kind, name) == ("role", "maintainer"):
+        chosen = [rows.filter(maintains=matter.business)] if matter.business else []
+    else:
+        chosen = []
+    return list(dict.fromkeys(user_id for some in chosen for user_id in some.values_list("user_id", flat=True)))
+
+
+def on_duty(name: str, at: datetime) -> str:
+    """Return the username whose turn it is in a duty list; '' for an empty or unknown list.
+
+    Turns begin at the handover of each day, or of each Monday, in the portal's zone. A replacement
+    {"person", "from", "to"} (ISO 8601) goes before the turn.
+    """
+    duty = Duty.objects.filter(name=name).first()
+    if duty is None:
+        return ""
+    for override in duty.overrides:
+        begins, ends = _moment(override.get("from")), _moment(override.get("to"))
+        if begins and ends and begins <= at < ends:
+            return str(override.get("person", ""))
+    if not duty.people:
+        return ""
+    hour, minute = (int(part) for part in duty.handover.split(":"))
+    days = (timezone.localtime(at) - timedelta(hours=hour, minutes=minute)).date().toordinal() - 1  # day 0 is a Monday
+    turn = days if duty.rotation == Duty.Rotation.DAY else days // 7
+    return str(duty.people[turn % len(duty.people)])
+
+
+def _moment(text: object) -> datetime | None:
+    found = parse_datetime(str(text or ""))
+    return timezone.make_aware(found) if found and timezone.is_naive(found) else found
+
+
+def principal(seat: Asked) -> int:
+    """Return the id of the user whose right a seat is: its holder's own, or of the one who handed it over."""
+    return int(seat.why.partition(":")[2]) if seat.why.startswith(HANDED) else seat.user_id
+
+
+def still_entitled(approval: Approval, seat: Asked) -> bool:
+    """Tell whether the right behind a seat exists today: people lose roles, groups and accounts while an approval waits.
+
+    A duty list is read for the moment of the question: handing over the shift does not silence whoever was asked.
+    """
+    user_id = principal(seat)
+    if not Person.objects.active().filter(user_id=user_id).exists():
+        return False
+    if approval.execution is None:
+        return seat.why == WHY_NAMED or ApprovalAdmin.objects.filter(person__user_id=user_id).exists()
+    stages = stages_of(approval.policy)
+    approvers = list(stages[min(seat.stage, len(stages) - 1)].approvers)
+    if approval.escalated and approval.policy:
+        approvers += approval.policy.escalate_to
+    return user_id in people(approvers, Matter.of(approval.execution, approval.created_at))

@@ -1,0 +1,282 @@
+"""What approvals show: what waits for whom, and the evidence that somebody decides by."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from approvals import messages
+from approvals.models import Approval, ApprovalQuerySet, Policy
+from fta.healing.variables import render
+from fta.lib.secrets import redact
+from fta.models import Alert, Execution, Host, Incident, Package
+
+LAST = 5
+_RUN_LENGTH = 2000  # characters of one node's script that a page shows
+_QUIET_TYPES = frozenset({"approval", "sleep", "mark_almost_success"})
+_RELATED = (
+    "execution__alert__source",
+    "execution__host__business",
+    "execution__package",
+    "execution__business",
+    "execution__version",
+    "incident",
+    "policy",
+    "step",
+    "decided_by",
+    "requested_by",
+)
+
+
+def with_related(rows: ApprovalQuerySet) -> ApprovalQuerySet:
+    """Return the rows with everything that lists and evidence read."""
+    return rows.select_related(*_RELATED)
+
+
+def pending_for(user: User) -> ApprovalQuerySet:
+    """Return the approvals that wait for this user's answer, the first to expire first."""
+    return with_related(Approval.objects.decidable_by(user)).order_by("expires_at", "pk")
+
+
+def find(user: User, code: str) -> Approval | None:
+    """Return the newest approval of this code that the user may read."""
+    return with_related(Approval.objects.visible_to(user)).filter(code__iexact=code.strip()).order_by("-round").first()
+
+
+def by_code(code: str) -> Approval | None:
+    """Return the newest approval of this code, for `decide` to judge: so a stranger's answer is refused and audited."""
+    return Approval.objects.filter(code__iexact=code.strip()).order_by("-round").first()
+
+
+def evidence(approval: Approval) -> dict[str, Any]:
+    """Return what a person needs to say yes or no, as plain values.
+
+    Keys: title, message, code, alert, host, package, risk, runs, hosts, host_count, last_five, last_five_summary, incident,
+    reasons, changes, on_silence, plan_sha256, short_hash, same_plan, history. What an approval of another system lacks is
+    None or empty.
+    """
+    execution = approval.execution
+    package = execution.package if execution else None
+    five = last_five(execution) if execution else []
+    hosts = list(execution.plan.get("hosts", [])) if execution else []
+    return {
+        "title": _title(approval, package),
+        "message": approval.message,
+        "code": approval.code,
+        "kind": approval.kind,
+        "alert": _alert(execution.alert) if execution and execution.alert else None,
+        "host": _host(execution.host) if execution and execution.host else None,
+        "package": _package(execution, package) if execution and package else None,
+        "risk": str(Package.Risk(package.risk).label) if package else "",
+        "runs": _runs(approval, execution) if execution else [],
+        "hosts": hosts,
+        "host_count": len(hosts) or (1 if execution and execution.host_id else 0),
+        "last_five": five,
+        "last_five_summary": _summary(five),
+        "incident": _incident(approval.incident) if approval.incident else None,
+        "reasons": list(approval.evidence.get("reasons", [])),
+        "changes": list(approval.evidence.get("changes", [])),
+        "on_silence": on_silence(approval),
+        "plan_sha256": approval.plan_sha256,
+        "short_hash": approval.plan_sha256[:8],
+        "same_plan": execution is None or execution.plan_sha256 == approval.plan_sha256,
+        "history": _history(approval),
+    }
+
+
+def last_five(execution: Execution) -> list[dict[str, Any]]:
+    """Return the last five ended runs of the execution's package on its host, the oldest first."""
+    if execution.package_id is None or execution.host_id is None:
+        return []
+    acted = (
+        Execution.State.SUCCEEDED,
+        Execution.State.ALMOST,
+        Execution.State.FAILED,
+        Execution.State.UNKNOWN,
+        Execution.State.CANCELLED,
+    )
+    rows = Execution.objects.filter(package_id=execution.package_id, host_id=execution.host_id, state__in=acted)
+    found = rows.exclude(pk=execution.pk).order_by("-pk").values("pk", "state", "healed", "ended_at")[:LAST]
+    return [{"id": row["pk"], **{k: row[k] for k in ("state", "healed", "ended_at")}} for row in found][::-1]
+
+
+def on_silence(approval: Approval) -> str:
+    """Say what happens when nobody answers."""
+    expires = messages.clock(approval.expires_at)
+    parts = []
+    if approval.remind_at and approval.state == Approval.State.PENDING:
+        parts.append(_("%(moment)s 再提醒一次") % {"moment": messages.clock(approval.remind_at)})
+    if approval.policy and approval.policy.on_expiry == Policy.OnExpiry.ESCALATE and not approval.escalated:
+        parts.append(_("%(moment)s 升级给其他人") % {"moment": expires})
+    else:
+        parts.append(_("%(moment)s 过期，视为驳回，不执行") % {"moment": expires})
+    return "；".join(parts[::-1])
+
+
+def last_decided(user: User) -> Approval | None:
+    """Return what was decided last, for an empty list to name."""
+    return Approval.objects.visible_to(user).exclude(decided_by=None).order_by("-decided_at").first()
+
+
+def visible_named(user: User, named: Iterable[str]) -> ApprovalQuerySet:
+    """Return those approvals among `<id>:<plan>` values that the user may read."""
+    ids = [name.partition(":")[0] for name in named]
+    return Approval.objects.visible_to(user).filter(pk__in=[int(pk) for pk in ids if pk.isdecimal()][:500])
+
+
+def filtered(rows: ApprovalQuerySet, chosen: Mapping[str, Any]) -> ApprovalQuerySet:
+    """Return the rows that fit the list's filters."""
+    fields = {
+        "business": "execution__business",
+        "package": "execution__package",
+        "risk": "execution__package__risk",
+        "kind": "kind",
+    }
+    return rows.filter(**{fields[name]: value for name, value in chosen.items() if value and name in fields})
+
+
+def tab(user: User, name: str) -> ApprovalQuerySet:
+    """Return one tab of the list: mine, pending, decided (by the user) or ended."""
+    visible = with_related(Approval.objects.visible_to(user))
+    if name == "pending":
+        return visible.filter(state=Approval.State.PENDING).order_by("expires_at", "pk")
+    if name == "decided":
+        return visible.filter(decisions__user=user).distinct().order_by("-pk")
+    if name == "ended":
+        return visible.exclude(state=Approval.State.PENDING).order_by("-pk")
+    return pending_for(user)
+
+
+def choices(user: User) -> tuple[QuerySet[Any], QuerySet[Any]]:
+    """Return (id, name) of the businesses and of the packages that the user's approvals are about."""
+    visible = Approval.objects.visible_to(user).order_by()
+    business = visible.exclude(execution__business=None).values_list("execution__business", "execution__business__name")
+    package = visible.exclude(execution__package=None).values_list("execution__package", "execution__package__name")
+    return business.distinct(), package.distinct()
+
+
+def _title(approval: Approval, package: Package | None) -> str:
+    if approval.kind == Approval.Kind.GATE and package:
+        return _("执行前审批：%(name)s") % {"name": package.name}
+    return approval.message
+
+
+def _alert(alert: Alert) -> dict[str, Any]:
+    return {
+        "id": alert.pk,
+        "type": alert.alert_type,
+        "severity": alert.severity,
+        "title": messages.one_line(alert.title),
+        "content": messages.one_line(alert.content),
+        "target": alert.target,
+        "source": alert.source.name,
+        "starts_at": alert.starts_at or alert.received_at,
+        "resolved_at": alert.resolved_at,
+    }
+
+
+def _host(host: Host) -> dict[str, Any]:
+    people = host.operators.select_related("user")
+    return {
+        "ip": host.ip,
+        "name": host.name,
+        "business": host.business.name if host.business else "",
+        "set": host.set_name,
+        "module": host.module,
+        "operators": [person.name for person in people],
+    }
+
+
+def _package(execution: Execution, package: Package) -> dict[str, Any]:
+    return {
+        "key": package.key,
+        "name": package.name,
+        "version": execution.version.number if execution.version else None,
+        "risk": package.risk,
+        "description": package.description,
+    }
+
+
+def _incident(incident: Incident) -> dict[str, Any]:
+    return {"id": incident.pk, "title": str(incident), "count": incident.execution_count, "function": incident.function}
+
+
+def _runs(approval: Approval, execution: Execution) -> list[dict[str, Any]]:
+    """Return what would run, in words and rendered, from the frozen plan; of a node approval what follows that node."""
+    nodes = [node for node in execution.plan.get("nodes", []) if isinstance(node, dict)]
+    wanted = _after(approval.step.node, nodes) if approval.step else {node.get("id") for node in nodes}
+    values = execution.plan.get("variables", {})
+    return [_run(node, values) for node in nodes if node.get("id") in wanted and node.get("type") not in _QUIET_TYPES]
+
+
+def _after(start: int, nodes: list[dict[str, Any]]) -> set[int]:
+    """Return the ids of the nodes that a yes at `start` leads to."""
+    edges = {node.get("id"): node.get("next") or {} for node in nodes}
+    found: set[int] = set()
+    queue = [*edges.get(start, {}).get("success", []), *edges.get(start, {}).get("always", [])]
+    while queue:
+        node = queue.pop()
+        if node not in found:
+            found.add(node)
+            queue += [target for targets in edges.get(node, {}).values() for target in targets]
+    return found
+
+
+def _run(node: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    params = render(node.get("params") or {}, values)
+    params = params if isinstance(params, dict) else {}
+    name = str(node.get("name") or node.get("type"))
+    return {
+        "node": node.get("id"),
+        "type": node.get("type"),
+        "title": messages.one_line(name),
+        "policy": node.get("policy", ""),
+        "text": redact(_words(str(node.get("type")), params))[:_RUN_LENGTH],
+    }
+
+
+def _words(kind: str, params: dict[str, Any]) -> str:
+    if kind == "script":
+        given = params.get("arguments")
+        arguments = given if isinstance(given, dict) else {}
+        head = [f"{name}={value}" for name, value in arguments.items()]
+        return "\n".join([*head, str(params.get("script", "")).strip()])
+    if kind == "http":
+        return "\n".join(filter(None, [f"{params.get('method', 'GET')} {params.get('url', '')}", _body(params)]))
+    shown = {key: value for key, value in params.items() if not isinstance(value, dict | list)}
+    return "\n".join(f"{key}: {value}" for key, value in shown.items())
+
+
+def _body(params: dict[str, Any]) -> str:
+    body = params.get("body") or params.get("json") or ""
+    if isinstance(body, dict):
+        return "\n".join(f"{key}: {value}" for key, value in body.items())
+    return str(body)
+
+
+def _summary(five: list[dict[str, Any]]) -> str:
+    if not five:
+        return _("此主机上没有执行过")
+    words = {state.value: str(state.label) for state in Execution.State}
+    counts: dict[str, int] = {}
+    for row in five:
+        word = str(Execution.Healed(row["healed"]).label) if row["healed"] == "healed" else words[row["state"]]
+        counts[word] = counts.get(word, 0) + 1
+    return "，".join(_("%(n)d 次%(word)s") % {"n": n, "word": word} for word, n in counts.items())
+
+
+def _history(approval: Approval) -> list[dict[str, Any]]:
+    rows = approval.decisions.select_related("user").order_by("pk")
+    said: list[dict[str, Any]] = [
+        {
+            "at": row.decided_at,
+            "who": row.user.get_full_name() or row.user.get_username(),
+            "answer": row.answer,
+            "comment": row.comment,
+            "stage": row.stage + 1,
+        }
+        for row in rows
+    ]
+    return said

@@ -1,0 +1,41 @@
+"""What may be done with approvals: open, decide, hand over, end."""
+
+from approvals.services.deciding import decide
+from approvals.services.ending import cancel, expire, supersede, withdraw
+from approvals.services.handing import hand_over, lend
+from approvals.services.kind import ApprovalKind
+from approvals.services.opening import open_external, open_gate, open_node
+from approvals.services.refusals import (
+    AlreadyDecided,
+    CannotTakeOver,
+    CodeInUse,
+    Expired,
+    NotApprover,
+    NotPending,
+    PlanChanged,
+    Refusal,
+    RequesterMayNotDecide,
+)
+
+__all__ = [
+    "AlreadyDecided",
+    "ApprovalKind",
+    "CannotTakeOver",
+    "CodeInUse",
+    "Expired",
+    "NotApprover",
+    "NotPending",
+    "PlanChanged",
+    "Refusal",
+    "RequesterMayNotDecide",
+    "cancel",
+    "decide",
+    "expire",
+    "hand_over",
+    "lend",
+    "open_external",
+    "open_gate",
+    "open_node",
+    "supersede",
+    "withdraw",
+]

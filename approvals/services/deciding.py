@@ -1,0 +1,213 @@
+"""Take an answer: the only door through which an approval is approved or refused.
+
+Everything that makes an answer count stands in one UPDATE: pending, in time by the database's clock, asked now, not the requester,
+on the plan that was shown. The decision, its audit and the release or refusal commit with it, or not at all.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
+
+from approvals import messages, policies
+from approvals.models import Approval, Asked, Decision
+from approvals.services import asking, ending, replanning
+from approvals.services.refusals import (
+    AlreadyDecided,
+    Expired,
+    NotApprover,
+    NotPending,
+    PlanChanged,
+    Refusal,
+    RequesterMayNotDecide,
+)
+from fta import audit, operations, signals
+from fta.models import Execution, ExecutionEvent, Person
+from fta.models.engine import DbNow, NotInState
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What somebody says, by which way, having seen which plan."""
+
+    user: User
+    answer: str
+    comment: str  # as recorded
+    channel: str
+    seen_sha256: str | None
+    now: datetime
+
+
+def decide(
+    approval_id: int,
+    user: User,
+    answer: str,
+    comment: str,
+    channel: str,
+    now: datetime,
+    seen_sha256: str | None = None,
+) -> Approval:
+    """Apply one person's answer ("approve" or "refuse") to an approval and return it as it stands then.
+
+    `channel` is reply, card, todo, web or api. `seen_sha256` is the plan that the person was shown, where the way tells it.
+    Raises AlreadyDecided, Expired, NotPending, NotApprover, RequesterMayNotDecide or PlanChanged, each audited; the last one has
+    asked again already. Raises Approval.DoesNotExist.
+    """
+    recorded = messages.recorded(answer, channel, comment)
+    voice = Voice(user, answer, recorded, channel, seen_sha256, now)
+    try:
+        with transaction.atomic():
+            return _decide(approval_id, voice)
+    except Refusal as refusal:
+        with transaction.atomic():
+            if isinstance(refusal, PlanChanged):
+                replanning.ask_again(approval_id, refusal.changes, now)
+            _audit_refusal(refusal, voice)
+        raise
+
+
+def _decide(approval_id: int, voice: Voice) -> Approval:
+    approval = ending.lock(approval_id)
+    seat = _seat(approval, voice)
+    _object(approval, seat, voice)
+    fields = _effect(approval, voice)
+    if _guarded(approval, voice).update(**fields) != 1:
+        # The clock, a disabled account or a withdrawn right passed between the look and the statement.
+        approval.refresh_from_db()
+        _object(approval, seat, voice)
+        raise NotPending(approval)
+    stage = approval.stage
+    approval.refresh_from_db()
+    Decision.objects.create(
+        approval=approval, user=voice.user, answer=voice.answer, comment=voice.comment,
+        channel=voice.channel, stage=stage, decided_at=voice.now,
+    )  # fmt: skip
+    audit.record(
+        voice.user.get_username(), "approval.decide", approval, voice.now,
+        code=approval.code, round=approval.round, stage=stage, answer=voice.answer, comment=voice.comment,
+        channel=voice.channel, why=seat.why if seat else "", state=approval.state, plan_sha256=approval.plan_sha256,
+    )  # fmt: skip
+    _carry_on(approval, stage, voice)
+    return approval
+
+
+def _seat(approval: Approval, voice: Voice) -> Asked | None:
+    """Return the seat that the person answers from; a deputy takes over the seat of the one who is away, so it counts once."""
+    seats = Asked.objects.held_by(voice.user).filter(approval=approval, stage=approval.stage).order_by("pk")
+    own = seats.filter(user=voice.user).first()
+    if own or approval.state != Approval.State.PENDING:
+        return own or seats.first()
+    said = approval.decisions.filter(stage=approval.stage).values("user_id")
+    for seat in seats.exclude(user_id__in=said):
+        seat.why = f"deputy:{policies.principal(seat)}"
+        if seats.filter(pk=seat.pk).update(user=voice.user, why=seat.why):
+            seat.user = voice.user
+            return seat
+    return None
+
+
+def _object(approval: Approval, seat: Asked | None, voice: Voice) -> None:
+    """Raise what stands against this answer, the plainest first; whoever was not asked learns nothing else."""
+    barred = policies.excluded(approval.policy, policies.Matter.of(approval.execution, approval.created_at))
+    if voice.user.pk in barred:
+        raise RequesterMayNotDecide(approval)
+    if seat is None or not policies.still_entitled(approval, seat) or not _active(voice.user):
+        raise NotApprover(approval)
+    if approval.state == Approval.State.EXPIRED:
+        raise Expired(approval)
+    if approval.state in (Approval.State.APPROVED, Approval.State.REFUSED):
+        raise AlreadyDecided(approval)
+    if approval.state != Approval.State.PENDING:
+        raise NotPending(approval)
+    if Approval.objects.filter(pk=approval.pk, expires_at__lte=DbNow()).exists():
+        raise Expired(approval)
+    if approval.decisions.filter(user=voice.user, stage=approval.stage).exists():
+        raise AlreadyDecided(approval, _("你已经回答过 %(code)s，还在等其他人") % {"code": approval.code})
+    if changes := replanning.changes(approval, voice.seen_sha256, approving=voice.answer == Decision.Answer.APPROVE):
+        raise PlanChanged(approval, changes)
+
+
+def _active(user: User) -> bool:
+    return Person.objects.active().filter(user_id=user.pk).exists()
+
+
+def _guarded(approval: Approval, voice: Voice) -> "Approval.objects.__class__":  # type: ignore[name-defined]
+    """Return the row on every condition of a valid answer. Each is on its own columns or an EXISTS: see claim."""
+    asked = Asked.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=voice.user.pk)
+    said = Decision.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=voice.user.pk)
+    same_plan = Execution.objects.filter(pk=OuterRef("execution_id"), plan_sha256=OuterRef("plan_sha256"))
+    requester = Q(requested_by_id=voice.user.pk)
+    own_allowed = approval.policy is not None and not approval.policy.exclude_requester
+    return Approval.objects.filter(
+        Exists(asked),
+        ~Exists(said),
+        Exists(Person.objects.active().filter(user_id=voice.user.pk)),
+        Q(execution_id=None) | Exists(same_plan),
+        Q() if own_allowed else ~requester,
+        pk=approval.pk,
+        state=Approval.State.PENDING,
+        stage=approval.stage,
+        expires_at__gt=DbNow(),
+        plan_sha256=approval.plan_sha256 if voice.seen_sha256 is None else voice.seen_sha256,
+    )
+
+
+def _effect(approval: Approval, voice: Voice) -> dict[str, object]:
+    """Return what the answer writes: the end, the next stage, or nothing but its being counted."""
+    last = approval.stage + 1 >= len(approval.evidence["quorums"])
+    final = {"decided_by": voice.user, "decided_at": voice.now, "comment": voice.comment, "channel": voice.channel}
+    if voice.answer == Decision.Answer.REFUSE:
+        return {"state": Approval.State.REFUSED, **final}
+    agreed = approval.decisions.filter(stage=approval.stage, answer=Decision.Answer.APPROVE).count() + 1
+    if agreed < approval.quorum:
+        return {"quorum": approval.quorum}
+    if last:
+        return {"state": Approval.State.APPROVED, **final}
+    return {"stage": approval.stage + 1, "quorum": approval.evidence["quorums"][approval.stage + 1]}
+
+
+def _carry_on(approval: Approval, stage: int, voice: Voice) -> None:
+    """Do what the answer means: release, refuse, ask the next stage, or wait for the others."""
+    if approval.execution_id:
+        ExecutionEvent.objects.create(
+            execution_id=approval.execution_id, at=voice.now, kind="approval.decided",
+            text=f"{approval.code} {_name(voice.user)}：{voice.comment}", data={"approval": approval.pk},
+        )  # fmt: skip
+    if approval.state == Approval.State.PENDING:
+        if approval.stage != stage:
+            signals.announce(signals.approval_changed, approval=approval, event="asked")
+            asking.ask(approval, voice.now)
+        return
+    try:
+        _settle(approval, voice)
+    except NotInState as error:
+        raise NotPending(approval, _("%(code)s 所问的执行已不在等待") % {"code": approval.code}) from error
+    signals.announce(signals.approval_changed, approval=approval, event="decided")
+    asking.tell_end(approval, voice.now)
+
+
+def _settle(approval: Approval, voice: Voice) -> None:
+    approved = approval.state == Approval.State.APPROVED
+    actor = voice.user.get_username()
+    if approval.kind == Approval.Kind.NODE and approval.step_id:
+        outcome = "approved" if approved else "refused"
+        operations.settle_approval_step(approval.step_id, approved, outcome, actor, voice.comment, voice.now)
+    elif approval.kind == Approval.Kind.GATE and approval.execution_id:
+        if approved:
+            operations.release(approval.execution_id, voice.now, actor, voice.comment)
+        else:
+            operations.refuse(approval.execution_id, voice.now, actor, "refused", voice.comment)
+
+
+def _name(user: User) -> str:
+    return user.get_full_name() or user.get_username()
+
+
+def _audit_refusal(refusal: Refusal, voice: Voice) -> None:
+    audit.record(
+        voice.user.get_username(), "approval.decide_refused", refusal.approval, voice.now,
+        code=refusal.approval.code, answer=voice.answer, channel=voice.channel, why=refusal.code, reason=refusal.reason,
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""End approvals that nobody decided: withdrawn, made void, run out of time. The same compare-and-set as a decision."""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from approvals import policies
+from approvals.models import Approval, Asked, Policy
+from approvals.services import asking
+from fta import audit, operations, signals
+from fta.models import Execution
+from fta.models.engine import DbNow, NotInState, move
+
+logger = logging.getLogger(__name__)
+
+SYSTEM = "system"
+
+
+@transaction.atomic
+def end(approval: Approval, to: str, reason: str, now: datetime, *conditions: Q, actor: str = SYSTEM) -> None:
+    """Move one approval to `to`, with its audit, signal and messages. Raises NotInState when somebody was first."""
+    waited = approval.state == Approval.State.PENDING
+    # An answer that was given keeps its words, its author and its moment, also when it no longer holds.
+    words = {"decided_at": now, "comment": reason} if waited else {}
+    move(Approval, approval.pk, approval.state, to, *conditions, **words)
+    approval.refresh_from_db()
+    audit.record(actor, f"approval.{to}", approval, now, code=approval.code, round=approval.round, reason=reason)
+    signals.announce(signals.approval_changed, approval=approval, event=to)
+    if waited:
+        asking.tell_end(approval, now)
+
+
+@transaction.atomic
+def withdraw(execution: Execution, reason: str, now: datetime) -> None:
+    """Cancel every pending approval of an execution that ended."""
+    for approval in Approval.objects.filter(execution=execution, state=Approval.State.PENDING):
+        end(approval, Approval.State.CANCELLED, reason, now)
+
+
+@transaction.atomic
+def supersede(execution: Execution, reason: str, now: datetime) -> None:
+    """Void the pending approvals of an execution, and the gate approvals that it was given."""
+    pending = Q(state=Approval.State.PENDING)
+    given = Q(state=Approval.State.APPROVED, kind=Approval.Kind.GATE)
+    for approval in Approval.objects.filter(pending | given, execution=execution):
+        end(approval, Approval.State.SUPERSEDED, reason, now)
+
+
+@transaction.atomic
+def cancel(approval_id: int, actor: str, reason: str, now: datetime) -> Approval:
+    """Withdraw one approval of another system. Raises NotInState when it no longer waits."""
+    approval = Approval.objects.get(pk=approval_id, kind=Approval.Kind.EXTERNAL)
+    if approval.state != Approval.State.PENDING:
+        raise NotInState(Approval, approval_id, Approval.State.PENDING)
+    end(approval, Approval.State.CANCELLED, reason, now, actor=actor)
+    return approval
+
+
+@transaction.atomic
+def expire(approval_id: int, now: datetime) -> None:
+    """End an approval whose time is over by the database's clock, or ask the next people once where its policy says so.
+
+    Does nothing to one that still has time or was decided a moment ago.
+    """
+    approval = lock(approval_id)
+    over = Q(expires_at__lte=DbNow())
+    if not Approval.objects.filter(over, pk=approval_id, state=Approval.State.PENDING).exists():
+        return
+    if _escalate(approval, now):
+        return
+    reason = _("到期无人回答，视为驳回")
+    end(approval, Approval.State.EXPIRED, reason, now, over)
+    try:
+        with transaction.atomic():
+            _refuse(approval, reason, now)
+    except NotInState:
+        logger.warning("Approval %s expired, but what it was about has moved on already", approval.code)
+
+
+@transaction.atomic
+def remind(approval_id: int, now: datetime) -> None:
+    """Remind, once, those whose turn it is."""
+    due = Approval.objects.filter(pk=approval_id, state=Approval.State.PENDING, remind_at__lte=DbNow())
+    if due.update(remind_at=None) != 1:
+        return
+    approval = Approval.objects.select_related("policy", "execution").get(pk=approval_id)
+    audit.record(SYSTEM, "approval.remind", approval, now, code=approval.code)
+    signals.announce(signals.approval_changed, approval=approval, event="reminded")
+    asking.remind(approval, now)
+
+
+def lock(approval_id: int) -> Approval:
+    """Lock an approval, and before it what it is about: everybody locks in this order, so that nobody waits in a circle.
+
+    Raises Approval.DoesNotExist.
+    """
+    execution_id = Approval.objects.values_list("execution_id", flat=True).get(pk=approval_id)
+    if execution_id:
+        list(Execution.objects.select_for_update(no_key=True).filter(pk=execution_id).values_list("pk"))
+    rows = Approval.objects.select_related("policy", "execution__version", "execution__host", "decided_by", "incident")
+    return rows.select_for_update(no_key=True, of=("self",)).get(pk=approval_id)
+
+
+def _refuse(approval: Approval, reason: str, now: datetime) -> None:
+    if approval.kind == Approval.Kind.GATE and approval.execution_id:
+        operations.refuse(approval.execution_id, now, SYSTEM, "expired", reason)
+    elif approval.kind == Approval.Kind.NODE and approval.step_id:
+        operations.settle_approval_step(approval.step_id, False, "expired", SYSTEM, reason, now)
+
+
+def _escalate(approval: Approval, now: datetime) -> bool:
+    policy = approval.policy
+    if policy is None or policy.on_expiry != Policy.OnExpiry.ESCALATE or approval.escalated:
+        return False
+    matter = policies.Matter.of(approval.execution, now)
+    present = set(approval.asked.filter(stage=approval.stage).values_list("user_id", flat=True))
+    fresh = [seat for seat in policies.escalation(policy, matter, approval.stage) if seat.user_id not in present]
+    expires_at = now + timedelta(seconds=policy.expires_after)
+    if approval.execution:
+        expires_at = min(expires_at, approval.execution.deadline_at)
+    if not fresh or expires_at <= now:
+        return False
+    waiting = Approval.objects.filter(pk=approval.pk, state=Approval.State.PENDING, escalated=False)
+    if waiting.filter(expires_at__lte=DbNow()).update(escalated=True, expires_at=expires_at, remind_at=None) != 1:
+        return False
+    Asked.objects.bulk_create(Asked(approval=approval, user_id=s.user_id, stage=s.stage, why=s.why) for s in fresh)
+    approval.refresh_from_db()
+    audit.record(SYSTEM, "approval.escalate", approval, now, code=approval.code, asked=[s.user_id for s in fresh])
+    signals.announce(signals.approval_changed, approval=approval, event="asked")
+    asking.ask(approval, now, part=f"s{approval.stage}e")
+    return True

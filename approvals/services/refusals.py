@@ -1,0 +1,92 @@
+"""Why an answer was not taken: one exception a condition, each with the sentence that the person is told."""
+
+from django.utils.translation import gettext as _
+
+from approvals import messages
+from approvals.models import Approval
+
+
+class Refusal(Exception):
+    """An answer that changed nothing. `reason` is said to the person, `code` to programs."""
+
+    code = "refused"
+
+    def __init__(self, approval: Approval, reason: str) -> None:
+        super().__init__(reason)
+        self.approval = approval
+        self.reason = reason
+
+
+class AlreadyDecided(Refusal):
+    """Somebody was first, or this person has answered already."""
+
+    code = "already_decided"
+
+    def __init__(self, approval: Approval, reason: str = "") -> None:
+        said = _("%(outcome)s了 %(code)s，你的回答没有改变它")
+        super().__init__(approval, reason or said % {"outcome": messages.outcome(approval), "code": approval.code})
+
+
+class Expired(Refusal):
+    """The time to answer is over."""
+
+    code = "expired"
+
+    def __init__(self, approval: Approval) -> None:
+        moment = messages.clock(approval.expires_at)
+        super().__init__(approval, _("%(code)s 已在 %(moment)s 过期") % {"code": approval.code, "moment": moment})
+
+
+class NotPending(Refusal):
+    """It was withdrawn, replaced, or what it was about has moved on."""
+
+    code = "not_pending"
+
+    def __init__(self, approval: Approval, reason: str = "") -> None:
+        word = Approval.State(approval.state).label
+        super().__init__(approval, reason or _("%(code)s %(word)s，不能再决定") % {"code": approval.code, "word": word})
+
+
+class NotApprover(Refusal):
+    """This person was not asked, or no longer has the right that the question rested on."""
+
+    code = "not_approver"
+
+    def __init__(self, approval: Approval) -> None:
+        super().__init__(approval, _("你不是 %(code)s 的审批人") % {"code": approval.code})
+
+
+class RequesterMayNotDecide(Refusal):
+    """The requester and the author of the package do not decide about their own."""
+
+    code = "requester_may_not_decide"
+
+    def __init__(self, approval: Approval) -> None:
+        said = _("%(code)s 由你发起或套餐由你编写，须由别人审批")
+        super().__init__(approval, said % {"code": approval.code})
+
+
+class PlanChanged(Refusal):
+    """What would run is not what this person was shown."""
+
+    code = "plan_changed"
+
+    def __init__(self, approval: Approval, changes: list[str]) -> None:
+        self.changes = changes
+        said = _("%(code)s 的计划变了，请看过新的再决定：%(changes)s")
+        super().__init__(approval, said % {"code": approval.code, "changes": "；".join(changes)})
+
+
+class CodeInUse(Refusal):
+    """Another question with this code is still waiting."""
+
+    code = "code_in_use"
+
+    def __init__(self, approval: Approval) -> None:
+        super().__init__(approval, _("编号 %(code)s 已有一个待审批") % {"code": approval.code})
+
+
+class CannotTakeOver(Refusal):
+    """The person named to answer instead may not."""
+
+    code = "cannot_take_over"

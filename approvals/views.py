@@ -1,0 +1,140 @@
+"""The pages of approvals. A link never decides: GET reads, POST with its CSRF token changes."""
+
+from collections.abc import Iterable
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from approvals import selectors, services
+from approvals.forms import DecideForm, DecideManyForm, FilterForm, LeaveForm
+from approvals.models import Approval, Decision
+from fta.models import Person
+
+TABS = {
+    "mine": gettext_lazy("待我审批"),
+    "pending": gettext_lazy("全部待审批"),
+    "decided": gettext_lazy("我已决定"),
+    "ended": gettext_lazy("已结束"),
+}
+COUNTED = ("mine", "pending")
+PAGE = 50
+
+
+@login_required
+@never_cache
+@require_safe
+def approvals(request: HttpRequest) -> HttpResponse:
+    """List approvals: what waits for the reader first, the soonest to expire on top."""
+    form = FilterForm(request.GET, user=request.user)
+    chosen = form.chosen
+    name = chosen.get("tab", "mine") if chosen.get("tab") in TABS else "mine"
+    rows = selectors.filtered(selectors.tab(request.user, name), chosen)
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "tab": name,
+        "tabs": [(key, word, _count(request, key)) for key, word in TABS.items()],
+        "page": page,
+        "decidable": set(Approval.objects.decidable_by(request.user).values_list("pk", flat=True)),
+        "last": None if page.object_list else selectors.last_decided(request.user),
+    }
+    return render(request, "approvals/list.html", context)
+
+
+@login_required
+@never_cache
+@require_safe
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one approval with its evidence; htmx gets the drawer alone."""
+    approval = get_object_or_404(selectors.with_related(Approval.objects.visible_to(request.user)), pk=pk)
+    context = {
+        "approval": approval,
+        "evidence": selectors.evidence(approval),
+        "rounds": Approval.objects.visible_to(request.user).filter(code=approval.code).exclude(pk=pk),
+        "may_decide": Approval.objects.decidable_by(request.user).filter(pk=pk).exists(),
+        "form": DecideForm(initial={"seen": approval.plan_sha256}),
+    }
+    part = "HX-Request" in request.headers
+    return render(request, "approvals/_evidence.html" if part else "approvals/detail.html", context)
+
+
+@login_required
+@require_POST
+def decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take one answer."""
+    approval = get_object_or_404(Approval.objects.visible_to(request.user), pk=pk)
+    form = DecideForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("没有决定：%(why)s") % {"why": _first_error(form.errors.values())})
+        return redirect("approvals:detail", pk)
+    data = form.cleaned_data
+    _say(request, [_decide(request, approval, data["answer"], data["comment"], data["seen"])], data["answer"])
+    return redirect("approvals:detail", pk)
+
+
+@login_required
+@require_POST
+def decide_many(request: HttpRequest) -> HttpResponse:
+    """Take one answer for each of the approvals that the page listed and the reader ticked."""
+    form = DecideManyForm(request.POST, rows=selectors.visible_named(request.user, request.POST.getlist("picked")))
+    if not form.is_valid():
+        messages.error(request, _("没有决定：%(why)s") % {"why": _first_error(form.errors.values())})
+        return _back(request)
+    data = form.cleaned_data
+    found = Approval.objects.visible_to(request.user).in_bulk([pk for pk, _seen in form.chosen])
+    said = [_decide(request, found[pk], data["answer"], data["comment"], seen) for pk, seen in form.chosen]
+    _say(request, said, data["answer"])
+    return _back(request)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def leave(request: HttpRequest) -> HttpResponse:
+    """Name who answers for the reader while away."""
+    person = get_object_or_404(Person.objects.active(), user_id=request.user.pk)
+    initial = {"deputy": person.deputy_id, "until": person.deputy_until}
+    form = LeaveForm(request.POST or None, person=person, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        services.lend(person, data["deputy"], data["until"], timezone.now())
+        messages.success(request, _("已保存代理"))
+        return redirect("approvals:list")
+    return render(request, "approvals/leave.html", {"form": form})
+
+
+def _decide(request: HttpRequest, approval: Approval, answer: str, comment: str, seen: str) -> str:
+    """Return why the answer was not taken, '' when it was."""
+    try:
+        services.decide(approval.pk, request.user, answer, comment, "web", timezone.now(), seen)  # type: ignore[arg-type]
+    except services.Refusal as refusal:
+        return refusal.reason
+    return ""
+
+
+def _say(request: HttpRequest, refusals: list[str], answer: str) -> None:
+    word = Decision.Answer(answer).label
+    if done := refusals.count(""):
+        messages.success(request, _("已%(word)s %(n)d 个") % {"word": word, "n": done})
+    for reason in filter(None, refusals):
+        messages.error(request, _("没有决定成功。%(reason)s。") % {"reason": reason})
+
+
+def _first_error(errors: Iterable[Iterable[object]]) -> str:
+    return str(next(iter(next(iter(errors), ())), ""))
+
+
+def _count(request: HttpRequest, name: str) -> int | str:
+    return selectors.tab(request.user, name).count() if name in COUNTED else ""
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    incident = request.POST.get("incident", "")
+    return redirect("web:incident", int(incident)) if incident.isdecimal() else redirect("approvals:list")

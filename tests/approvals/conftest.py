@@ -1,0 +1,57 @@
+"""An execution that waits, asked about the way the portal asks."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from approvals import services
+from approvals.models import Approval, ApprovalAdmin, Policy
+from fta.healing import plan
+from fta.models import Business, Execution, Person
+from tests import factories
+
+DEFAULT_STAGES = [{"approvers": [{"role": "operator"}, {"role": "maintainer"}], "quorum": 1}]
+
+
+def policy(name: str = "default", **fields: Any) -> Policy:
+    fields.setdefault("stages", DEFAULT_STAGES)
+    return Policy.objects.create(name=name, **fields)
+
+
+def held(business: Business | None = None, ip: str = "127.0.0.10", **fields: Any) -> Execution:
+    """Return an execution that waits at the gate with a frozen plan."""
+    host = factories.Host.objects.filter(ip=ip).first() or factories.host(ip, business=business or factories.business())
+    package = factories.Package.objects.filter(key="clean-disk").first() or factories.package()
+    fields.setdefault("alert", factories.alert(target=ip, host=host))
+    made = factories.execution(package=package, state="held", needs_approval=True, **fields)
+    frozen = plan.freeze(made, None, package.current, {}, timezone.now())
+    Execution.objects.filter(pk=made.pk).update(plan=frozen.data, plan_sha256=frozen.sha256)
+    made.refresh_from_db()
+    return made
+
+
+def ask(execution: Execution | None = None, **fields: Any) -> Approval:
+    return services.open_gate(execution or held(**fields), ["规则为审批模式"], timezone.now())
+
+
+def age(approval: Approval, **fields: Any) -> Approval:
+    """Let the time of an approval pass: expired a minute ago unless told otherwise."""
+    fields = fields or {"expires_at": timezone.now() - timedelta(minutes=1)}
+    Approval.objects.filter(pk=approval.pk).update(**fields)
+    approval.refresh_from_db()
+    return approval
+
+
+@pytest.fixture
+def default_policy(db: None) -> Policy:
+    return policy()
+
+
+@pytest.fixture
+def approval_admin(db: None) -> Person:
+    """周七: approval admin, in no business at all."""
+    person = factories.person("admin_wx")
+    ApprovalAdmin.objects.create(person=person)
+    return person
