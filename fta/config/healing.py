@@ -7,7 +7,7 @@ from fta.config.document import Run
 from fta.config.people import business_named
 from fta.config.reader import Reader
 from fta.convergence.functions import FUNCTIONS
-from fta.healing.plan import InvalidPackage, content_sha256, save_version
+from fta.healing.plan import InvalidPackage, save_version
 from fta.intake.sources import PARSERS
 from fta.lib.secrets import digest
 from fta.matching import validate_match
@@ -138,15 +138,15 @@ def _budget(reader: Reader) -> dict[str, Any]:
 
 
 def _save_nodes(row: Package, nodes: list[Any], parameters: list[Any], reader: Reader, run: Run) -> None:
-    if row.current is not None and row.current.sha256 == content_sha256(nodes, parameters):
-        return
+    before = row.current_id
     try:
         version = save_version(row, nodes, parameters, {}, author=run.actor, note="apply_config", now=run.now)
     except InvalidPackage as error:
         for problem in error.problems:
             reader.errors.add(f"{reader.path}.{problem.path}", problem.message)
         return
-    run.changed(f"~ package {row.key}: version {version.number}", row)
+    if version.pk != before:
+        run.changed(f"~ package {row.key}: version {version.number}", row)
 
 
 class Rules:

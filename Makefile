@@ -1,0 +1,62 @@
+# Targets are the same commands that CI runs. Python 3.11 or newer, make and a package index are all that is needed.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PORT ?= 8000
+SHELL := /bin/bash
+
+.PHONY: setup setup-run run test check format bench faults lock test-postgres clean
+
+# The lock with hashes decides what is installed; the stamp makes a second call free.
+$(VENV)/run.stamp: requirements.lock
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q --require-hashes -r requirements.lock; \
+	else $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; fi
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	@if command -v uv >/dev/null; then VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install -q --require-hashes -r requirements-dev.lock; \
+	else $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock; fi
+	@touch $@
+
+setup: $(VENV)/run.stamp
+
+run: setup
+	@PORT=$(PORT) exec $(PY) deploy/demo/run.py
+
+# DEBUG=1 gives checks and tests development keys; no test depends on it.
+test check format bench faults test-postgres: export DEBUG := 1
+
+check: $(VENV)/dev.stamp
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PY) manage.py makemigrations --check --dry-run
+	DEBUG=0 SECRET_KEY=check-only-key-check-only-key-check-only-key-0123456789 FTA_SECRET_KEYS=check-only-sealing-key-0123456789 \
+	  $(PY) manage.py check --deploy --fail-level WARNING
+
+test: check
+	$(PY) -m pytest -n 2 --dist loadgroup
+
+test-postgres: $(VENV)/dev.stamp
+	$(PY) -m pytest -n 2 --dist loadgroup tests/fta tests/notify tests/approvals tests/wechat
+
+format: $(VENV)/dev.stamp
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(VENV)/dev.stamp
+	$(PY) -m tests.bench
+
+faults: $(VENV)/dev.stamp
+	$(PY) -m tests.faults
+
+lock:
+	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" -o requirements.lock
+	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,52 @@
+"""One place that turns exceptions into the API's errors: {"error": {"code", "message", "fields"}}."""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
+from django.http import Http404
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from fta import operations
+from fta.models.engine import NotInState
+
+logger = logging.getLogger(__name__)
+
+
+class Conflict(APIException):
+    """The request is well formed, but the object is not in a state for it."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+def _body(code: str, message: str, fields: Any = None) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "fields": fields or {}}}
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer an exception of a view in the API's form; None lets Django answer, which is a bug of ours."""
+    if isinstance(error, ValidationError):
+        detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+        return Response(_body("invalid", "The request is not valid; see fields.", detail), status=400)
+    if isinstance(error, (operations.Refused, NotInState)):
+        return Response(_body("conflict", str(error)), status=409)
+    if isinstance(error, DatabaseError):
+        logger.exception("Unable to answer an API request")
+        return Response(_body("unavailable", "The database does not answer."), status=503, headers={"Retry-After": "5"})
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, APIException):
+        codes = error.get_codes()
+        code, message = (codes if isinstance(codes, str) else error.default_code), str(error.detail)
+    elif isinstance(error, Http404):
+        code, message = "not_found", "There is no such object, or it is not in your scope."
+    else:
+        code, message = "permission_denied" if isinstance(error, PermissionDenied) else "error", str(error)
+    response.data = _body(code, message)
+    return response

@@ -1,0 +1,266 @@
+"""The JSON of the healing domain; the shapes are promised in the API's documentation."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from fta.models import Alert, AuditEntry, Business, Execution, Host, Incident, Package, PackageVersion, StepRun, Switch
+
+S = serializers
+
+
+class AlertSerializer(S.Serializer[Alert]):
+    """One firing episode."""
+
+    id = S.IntegerField(source="pk")
+    source = S.CharField(source="source.name")
+    alert_type = S.CharField()
+    severity = S.CharField()
+    status = S.CharField()
+    target = S.CharField()
+    business = S.CharField(source="business.code", default=None)
+    host = S.CharField(source="host.ip", default=None)
+    title = S.CharField()
+    content = S.CharField()
+    labels = S.JSONField()
+    context = S.JSONField()
+    external_id = S.CharField()
+    fingerprint = S.CharField()
+    starts_at = S.DateTimeField()
+    received_at = S.DateTimeField()
+    last_seen_at = S.DateTimeField()
+    resolved_at = S.DateTimeField()
+    repeat_count = S.IntegerField()
+    outcome = S.CharField()
+    outcome_detail = S.CharField()
+    execution = S.SerializerMethodField()
+
+    def get_execution(self, alert: Alert) -> int | None:
+        """Return the id of the newest execution."""
+        return max((run.pk for run in alert.executions.all()), default=None)
+
+
+class StepSerializer(S.Serializer[StepRun]):
+    """One node being run."""
+
+    id = S.IntegerField(source="pk")
+    node = S.IntegerField()
+    name = S.CharField()
+    type = S.CharField()
+    state = S.CharField()
+    outcome = S.CharField()
+    attempt = S.IntegerField()
+    started_at = S.DateTimeField()
+    ended_at = S.DateTimeField()
+    output = S.CharField()
+    error = S.CharField()
+    result = S.JSONField()
+    worker = S.CharField()
+    idem_key = S.UUIDField()
+
+
+class ExecutionSerializer(S.Serializer[Execution]):
+    """One run of a package version for one alert."""
+
+    id = S.IntegerField(source="pk")
+    alert = S.IntegerField(source="alert_id")
+    rule = S.CharField(source="rule.name", default=None)
+    package = S.CharField(source="package.key", default=None)
+    version = S.IntegerField(source="version.number", default=None)
+    business = S.CharField(source="business.code", default=None)
+    host = S.CharField(source="host.ip", default=None)
+    state = S.CharField()
+    mode = S.CharField()
+    plan_sha256 = S.CharField()
+    needs_approval = S.BooleanField()
+    incident = S.IntegerField(source="incident_id")
+    verdict = S.CharField()
+    verdict_rule = S.CharField(source="verdict_rule.name", default=None)
+    received_at = S.DateTimeField()
+    deadline_at = S.DateTimeField()
+    started_at = S.DateTimeField()
+    ended_at = S.DateTimeField()
+    healed = S.CharField()
+    reason = S.CharField()
+    steps = StepSerializer(many=True, source="steps.all")
+    approvals = S.SerializerMethodField()
+
+    def get_approvals(self, run: Execution) -> list[dict[str, Any]]:
+        """Return the approvals in short; each is whole under approvals/<id>/."""
+        return [_approval_in_short(row) for row in run.approvals.all()]  # type: ignore[attr-defined]
+
+
+def _approval_in_short(row: Any) -> dict[str, Any]:
+    """The approvals' floor lies above this one: its rows are read through the relation that it made."""
+    return {
+        "id": row.pk,
+        "code": row.code,
+        "kind": row.kind,
+        "state": row.state,
+        "round": row.round,
+        "plan_sha256": row.plan_sha256,
+        "expires_at": row.expires_at,
+        "decided_by": row.decided_by.get_username() if row.decided_by else None,
+        "decided_at": row.decided_at,
+        "decision": {"approved": "approve", "refused": "refuse"}.get(row.state) if row.decided_by else None,
+        "comment": row.comment,
+        "channel": row.channel,
+    }
+
+
+class IncidentSerializer(S.Serializer[Incident]):
+    """One storm."""
+
+    id = S.IntegerField(source="pk")
+    rule = S.CharField(source="rule.name")
+    function = S.CharField()
+    business = S.CharField(source="business.code", default=None)
+    state = S.CharField()
+    title = S.CharField()
+    dimensions = S.JSONField()
+    execution_count = S.IntegerField()
+    visible = S.BooleanField()
+    opened_at = S.DateTimeField()
+    last_joined_at = S.DateTimeField()
+    closed_at = S.DateTimeField()
+    findings = S.JSONField()
+
+
+class PackageSerializer(S.Serializer[Package]):
+    """One package with its current version."""
+
+    key = S.CharField()
+    name = S.CharField()
+    business = S.CharField(source="business.code", default=None)
+    description = S.CharField()
+    risk = S.CharField()
+    mode = S.CharField()
+    budget = S.JSONField()
+    version = S.IntegerField(source="current.number", default=None)
+    parameters = S.JSONField(source="current.parameters", default=list)
+    nodes = S.JSONField(source="current.nodes", default=list)
+    failures_in_a_row = S.IntegerField()
+    updated_at = S.DateTimeField()
+
+
+class VersionSerializer(S.Serializer[PackageVersion]):
+    """One saved state of a package."""
+
+    number = S.IntegerField()
+    sha256 = S.CharField()
+    author = S.CharField()
+    note = S.CharField()
+    created_at = S.DateTimeField()
+    parameters = S.JSONField()
+    nodes = S.JSONField()
+
+
+class HostSerializer(S.Serializer[Host]):
+    """One host of the inventory."""
+
+    id = S.IntegerField(source="pk")
+    ip = S.CharField()
+    name = S.CharField()
+    business = S.CharField(source="business.code", default=None)
+    set = S.CharField(source="set_name")
+    module = S.CharField()
+    operators = S.SerializerMethodField()
+    attributes = S.JSONField()
+    spare = S.BooleanField(source="is_spare")
+    connection = S.CharField()
+
+    def get_operators(self, host: Host) -> list[str]:
+        """Return the usernames of the host's operators."""
+        return [person.user.get_username() for person in host.operators.all()]
+
+
+class BusinessSerializer(S.Serializer[Business]):
+    """One business."""
+
+    code = S.CharField()
+    name = S.CharField()
+    maintainers = S.SerializerMethodField()
+
+    def get_maintainers(self, business: Business) -> list[str]:
+        """Return the usernames of the maintainers."""
+        return [person.user.get_username() for person in business.maintainers.all()]
+
+
+class AuditSerializer(S.Serializer[AuditEntry]):
+    """One entry of the audit trail."""
+
+    id = S.IntegerField(source="pk")
+    at = S.DateTimeField()
+    actor = S.CharField()
+    verb = S.CharField()
+    object_type = S.CharField()
+    object_id = S.CharField()
+    data = S.JSONField()
+    row_hash = S.CharField()
+    previous_hash = S.CharField()
+
+
+class SwitchSerializer(S.Serializer[Switch]):
+    """One kill switch."""
+
+    id = S.IntegerField(source="pk")
+    scope = S.CharField()
+    key = S.CharField()
+    reason = S.CharField()
+    until = S.DateTimeField()
+    created_by = S.CharField()
+    created_at = S.DateTimeField()
+    ended_by = S.CharField()
+    ended_at = S.DateTimeField()
+
+
+# --- What callers send ---
+
+
+class HaltSerializer(S.Serializer[Any]):
+    """Stop healing: everything, a business or a package, for some minutes (absent: until it is resumed)."""
+
+    scope = S.ChoiceField(choices=Switch.Scope.choices)
+    key = S.CharField(required=False, allow_blank=True, default="", max_length=100)
+    reason = S.CharField(max_length=500)
+    minutes = S.IntegerField(required=False, allow_null=True, default=None, min_value=1, max_value=43200)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["scope"] != Switch.Scope.ALL and not attrs["key"]:
+            raise serializers.ValidationError({"key": ["Name the business or the package."]})
+        return attrs
+
+
+class ResumeSerializer(S.Serializer[Any]):
+    """End the switches of a scope."""
+
+    scope = S.ChoiceField(choices=Switch.Scope.choices)
+    key = S.CharField(required=False, allow_blank=True, default="", max_length=100)
+
+
+class ReasonSerializer(S.Serializer[Any]):
+    """Why."""
+
+    reason = S.CharField(max_length=500)
+
+
+class RetrySerializer(ReasonSerializer):
+    """Retry from a node (absent: from where it failed), or that node only."""
+
+    node = S.IntegerField(required=False, allow_null=True, default=None, min_value=1)
+    only = S.BooleanField(required=False, default=False)
+
+
+class ResolveSerializer(ReasonSerializer):
+    """Say of an unknown step whether it was done."""
+
+    step = S.IntegerField()
+    done = S.BooleanField()
+
+
+class RunSerializer(ReasonSerializer):
+    """Run a package by hand on a host."""
+
+    ip = S.IPAddressField()
+    params = S.DictField(required=False, default=dict)
+    dry_run = S.BooleanField(required=False, default=False)

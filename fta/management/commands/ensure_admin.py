@@ -1,0 +1,31 @@
+"""manage.py ensure_admin: make sure that there is an administrator who can sign in."""
+
+import os
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from fta.models import Person
+
+
+class Command(BaseCommand):
+    help = "Create the administrator with the password of ADMIN_PASSWORD; an existing user keeps the password."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--username", default="admin")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user, created = User.objects.get_or_create(
+            username=options["username"], defaults={"is_staff": True, "is_superuser": True}
+        )
+        if created:
+            password = os.environ.get("ADMIN_PASSWORD", "")
+            if not password:
+                user.delete()
+                raise CommandError("ADMIN_PASSWORD is not set.")
+            user.set_password(password)
+            user.save()
+        user.groups.add(Group.objects.get_or_create(name="admin")[0])
+        Person.objects.get_or_create(user=user)
+        self.stdout.write(f"{options['username']}: {'created' if created else 'exists'}")

@@ -1,0 +1,311 @@
+"""The whole portal as its processes: web, engine and workers on a database of their own, with a simulated corp beside it.
+
+Used by the flow, browser, fault and bench suites. Everything binds to 127.0.0.1 on free ports.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import requests
+
+from wechat.simulator import server
+from wechat.simulator.config import App, Config, GroupChat, Member
+from wechat.simulator.world import World
+
+ROOT = Path(__file__).resolve().parent.parent
+CORP = "wwdemo0123456789ab"
+AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFA"
+SECRETS = {
+    "SECRET_KEY": "stage-signing-key-0123456789-0123456789-0123456789-abcdef",
+    "FTA_SECRET_KEYS": "stage-sealing-key-0123456789abcdef",
+    "FTA_API_KEY": "stage-api-key-0123456789",
+    "FTA_SOURCE_SECRET": "stage-source-secret-0123456789",
+    "WECOM_SECRET": "stage-wecom-secret",
+    "WECOM_TOKEN": "StageToken0123456789",
+    "WECOM_AES_KEY": AES_KEY,
+    "WECOM_API_TOKEN": "stage-wecom-api-token",
+    "ADMIN_PASSWORD": "stage-admin-password",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def reachable(url: str) -> bool:
+    """Tell whether the host and port of a URL take a connection."""
+    host, port = re.search(r"@?([\w.]+):(\d+)", url.split("//", 1)[1]).groups()  # type: ignore[union-attr]
+    try:
+        with socket.create_connection((host, int(port)), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+POSTGRES = os.environ.get("FTA_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432/postgres")
+RABBITMQ = os.environ.get("FTA_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//")
+
+
+class Hook:
+    """The outside interface that an HTTP step calls; it counts the calls by idempotency key."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.calls.append(
+                    {"key": self.headers.get("Idempotency-Key"), "body": json.loads(body or b"{}"), "at": time.time()}
+                )
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/restart"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Database:
+    """A database of one stage: an SQLite file, or a PostgreSQL database made for it and dropped with it."""
+
+    def __init__(self, folder: Path, postgres: bool) -> None:
+        self.postgres = postgres
+        if not postgres:
+            self.url = f"sqlite:///{folder / 'stage.sqlite3'}"
+            return
+        self.name = f"fta_stage_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(POSTGRES, autocommit=True) as link:
+            link.execute(f'CREATE DATABASE "{self.name}"')
+        self.url = POSTGRES.rsplit("/", 1)[0] + f"/{self.name}"
+
+    def close(self) -> None:
+        if self.postgres:
+            with psycopg.connect(POSTGRES, autocommit=True) as link:
+                link.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+
+
+class Stage:
+    """One portal. `start` runs a process, `kill` ends one as a power cut would, `close` ends everything."""
+
+    def __init__(self, folder: Path, postgres: bool = False, broker: str = "", **env: str) -> None:
+        self.folder = folder
+        self.database = Database(folder, postgres)
+        self.hook = Hook()
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        app = App(
+            agent_id=1000002,
+            secret=SECRETS["WECOM_SECRET"],
+            token=SECRETS["WECOM_TOKEN"],
+            aes_key=AES_KEY,
+            callback_url=f"{self.base}/wechat/entry/",
+        )
+        people = {"lisi": "李四", "wangwu": "王五", "zhaoliu": "赵六", "admin_wx": "审批管理员"}
+        self.world = World(
+            Config(
+                apps=(app,),
+                corp_id=CORP,
+                members=tuple(Member(userid, name) for userid, name in people.items()),
+                robots={"demo1": "值班一群", "demo2": "值班二群"},
+                chats=(GroupChat("FTAALERTS", "告警群", "lisi", ("lisi", "wangwu")),),
+            )
+        )
+        self.wecom, self._stop_wecom = server.start(self.world)
+        self.env = {
+            **os.environ,
+            **SECRETS,
+            "DEBUG": "0",
+            "HTTPS_ONLY": "0",
+            "DATABASE_URL": self.database.url,
+            "CELERY_BROKER_URL": broker,
+            "REDIS_URL": "",
+            "FTA_HTTP_ALLOW": "127.0.0.0/8",
+            "FTA_PORTAL_URL": self.base,
+            "WECOM_SIMULATOR": "0",
+            "WECOM_API_URL": f"{self.wecom}/cgi-bin/",
+            "ROBOT_URL_1": f"{self.wecom}/cgi-bin/webhook/send?key=demo1",
+            "ROBOT_URL_2": f"{self.wecom}/cgi-bin/webhook/send?key=demo2",
+            "FTA_DEMO_HOOK": self.hook.url,
+            "BIND": f"127.0.0.1:{self.port}",
+            "WEB_CONCURRENCY": "1",
+            "EMAIL_URL": "dummymail://",
+            **env,
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._extra: list[subprocess.Popen[bytes]] = []
+
+    # processes
+
+    def manage(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "manage.py", *args],
+            cwd=ROOT,
+            env=self.env,
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def prepare(self, config: str | Path = "deploy/demo/portal.yaml") -> "Stage":
+        """Migrate, apply the configuration, make the administrator."""
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("apply_config", str(config))
+        self.manage("ensure_admin", "--username", "admin")
+        return self
+
+    def command(self, kind: str) -> list[str]:
+        if kind == "web":
+            return [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "fta.wsgi"]
+        if kind == "engine":
+            return [sys.executable, "manage.py", "engine"]
+        return [sys.executable, "-m", "celery", "-A", "fta", "worker", "-P", "threads", "-c", "4", "--loglevel", "WARNING"]
+
+    def start(self, *names: str) -> "Stage":
+        """Start processes by name: web, engine, worker, with a number behind for a second one (engine2)."""
+        for name in names:
+            log = (self.folder / f"{name}.log").open("ab")
+            self.processes[name] = subprocess.Popen(
+                self.command(name.rstrip("0123456789")),
+                cwd=ROOT,
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        if "web" in names:
+            self.wait(self._served, "web to answer", 60)
+        return self
+
+    def kill(self, name: str) -> None:
+        """SIGKILL the whole process group, as a power cut would."""
+        child = self.processes.pop(name)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait(10)
+
+    def stop(self, name: str) -> int:
+        """SIGTERM, as a service manager would; return the exit code."""
+        child = self.processes.pop(name)
+        child.terminate()
+        return child.wait(40)
+
+    def redis(self) -> tuple[str, subprocess.Popen[bytes]]:
+        """Start a Redis of this stage's own; return its URL and process."""
+        port = free_port()
+        child = subprocess.Popen(
+            ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+        self._extra.append(child)
+        self.wait(lambda: reachable(f"redis://127.0.0.1:{port}"), "redis to answer", 10)
+        return f"redis://127.0.0.1:{port}/0", child
+
+    def close(self) -> None:
+        for child in [*self.processes.values(), *self._extra]:
+            if child.poll() is None:
+                try:
+                    os.killpg(child.pid, signal.SIGKILL) if child in self.processes.values() else child.kill()
+                except ProcessLookupError:
+                    pass
+                child.wait(10)
+        self._stop_wecom()
+        self.hook.close()
+        self.database.close()
+        shutil.rmtree(self.folder / "journal", ignore_errors=True)
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def _served(self) -> bool:
+        try:
+            return requests.get(f"{self.base}/healthz/", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    # doors
+
+    def wait(self, happened: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+        """Wait until something holds and return it; fail with the processes' last words."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = happened()
+            if found:
+                return found
+            time.sleep(0.05)
+        tails = "\n".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in self.processes)
+        raise AssertionError(f"Waited {seconds} s for {what}\n{tails}")
+
+    def api(self, path: str, method: str = "GET", body: Any = None) -> Any:
+        answer = requests.request(
+            method,
+            f"{self.base}/api/v1/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {SECRETS['FTA_API_KEY']}"},
+            timeout=20,
+        )
+        assert answer.status_code < 500, answer.text
+        return answer.json()
+
+    def post_alert(self, source_id: str, alert_type: str, ip: str, wait: bool = True, **more: Any) -> dict[str, Any]:
+        body = {"source_id": source_id, "alert_type": alert_type, "ip": ip, "content": "测试", "level": "critical", **more}
+        answer = requests.post(
+            f"{self.base}/intake/rest/{'?wait=1' if wait else ''}",
+            json=body,
+            headers={"X-Secret": SECRETS["FTA_SOURCE_SECRET"]},
+            timeout=20,
+        )
+        assert answer.status_code == 202, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def execution_of(self, alert: int) -> dict[str, Any] | None:
+        results = self.api(f"executions/?alert={alert}")["results"]
+        return results[0] if results else None
+
+    def wait_execution(self, alert: int, *states: str, seconds: float = 20.0) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            run = self.execution_of(alert)
+            return run if run and run["state"] in states else None
+
+        found: dict[str, Any] = self.wait(reached, f"alert {alert} to reach {states}: {self.execution_of(alert)}", seconds)
+        return found
+
+    def texts(self, userid: str) -> list[str]:
+        """Return the texts in a member's inbox, cards as their title."""
+        with self.world.lock:
+            return [str(bubble.body.get("content", "")) for bubble in self.world.inboxes[userid]]
+
+    def say(self, userid: str, text: str) -> Mapping[str, Any]:
+        answer = requests.post(f"{self.wecom}/sim/say", json={"userid": userid, "text": text}, timeout=20)
+        found: dict[str, Any] = answer.json()
+        return found
