@@ -9,4 +9,7 @@ class WechatConfig(AppConfig):
     verbose_name = _("企业微信")
 
     def ready(self) -> None:
-        from wechat import checks  # noqa: F401 - registers the system checks
+        from fta.lib import links
+        from wechat import checks, selectors  # noqa: F401 - checks registers the system checks
+
+        links.register(selectors.portal_origin)

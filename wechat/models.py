@@ -1,12 +1,16 @@
 """WeCom applications, their tokens, and every message that came in."""
 
+from urllib.parse import urlsplit
+
 from django.db import models
 from django.db.models import Q
+from django.urls import get_script_prefix
 from django.utils.translation import gettext_lazy as _
 
 from fta.lib.fields import SealedTextField
 
 DEFAULT_API_URL = "https://qyapi.weixin.qq.com/cgi-bin/"
+VENDOR_API_HOST = "qyapi.weixin.qq.com"
 
 
 class WecomApp(models.Model):
@@ -38,15 +42,49 @@ class WecomApp(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def api_base(self) -> str:
+        """Return the address that call names are appended to; the setting may leave out the last part."""
+        base = (self.api_url or DEFAULT_API_URL).rstrip("/")
+        return f"{base}/" if base.endswith("/cgi-bin") else f"{base}/cgi-bin/"
+
+    @property
+    def portal_origin(self) -> str:
+        """Return what stands before a path of ours (as `reverse` gives it) in an address that works outside, or "".
+
+        It is the origin of 微信端地址, with that address's prefix where the portal itself does not know that it has one.
+        """
+        parts = urlsplit(self.app_url)
+        prefix = parts.path.rstrip("/").removesuffix("/wechat")
+        known = get_script_prefix().rstrip("/")
+        return f"{parts.scheme}://{parts.netloc}{'' if prefix == known else prefix}" if parts.netloc else ""
+
+    @property
+    def can_call(self) -> bool:
+        """Tell whether enough is configured to ask WeCom for a token."""
+        return bool(self.corp_id and self.secret)
+
+    @property
+    def can_receive(self) -> bool:
+        """Tell whether callbacks can be verified."""
+        return bool(self.corp_id and self.token and self.encoding_aes_key)
+
 
 class AccessToken(models.Model):
     """The access token of an application, shared by every process; refreshed once for all (WeCom page 91039)."""
 
     app = models.OneToOneField(WecomApp, on_delete=models.CASCADE, related_name="access_token")
-    value = SealedTextField()
+    value = SealedTextField(blank=True)
     value_digest = models.CharField(max_length=64, blank=True)
-    fetched_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
+    # Digest of the credential it was fetched with: a token or refusal of another secret does not count.
+    credential = models.CharField(max_length=64, blank=True)
+    fetched_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    # Who fetches holds this lease; the others wait for the result.
+    refreshing_until = models.DateTimeField(null=True, blank=True)
+    # The last refusal of a credential, kept for a minute: repeated wrong secrets make WeCom block the caller for an hour.
+    refusal = models.JSONField(default=dict, blank=True)
+    refused_until = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return str(self.app)

@@ -1,0 +1,5 @@
+"""What members type to the application: `grammar` reads it, `execute` does it and words the answer."""
+
+from wechat.commands.execute import answer
+
+__all__ = ["answer"]

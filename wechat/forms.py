@@ -1,0 +1,266 @@
+"""What people enter on the WeCom pages, checked and nothing more."""
+
+import json
+import re
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from wechat.models import WecomApp
+from wechat.services.configuration import SECRETS
+
+# Printed in the original's manual and in its start-up data: whoever knows them could forge callbacks.
+PUBLISHED = ("FTAToken", "FTAEncodingAESKeyFTAEncodingAESKey923456781")
+KEY_LENGTH = 43
+TOKEN_LENGTH = 32
+API_TOKEN_MIN = 16
+_LETTERS = string.ascii_letters + string.digits
+_USERID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+_VERIFY_NAME = re.compile(r"WW_verify_([A-Za-z0-9]{1,64})\.txt")
+_SPLIT = re.compile(r"[,，;；、|\s]+")
+
+
+def generate(field: str) -> str:
+    """Return a fresh random value for a secret that we choose ourselves."""
+    length = {"encoding_aes_key": KEY_LENGTH, "token": TOKEN_LENGTH}.get(field, 40)
+    return "".join(secrets.choice(_LETTERS) for _index in range(length))
+
+
+def _mono(**attrs: str) -> forms.TextInput:
+    return forms.TextInput(attrs={"class": "is-mono", "autocomplete": "off", "spellcheck": "false", **attrs})
+
+
+class ConfigForm(forms.Form):
+    """The default application. An empty secret stays as it is; its tick clears it."""
+
+    corp_id = forms.RegexField(
+        regex=r"^[A-Za-z0-9_-]{4,64}$", label=gettext_lazy("企业 ID"), required=False, widget=_mono(),
+        error_messages={"invalid": gettext_lazy("企业 ID 是字母、数字组成的一串，以 ww 或 wx 开头。")},
+    )  # fmt: skip
+    agent_id = forms.IntegerField(
+        label=gettext_lazy("AgentId"), required=False, min_value=1, max_value=2**53, widget=_mono(inputmode="numeric")
+    )
+    secret = forms.CharField(label=gettext_lazy("Secret"), required=False, max_length=256, widget=_mono())
+    token = forms.CharField(label=gettext_lazy("Token"), required=False, widget=_mono())
+    encoding_aes_key = forms.CharField(label=gettext_lazy("EncodingAESKey"), required=False, widget=_mono())
+    approval_admins = forms.CharField(
+        label=gettext_lazy("审批管理员"), required=False, widget=_mono(),
+        help_text=gettext_lazy("企业微信账号，用逗号分隔。收到全部审批并可决定全部；门户里没有的人会新建。"),
+    )  # fmt: skip
+    app_url = forms.CharField(
+        label=gettext_lazy("微信端地址"), required=False, max_length=255, widget=_mono(),
+        help_text=gettext_lazy("外网可访问，以 wechat/ 结尾，例如 http://mycompany.com/o/bk_fta_solution/wechat/。"),
+    )  # fmt: skip
+    static_url = forms.CharField(label=gettext_lazy("静态资源地址"), required=False, max_length=255, widget=_mono())
+    verify_name = forms.CharField(
+        label=gettext_lazy("域名校验文件"), required=False, widget=_mono(placeholder="WW_verify_….txt"),
+        help_text=gettext_lazy("填文件名，或在下面上传；清空即不再提供。"),
+    )  # fmt: skip
+    verify_upload = forms.FileField(label=gettext_lazy("上传校验文件"), required=False)
+    api_token = forms.CharField(
+        label=gettext_lazy("API Token"), required=False, widget=_mono(),
+        help_text=gettext_lazy("其他系统调用 /wechat/create_approve/ 时放在请求头 TOKEN 里；为空则拒绝所有调用。"),
+    )  # fmt: skip
+    api_url = forms.CharField(label=gettext_lazy("接口地址"), required=False, max_length=255, widget=_mono())
+    clear = forms.MultipleChoiceField(choices=[(name, name) for name in SECRETS], required=False)
+
+    def __init__(self, *args: Any, app: WecomApp | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app = app
+
+    @classmethod
+    def initial_of(cls, app: WecomApp | None, admins: list[str]) -> dict[str, Any]:
+        """Return what the form shows of an application; secrets are not part of it."""
+        shown = app or WecomApp()
+        names = ("corp_id", "agent_id", "app_url", "static_url", "api_url")
+        initial = {name: getattr(shown, name) for name in names} | {"approval_admins": ",".join(admins)}
+        return initial | {"verify_name": shown.verify_files[0]["name"] if shown.verify_files else ""}
+
+    def clean_secret(self) -> str:
+        value = str(self.cleaned_data["secret"])
+        if re.search(r"\s", value) or not value.isascii():
+            raise ValidationError(_("Secret 里不能有空格或中文，请重新复制。"))
+        return value
+
+    def clean_token(self) -> str:
+        return self._checked("token", check_token)
+
+    def clean_encoding_aes_key(self) -> str:
+        return self._checked("encoding_aes_key", check_aes_key)
+
+    def clean_api_token(self) -> str:
+        return self._checked("api_token", check_api_token)
+
+    def _checked(self, name: str, check: Callable[[str], str]) -> str:
+        value = str(self.cleaned_data[name])
+        problem = check(value) if value else ""
+        if problem:
+            raise ValidationError(problem)
+        return value
+
+    def clean_approval_admins(self) -> list[str]:
+        names = [name for name in _SPLIT.split(str(self.cleaned_data["approval_admins"])) if name]
+        wrong = [name for name in names if not _USERID.fullmatch(name)]
+        if wrong:
+            said = _("“%(name)s”不是企业微信账号：只能有字母、数字和 _-.@。")
+            raise ValidationError(said % {"name": wrong[0]})
+        return names
+
+    def clean_app_url(self) -> str:
+        value = str(self.cleaned_data["app_url"])
+        if not value:
+            return ""
+        parts = _web_address(value)
+        path = f"{parts.path.rstrip('/')}/"
+        if not path.endswith("/wechat/") or parts.query or parts.fragment:
+            raise ValidationError(_("地址要以 wechat/ 结尾，后面不带参数。"))
+        return f"{parts.scheme}://{parts.netloc}{path}"
+
+    def clean_static_url(self) -> str:
+        value = str(self.cleaned_data["static_url"]) or "/static/wechat/"
+        if not value.startswith("/") or value.startswith("//"):
+            _web_address(value)
+        return f"{value.rstrip('/')}/"
+
+    def clean_api_url(self) -> str:
+        value = str(self.cleaned_data["api_url"]) or "https://qyapi.weixin.qq.com/cgi-bin/"
+        _web_address(value)
+        return value
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        name, upload = str(data.get("verify_name") or ""), data.get("verify_upload")
+        data["verify_files"] = self._verify_files(name, upload if isinstance(upload, UploadedFile) else None)
+        return data
+
+    def _verify_files(self, name: str, upload: "UploadedFile[Any] | None") -> list[dict[str, str]]:
+        name = (upload.name or "") if upload else name
+        found = _VERIFY_NAME.fullmatch(name)
+        if not name:
+            return []
+        if not found:
+            self.add_error("verify_name", _("文件名形如 WW_verify_xxxx.txt。"))
+            return []
+        kept = {file["name"]: file["content"] for file in (self.app.verify_files if self.app else [])}
+        content = upload.read(256).decode(errors="replace").strip() if upload else kept.get(name, str(found[1]))
+        return [{"name": name, "content": content}]
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields to write: every plain one, and the secrets that were entered or cleared."""
+        data = self.cleaned_data
+        plain = ("corp_id", "agent_id", "app_url", "static_url", "api_url", "verify_files")
+        given = {name: data[name] for name in SECRETS if data[name]}
+        cleared = {name: "" for name in data["clear"] if name not in given}
+        return {name: data[name] for name in plain} | given | cleared
+
+
+def check_token(value: str) -> str:
+    """Return what is wrong with a callback Token, "" for nothing."""
+    if not re.fullmatch(rf"[A-Za-z0-9]{{1,{TOKEN_LENGTH}}}", value):
+        return _("Token 是 1 至 32 位字母或数字。")
+    return _published(value)
+
+
+def check_aes_key(value: str) -> str:
+    """Return what is wrong with an EncodingAESKey, "" for nothing."""
+    if len(value) != KEY_LENGTH:
+        return _("现在是 %(n)d 位，应为 43 位字母或数字。") % {"n": len(value)}
+    if not re.fullmatch(r"[A-Za-z0-9]+", value):
+        return _("只能是字母或数字，共 43 位。")
+    return _published(value)
+
+
+def check_api_token(value: str) -> str:
+    """Return what is wrong with the token of create_approve, "" for nothing."""
+    if len(value) < API_TOKEN_MIN or not re.fullmatch(r"[\x21-\x7e]+", value):
+        return _("API Token 至少 16 位，只能是可见的英文字符，不能有空格。")
+    return _published(value)
+
+
+def _published(value: str) -> str:
+    return _("这是公开文档里的默认值，任何人都能用它伪造回调；请生成一个新的。") if value in PUBLISHED else ""
+
+
+def _web_address(value: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        port_is_right = parts.port != 0
+    except ValueError:
+        parts, port_is_right = urlsplit(""), False
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not port_is_right:
+        raise ValidationError(_("这不是网址，要以 http:// 或 https:// 开头。"))
+    return parts
+
+
+class TestMessageForm(forms.Form):
+    """Whom a test message goes to."""
+
+    __test__ = False  # pytest would collect it by its name
+
+    to = forms.RegexField(regex=_USERID, label=gettext_lazy("企业微信账号"))
+
+
+class DecisionForm(forms.Form):
+    """An answer to one approval, with the plan that was shown."""
+
+    answer = forms.ChoiceField(choices=[("approve", "approve"), ("refuse", "refuse")])
+    comment = forms.CharField(required=False, max_length=500)
+    seen = forms.CharField(required=False, max_length=64)
+
+
+class BatchForm(forms.Form):
+    """An answer to several approvals at once; each `ids` value is `<id>:<plan sha256 that was shown>`."""
+
+    answer = forms.ChoiceField(choices=[("approve", "approve"), ("refuse", "refuse")])
+
+    def __init__(self, *args: Any, picked: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.picked = picked
+
+    def pairs(self) -> list[tuple[int, str]]:
+        """Return (id, plan) of what was ticked; whatever was tampered with is left out."""
+        split = (value.partition(":") for value in dict.fromkeys(self.picked))
+        return [(int(pk), plan) for pk, _colon, plan in split if pk.isdecimal() and len(pk) <= 18]
+
+
+class HandOverForm(forms.Form):
+    """Whom to hand an approval to."""
+
+    to = forms.RegexField(regex=_USERID, label=gettext_lazy("对方的企业微信账号"))
+
+
+class ExternalForm(forms.Form):
+    """The body of create_approve."""
+
+    message = forms.CharField(max_length=2000)
+    verifier = forms.CharField(max_length=2000)
+    obj_id = forms.RegexField(regex=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")
+    callback_url = forms.CharField(required=False, max_length=1024)
+
+    @classmethod
+    def of(cls, body: bytes) -> "ExternalForm":
+        """Read a JSON body. Raises ValueError when it is no JSON object."""
+        data = json.loads(body)
+        if not isinstance(data, Mapping):
+            raise ValueError("The body is not a JSON object.")
+        verifier = data.get("verifier")
+        joined = ",".join(str(name) for name in verifier) if isinstance(verifier, list) else verifier
+        return cls({**data, "verifier": joined})
+
+    def clean_callback_url(self) -> str:
+        value = str(self.cleaned_data["callback_url"])
+        if value:
+            _web_address(value)
+        return value
+
+    def verifiers(self) -> list[str]:
+        """Return the names in the list of approvers."""
+        return [name for name in _SPLIT.split(self.cleaned_data["verifier"]) if name]

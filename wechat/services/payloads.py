@@ -1,0 +1,98 @@
+"""The bodies of WeCom messages, within WeCom's limits (pages 90236, 90248, 91770): bytes for text, characters for cards."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fta.lib.secrets import redact
+from notify.message import Message, cut, split
+
+Payload = dict[str, Any]
+Way = Literal["app", "robot", "chat"]
+
+TEXT_BYTES = 2048
+MARKDOWN_BYTES: dict[Way, int] = {"app": 2048, "chat": 2048, "robot": 4096}
+TITLE_BYTES, DESCRIPTION_BYTES, URL_BYTES = 128, 512, 2048
+_SHOWN = 2000
+
+
+def shown(text: str) -> str:
+    """Return what the delivery's page may show of a request."""
+    return redact(text)[:_SHOWN]
+
+
+def bodies(message: Message, preferred: str, way: Way, mentions: Sequence[str] = ()) -> list[Payload]:
+    """Return the requests' bodies for one message, several when its text is too long for one.
+
+    A message that is `plain` takes the form which the channel prefers. A card needs a link; without one it becomes text.
+    """
+    form = preferred if message.form == "plain" else message.form
+    if way == "robot" and form == "textcard":
+        form = "markdown"
+    if form in ("textcard", "news", "template_card") and _fits_url(message.url):
+        if form == "news":
+            return [_news(message)]
+        return [_notice(message)] if form == "template_card" and way != "chat" else [_textcard(message)]
+    if form == "markdown":
+        return [
+            {"msgtype": "markdown", "markdown": {"content": part}}
+            for part in split(_with_people(_words(message), mentions), MARKDOWN_BYTES[way], message.url)
+        ]
+    return [
+        {"msgtype": "text", "text": {"content": part} | (_mentioned(mentions, way) if number == 0 else {})}
+        for number, part in enumerate(split(_words(message), TEXT_BYTES, message.url))
+    ]
+
+
+def _fits_url(url: str) -> bool:
+    return url.startswith(("http://", "https://")) and len(url.encode()) <= URL_BYTES
+
+
+def _words(message: Message) -> str:
+    """Return the text of a message; an empty one is refused by WeCom (44004), so the title stands in."""
+    return message.text.strip() or message.title
+
+
+def _with_people(text: str, mentions: Sequence[str]) -> str:
+    """Append the mentions: in markdown only <@userid> works, the list beside the text does not."""
+    return f"{text}\n{' '.join(f'<@{userid}>' for userid in mentions)}" if mentions else text
+
+
+def _mentioned(mentions: Sequence[str], way: Way) -> Payload:
+    return {"mentioned_list": list(mentions)} if mentions and way != "app" else {}
+
+
+def _textcard(message: Message) -> Payload:
+    card = {
+        "title": cut(message.title or _words(message), TITLE_BYTES),
+        "description": cut(_words(message), DESCRIPTION_BYTES),
+        "url": message.url,
+    }
+    return {"msgtype": "textcard", "textcard": card}
+
+
+def _news(message: Message) -> Payload:
+    article = {
+        "title": cut(message.title or _words(message), TITLE_BYTES),
+        "description": cut(message.text, DESCRIPTION_BYTES),
+        "url": message.url,
+    }
+    if _fits_url(message.picture):
+        article["picurl"] = message.picture
+    return {"msgtype": "news", "news": {"articles": [article]}}
+
+
+def _notice(message: Message) -> Payload:
+    card: Payload = {
+        "card_type": "text_notice",
+        "source": {"desc": "故障自愈", "desc_color": 0},
+        "main_title": {"title": (message.title or _words(message))[:64]},
+        "sub_title_text": message.text[:200],
+        "horizontal_content_list": facts(message),
+        "card_action": {"type": 1, "url": message.url},
+    }
+    return {"msgtype": "template_card", "template_card": card}
+
+
+def facts(message: Message) -> list[Payload]:
+    """Return the rows of a card, at most the six that WeCom takes (42035)."""
+    return [{"keyname": name[:10] or "—", "value": value[:60]} for name, value in message.facts[:6]]

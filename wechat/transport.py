@@ -1,0 +1,264 @@
+"""How messages travel to WeCom: as an application, through a group's robot, into an application's own group chat."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext as _
+
+from fta.lib import http
+from fta.lib.secrets import redact
+from notify.message import Message
+from notify.models import Delivery
+from notify.transports import base
+from wechat.client import Answer, Client, NotConfigured, default_app
+from wechat.errors import WecomError, seen_ip
+from wechat.models import WecomApp
+from wechat.services import cards
+from wechat.services.payloads import Payload, bodies, shown
+
+WINDOW_SECONDS = 60.0  # the shortest window of a frequency limit
+BUSY_TRIES = 3  # the vendor asks for no more than three tries when its system is busy
+_CHAT_ID = re.compile(r"[0-9A-Za-z]{1,32}")
+_NO_SUCH_CHAT = (86001, 86003, 40050)
+_ALREADY_THERE = 42014
+
+
+@contextmanager
+def translated(request: str) -> Iterator[None]:
+    """Turn what the client raises into what the outbox understands, with the remedy for people."""
+    try:
+        yield
+    except WecomError as error:
+        raise _refusal(error, request) from error
+    except (http.DestinationRefused, http.InvalidRequest) as error:
+        raise base.Refused(
+            str(error), remedy=_("核对地址；内网地址要写进 FTA_HTTP_ALLOW。"), request=request
+        ) from error
+    except http.NotSent as error:
+        raise base.NotSent(_("没有连上企业微信：%(why)s") % {"why": error}, request=request) from error
+    except http.HttpError as error:
+        text = _("企业微信没有给出可用的应答，不知道是否已送达：%(why)s") % {"why": error}
+        raise base.OutcomeUnknown(text, request=request) from error
+    except NotConfigured as error:
+        remedy = _("在企业微信配置页填写企业 ID、AgentId 与 Secret。")
+        raise base.Refused(_("还没有配置企业微信应用。"), remedy=remedy, request=request) from error
+
+
+def _refusal(error: WecomError, request: str) -> base.TransportError:
+    info, code = error.info, str(error.errcode)
+    remedy, address = str(info.remedy), seen_ip(error.errmsg)
+    if error.errcode == 60020 and address:
+        remedy = _("企业微信看到的地址是 %(ip)s。%(remedy)s") % {"ip": address, "remedy": remedy}
+    text = _("企业微信拒绝：%(code)s，%(meaning)s。") % {"code": code, "meaning": info.meaning}
+    answer = redact(error.errmsg)
+    if info.kind == "wait":
+        return base.NotSent(text, code=code, remedy=remedy, retry_after=WINDOW_SECONDS, request=request, answer=answer)
+    if info.kind in ("retry", "token"):
+        return base.NotSent(text, code=code, remedy=remedy, max_tries=BUSY_TRIES, request=request, answer=answer)
+    return base.Refused(text, code=code, remedy=remedy, request=request, answer=answer)
+
+
+def _app(delivery: Delivery) -> WecomApp:
+    name = delivery.channel.config.get("app") if delivery.channel else None
+    if not name:
+        return default_app()
+    app = WecomApp.objects.filter(name=name, archived=False).first()
+    if app is None:
+        raise base.Refused(
+            _("没有名为 %(name)s 的企业微信应用。") % {"name": name}, remedy=_("在通知服务里选择已有的应用。")
+        )
+    return app
+
+
+def _config(delivery: Delivery) -> Mapping[str, Any]:
+    return delivery.channel.config if delivery.channel else {}
+
+
+def _joined(values: object) -> str:
+    items = values.split(",") if isinstance(values, str) else values if isinstance(values, Sequence) else ()
+    return "|".join(str(item).strip() for item in items if str(item).strip())
+
+
+class AppTransport:
+    """Messages of the application to members, departments and tags; also its approval cards."""
+
+    # WeCom drops a second copy of the same request itself: every send asks for that.
+    idempotent = True
+
+    def send(self, delivery: Delivery, message: Message) -> base.Receipt:
+        """Send; a card is kept so that it can be updated when its approval ends."""
+        with translated(shown(message.text)):
+            client = Client(_app(delivery))
+            if message.form == "card_update":
+                return cards.update_all(client, delivery, message)
+            if message.form == "approval_card":
+                return self._send_card(client, delivery, message)
+            return self._send_bodies(client, delivery, message)
+
+    def _send_bodies(self, client: Client, delivery: Delivery, message: Message) -> base.Receipt:
+        form = str(_config(delivery).get("message") or "text")
+        answers = [
+            client.send(self._addressed(client, delivery) | body | repeat_check(delivery))
+            for body in bodies(message, form, "app")
+        ]
+        return _receipt(delivery, message, answers)
+
+    def _send_card(self, client: Client, delivery: Delivery, message: Message) -> base.Receipt:
+        # Written before the call: a click may come in before the answer does.
+        cards.remember_card(client.app, delivery, message)
+        payload = self._addressed(client, delivery) | cards.approval_card(message) | repeat_check(delivery)
+        try:
+            answer = client.send(payload)
+        except WecomError as error:
+            if error.errcode != _ALREADY_THERE:
+                raise
+            return base.Receipt(request=shown(message.text), note=_("同一张卡片先前已经送达。"))
+        cards.keep_code(delivery, str(answer.get("response_code") or ""))
+        return _receipt(delivery, message, [answer])
+
+    def _addressed(self, client: Client, delivery: Delivery) -> Payload:
+        config = _config(delivery)
+        own = not delivery.recipients
+        to = {
+            "touser": _joined(delivery.recipients or config.get("to_user")),
+            "toparty": _joined(config.get("to_party")) if own else "",
+            "totag": _joined(config.get("to_tag")) if own else "",
+        }
+        if not any(to.values()):
+            raise WecomError(82001, "no receiver")
+        return {**{name: ids for name, ids in to.items() if ids}, "agentid": client.app.agent_id or 0, "safe": 0}
+
+    def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Check who receives, and the form."""
+        wrong = []
+        if not any(_joined(config.get(name)) for name in ("to_user", "to_party", "to_tag")):
+            wrong.append(("to_user", _("至少填写一个账号、部门或标签。")))
+        if config.get("message", "text") not in ("text", "markdown", "textcard", "news", "template_card"):
+            wrong.append(("message", _("消息格式只能是 text、markdown、textcard、news 或 template_card。")))
+        return wrong
+
+
+def repeat_check(delivery: Delivery) -> Payload:
+    """Ask WeCom to drop a second copy of this very delivery.
+
+    It compares the whole request, so two deliveries that read the same ("审批成功" twice) must differ: the interval does.
+    """
+    return {"enable_duplicate_check": 1, "duplicate_check_interval": 1800 + delivery.pk % 7200}
+
+
+def _receipt(delivery: Delivery, message: Message, answers: Sequence[Answer]) -> base.Receipt:
+    missed = {name: answers[0].get(name) for name in ("invaliduser", "invalidparty", "invalidtag", "unlicenseduser")}
+    notes = [f"{value}" for value in missed.values() if value]
+    note = (
+        _("没有送到：%(who)s。账号不存在、不在应用的可见范围里或没有接口许可。") % {"who": "、".join(notes)}
+        if notes
+        else ""
+    )
+    provider = {"msgid": [str(answer.get("msgid") or "") for answer in answers]}
+    return base.Receipt(provider, shown(message.text), redact(str(answers[0].get("errmsg", ""))), note)
+
+
+def _in_turn(parts: Sequence[Payload], send: Callable[[Payload], Answer]) -> list[Answer]:
+    """Send the parts of a message where WeCom drops no repeats: once one is out, the whole is not tried again by itself."""
+    answers: list[Answer] = []
+    for part in parts:
+        try:
+            answers.append(send(part))
+        except (WecomError, http.HttpError) as error:
+            if not answers:
+                raise
+            text = _("共 %(all)d 段，前 %(n)d 段已送达，其余没有：%(why)s")
+            raise base.OutcomeUnknown(text % {"all": len(parts), "n": len(answers), "why": error}) from error
+    return answers
+
+
+class RobotTransport:
+    """Messages through a group's robot; each group of a channel is a delivery of its own."""
+
+    idempotent = False
+
+    def send(self, delivery: Delivery, message: Message) -> base.Receipt:
+        """Send to the group that the delivery names."""
+        with translated(shown(message.text)):
+            group = self._group(delivery)
+            client, form = Client(self._any_app()), str(_config(delivery).get("message") or "markdown")
+            mentions = [*message.mentions, *(group.get("mentions") or [])]
+            parts = bodies(message, form, "robot", mentions)
+            return _receipt(
+                delivery, message, _in_turn(parts, lambda body: client.robot_send(str(group["webhook"]), body))
+            )
+
+    def _group(self, delivery: Delivery) -> Mapping[str, Any]:
+        name = delivery.recipients[0] if delivery.recipients else None
+        groups: Sequence[Mapping[str, Any]] = _config(delivery).get("groups") or []
+        for group in groups:
+            if name is None or group.get("name") == name:
+                return group
+        raise base.Refused(
+            _("通知服务里没有名为 %(name)s 的群。") % {"name": name or ""},
+            remedy=_("在通知服务里补上这个群的 Webhook 地址。"),
+        )
+
+    def _any_app(self) -> WecomApp:
+        """Return the configured application, whose API base a robot may share; a robot needs no application itself."""
+        try:
+            return default_app()
+        except NotConfigured:
+            return WecomApp()
+
+    def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Check that every group has a name and a webhook."""
+        groups: Sequence[Mapping[str, Any]] = config.get("groups") or []
+        wrong = [] if groups else [("groups", _("至少填写一个群。"))]
+        for group in groups:
+            url = urlsplit(str(group.get("webhook") or ""))
+            if url.scheme not in ("http", "https") or not url.netloc:
+                wrong.append(("groups", _("群“%(name)s”的 Webhook 地址不是网址。") % {"name": group.get("name", "")}))
+        return wrong
+
+
+class ChatTransport:
+    """Messages into a group chat that the application made; it is made when it is missing and the members are known."""
+
+    idempotent = False
+
+    def send(self, delivery: Delivery, message: Message) -> base.Receipt:
+        """Send to the chat."""
+        with translated(shown(message.text)):
+            config, client = _config(delivery), Client(_app(delivery))
+            parts = bodies(message, str(config.get("message") or "text"), "chat", message.mentions)
+            head = {"chatid": config["chat_id"], "safe": 0}
+            return _receipt(
+                delivery, message, _in_turn(parts, lambda body: self._send_one(client, config, head | body))
+            )
+
+    def _send_one(self, client: Client, config: Mapping[str, Any], payload: Payload) -> Answer:
+        try:
+            return client.chat_send(payload)
+        except WecomError as error:
+            if error.errcode not in _NO_SUCH_CHAT or len(config.get("members") or []) < 2:
+                raise
+        client.chat_create(
+            {
+                "name": str(config.get("name") or config["chat_id"])[:50],
+                "owner": config.get("owner") or config["members"][0],
+                "userlist": list(config["members"]),
+                "chatid": config["chat_id"],
+            }
+        )
+        return client.chat_send(payload)
+
+    def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Check the chat's id and its members."""
+        wrong = []
+        if not _CHAT_ID.fullmatch(str(config.get("chat_id") or "")):
+            wrong.append(("chat_id", _("群聊 ID 是 1 至 32 位字母或数字。")))
+        members = config.get("members") or []
+        if members and len(members) < 2:
+            wrong.append(("members", _("群聊至少要有 2 个成员。")))
+        if members and config.get("owner") and config["owner"] not in members:
+            wrong.append(("owner", _("群主要在成员里。")))
+        return wrong

@@ -1,0 +1,21 @@
+"""The addresses of this floor, relative to the portal's root."""
+
+from django.urls import path, re_path
+from django.urls.resolvers import URLPattern
+
+from wechat.views import config, create_approve, entry, oauth, todo, verify_file
+
+app_name = "wechat"
+
+urlpatterns: list[URLPattern] = [
+    path("wechat/entry/", entry.Entry.as_view(), name="entry"),
+    path("wechat/todo/", todo.todo_list, name="todo"),
+    path("wechat/todo/<int:pk>/", todo.todo_detail, name="todo-detail"),
+    path("wechat/todo/<int:pk>/hand-over/", todo.hand_over, name="todo-hand-over"),
+    path("wechat/oauth/", oauth.sign_in, name="oauth"),
+    path("wechat/create_approve/", create_approve.create_approve, name="create-approve"),
+    path("doc/wechat_config/", config.config, name="config"),
+    path("doc/wechat_config/menu/", config.publish_menu, name="config-menu"),
+    path("doc/wechat_config/test/", config.send_test, name="config-test"),
+    re_path(r"^WW_verify_(?P<token>[A-Za-z0-9]{1,64})\.txt$", verify_file.verify_file, name="verify-file"),
+]

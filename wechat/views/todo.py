@@ -1,0 +1,158 @@
+"""The todo pages, for the phone: what waits for me, the evidence, yes or no. Everything works without script."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, cast
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from approvals import selectors, services
+from approvals.models import Approval
+from fta.models import Person
+from wechat import oauth
+from wechat.forms import BatchForm, DecisionForm, HandOverForm
+from wechat.selectors import active_app, grouped
+
+TABS = ("mine", "decided", "ended")
+SHOWN = 100
+FRESH_SECONDS = 900  # how old a sign-in through WeCom may be when it says yes to something of high risk
+
+View = Callable[..., HttpResponse]
+Answer = Literal["approve", "refuse"]
+
+
+def signed_in(view: View) -> View:
+    """Let people in who are signed in; send others through WeCom where that works, else to the portal's own door."""
+
+    @wraps(view)
+    @never_cache
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        return _door(request)
+
+    return guarded
+
+
+def _door(request: HttpRequest) -> HttpResponse:
+    target = request.get_full_path() if request.method == "GET" else request.path
+    if oauth.offered(active_app(), request):
+        return HttpResponseRedirect(f"{reverse('wechat:oauth')}?{urlencode({'next': target})}")
+    return redirect_to_login(target)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def todo_list(request: HttpRequest) -> HttpResponse:
+    """Show what waits, what I decided or what has ended; decide what was ticked."""
+    user = cast(User, request.user)
+    if request.method == "POST":
+        form = BatchForm(request.POST, picked=request.POST.getlist("ids"))
+        if form.is_valid():
+            _decide_many(request, user, form)
+        return redirect("wechat:todo")
+    tab = request.GET.get("tab", "mine")
+    tab = tab if tab in TABS else "mine"
+    rows = list(selectors.tab(user, tab)[:SHOWN])
+    context = {
+        "tab": tab,
+        "groups": grouped(rows) if tab == "mine" else [],
+        "rows": rows,
+        "waiting": selectors.pending_for(user).count(),
+    }
+    return render(request, "wechat/todo.html", context)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def todo_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one approval with its evidence; take the answer."""
+    user = cast(User, request.user)
+    approval = _visible(user, pk)
+    form = DecisionForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        if _is_stale(request, approval, form.cleaned_data["answer"]):
+            messages.info(request, _("这是高风险操作，已重新确认身份，请再决定一次。"))
+            return HttpResponseRedirect(f"{reverse('wechat:oauth')}?{urlencode({'next': request.path})}")
+        reason = _decide(approval.pk, user, form.cleaned_data)
+        if reason:
+            messages.error(request, reason)
+        else:
+            messages.success(request, _("已同意。") if form.cleaned_data["answer"] == "approve" else _("已驳回。"))
+        return redirect("wechat:todo-detail", pk=pk)
+    mine = Approval.objects.decidable_by(user).filter(pk=pk).exists()
+    context = {"approval": approval, "evidence": selectors.evidence(approval), "mine": mine, "user": user}
+    return render(request, "wechat/todo_detail.html", context)
+
+
+@signed_in
+@require_POST
+def hand_over(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give one's turn to somebody else."""
+    user = cast(User, request.user)
+    approval, form = _visible(user, pk), HandOverForm(request.POST)
+    other = Person.objects.by_wecom(form.cleaned_data["to"]).first() if form.is_valid() else None
+    if other is None:
+        messages.error(request, _("没有使用这个企业微信账号的人员。"))
+        return redirect("wechat:todo-detail", pk=pk)
+    try:
+        services.hand_over(approval.pk, user, other, timezone.now())
+    except services.Refusal as refusal:
+        messages.error(request, refusal.reason)
+        return redirect("wechat:todo-detail", pk=pk)
+    messages.success(request, _("已转交给 %(name)s。") % {"name": other.name})
+    return redirect("wechat:todo")
+
+
+def _visible(user: User, pk: int) -> Approval:
+    approval = selectors.with_related(Approval.objects.visible_to(user)).filter(pk=pk).first()
+    if approval is None:
+        raise Http404
+    return approval
+
+
+def _is_stale(request: HttpRequest, approval: Approval, answer: str) -> bool:
+    """Tell whether WeCom has to confirm once more who holds the phone before a high risk is agreed to."""
+    at = float(request.session.get(oauth.SIGNED_IN) or 0)
+    package = approval.execution.package if approval.execution else None
+    risky = package is not None and package.risk == package.Risk.HIGH and answer == "approve"
+    return at > 0 and risky and timezone.now().timestamp() - at > FRESH_SECONDS
+
+
+def _decide(pk: int, user: User, said: dict[str, Any]) -> str:
+    """Pass an answer to the one door; return why it was not taken, or ""."""
+    try:
+        services.decide(
+            pk, user, cast(Answer, said["answer"]), said.get("comment", ""), "todo", timezone.now(), said.get("seen")
+        )
+    except services.Refusal as refusal:
+        return refusal.reason
+    return ""
+
+
+def _decide_many(request: HttpRequest, user: User, form: BatchForm) -> None:
+    answer, done = form.cleaned_data["answer"], 0
+    visible = set(
+        Approval.objects.visible_to(user).filter(pk__in=[pk for pk, _plan in form.pairs()]).values_list("pk", flat=True)
+    )
+    for pk, plan in form.pairs():
+        reason = _decide(pk, user, {"answer": answer, "seen": plan}) if pk in visible else _("没有这个审批。")
+        if reason:
+            messages.error(request, reason)
+        else:
+            done += 1
+    if done:
+        said = _("已同意 %(n)d 个。") if answer == "approve" else _("已驳回 %(n)d 个。")
+        messages.success(request, said % {"n": done})
+    elif not form.picked:
+        messages.warning(request, _("没有选中任何审批。"))
