@@ -1,0 +1,85 @@
+"""The claim of a step: the one statement without which nothing ever acts."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef, Q
+
+from fta import ports
+from fta.engine.claim import NotClaimed, claim, worker_name
+from fta.models import Execution, StepAttempt, StepRun, Switch
+from fta.models.engine import DbNow, lease
+
+RETRY_CLAIM_SECONDS = 2  # a step that may not run yet is tried again after so long
+
+
+class HostBusy(NotClaimed):
+    """Another execution acts on the host; this step has to wait for its end."""
+
+
+def not_halted() -> Q:
+    """Return the condition on Execution that no switch in force covers it."""
+    covering = Switch.objects.in_force().filter(
+        Q(scope=Switch.Scope.ALL)
+        | Q(scope=Switch.Scope.BUSINESS, key=OuterRef("business__code"))
+        | Q(scope=Switch.Scope.PACKAGE, key=OuterRef("package__key"))
+    )
+    return ~Q(Exists(covering))
+
+
+def may_run() -> Q:
+    """Return the condition on StepRun that its execution runs, on this plan, in time, not stopped and not halted.
+
+    It is one EXISTS subquery: a join would take the test of the step's own state out of the outer WHERE (see engine.claim).
+    """
+    execution = Execution.objects.filter(
+        not_halted(),
+        pk=OuterRef("execution_id"),
+        state=Execution.State.RUNNING,
+        cancel_requested=False,
+        deadline_at__gt=DbNow(),
+        plan_sha256=OuterRef("plan_sha256"),
+    )
+    return Q(Exists(execution))
+
+
+def claim_step(step: StepRun, acting: bool, now: datetime) -> int:
+    """Take a ready step for this worker and write its attempt; return the fence.
+
+    Raises NotClaimed when it is taken or a condition does not hold, HostBusy when another execution acts on the host.
+    """
+    with transaction.atomic():
+        if acting:
+            _begin_to_act(step.execution_id)
+        fence = claim(
+            StepRun,
+            step.pk,
+            StepRun.State.READY,
+            StepRun.State.RUNNING,
+            may_run(),
+            ports.gate().permits(),
+            attempt=F("attempt") + 1,
+            ended_at=None,
+            started_at=now,
+        )
+        number = StepRun.objects.values_list("attempt", flat=True).get(pk=step.pk)
+        StepAttempt.objects.create(step=step, fence=fence, number=number, worker=worker_name(), started_at=now)
+    return fence
+
+
+def _begin_to_act(execution_id: int) -> None:
+    """Mark the execution as the one that acts on its host; the mark falls with the claim if that fails."""
+    quiet = Execution.objects.filter(pk=execution_id, state=Execution.State.RUNNING, acting=False)
+    try:
+        with transaction.atomic():
+            quiet.update(acting=True)
+    except IntegrityError as error:
+        raise HostBusy(f"The host of execution {execution_id} is being acted on") from error
+
+
+def postpone(step_id: int) -> None:
+    """Have a step that may not run yet looked at again in a while."""
+    ready = StepRun.objects.filter(
+        Q(not_before=None) | Q(not_before__lte=DbNow()), pk=step_id, state=StepRun.State.READY
+    )
+    ready.update(not_before=lease(RETRY_CLAIM_SECONDS))

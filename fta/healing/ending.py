@@ -1,0 +1,86 @@
+"""How an execution ends, and what its end sets going."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q
+from django.utils.translation import gettext as _
+
+from fta import ports, signals
+from fta.engine import doorbell
+from fta.healing.history import shift, tell
+from fta.models import Execution, Member, Package, StepRun
+from fta.models.engine import move
+
+FAILURES_UNTIL_APPROVAL = 3  # after so many in a row a package runs only with approval
+VERIFY_WITHIN = 600  # seconds, for executions without a rule
+
+
+def end_execution(execution: Execution, result: str, reason: str, now: datetime) -> None:
+    """End an execution in the caller's transaction: state, history, pending approvals, the package's record, those who wait.
+
+    Raises NotInState when it was moved meanwhile, IllegalMove for an end that its state does not allow.
+    """
+    fields: dict[str, object] = {"ended_at": now, "reason": reason or execution.reason}
+    if _is_to_be_judged(execution, result):
+        within = execution.rule.verify_within if execution.rule else VERIFY_WITHIN
+        fields |= {"healed": Execution.Healed.PENDING, "verify_at": now + timedelta(seconds=within)}
+    shift(execution, result, now, _end_text(result, reason), **fields)
+    ports.gate().withdraw(execution, reason or str(Execution.State(result).label), now)
+    _count_for_package(execution, result)
+    wake_sleepers(execution, now)
+
+
+def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime) -> int:
+    """Cancel the steps that wait to be run; return how many are still running and have to be waited for."""
+    for step in execution.steps.filter(state__in=(StepRun.State.READY, StepRun.State.WAITING)):
+        move(StepRun, step.pk, step.state, StepRun.State.CANCELLED, outcome=outcome, error=reason, ended_at=now)
+        tell(
+            execution,
+            "step.cancelled",
+            _("节点 %(node)s 已停止：%(reason)s") % {"node": step.node, "reason": reason},
+            now,
+        )
+    return execution.steps.filter(state=StepRun.State.RUNNING).count()
+
+
+def wake_sleepers(execution: Execution, now: datetime) -> None:
+    """Have those looked at again that may have waited for this execution: same host, or an incident in common."""
+    incidents = Member.objects.filter(execution=execution).exclude(incident=None).values("incident")
+    same = Q(incident__in=incidents) | Q(memberships__incident__in=incidents)
+    if execution.host_id:
+        same |= Q(host=execution.host_id)
+    waiting = Execution.objects.filter(same, state=Execution.State.SLEEPING).exclude(pk=execution.pk)
+    ids = list(waiting.values_list("pk", flat=True).distinct()[:1000])
+    Execution.objects.filter(pk__in=ids, state=Execution.State.SLEEPING).update(wake_at=now)
+    for pk in ids:
+        doorbell.ring("sleeper", pk)
+
+
+def _is_to_be_judged(execution: Execution, result: str) -> bool:
+    """Tell whether the alert decides if this was a healing: something was done, and it went well."""
+    if result not in (Execution.State.SUCCEEDED, Execution.State.ALMOST) or execution.alert_id is None:
+        return False
+    acting = [node["id"] for node in execution.plan.get("nodes", []) if node.get("acting")]
+    return execution.steps.filter(node__in=acting, state=StepRun.State.SUCCEEDED).exists()
+
+
+def _count_for_package(execution: Execution, result: str) -> None:
+    if execution.package_id is None or execution.started_at is None:
+        return
+    package = Package.objects.filter(pk=execution.package_id)
+    if result in (Execution.State.SUCCEEDED, Execution.State.ALMOST):
+        package.exclude(failures_in_a_row=0).update(failures_in_a_row=0)
+    elif result == Execution.State.FAILED:
+        package.update(failures_in_a_row=F("failures_in_a_row") + 1)
+        name, failures = package.values_list("name", "failures_in_a_row").get()
+        if failures == FAILURES_UNTIL_APPROVAL:
+            text = _("套餐「%(name)s」已连续失败 %(count)s 次，之后的执行都需要审批") % {
+                "name": name,
+                "count": failures,
+            }
+            signals.announce(signals.system_fault, text=text, subject=f"package:{execution.package_id}:failures")
+
+
+def _end_text(result: str, reason: str) -> str:
+    label = str(Execution.State(result).label)
+    return f"{label}：{reason}" if reason else label

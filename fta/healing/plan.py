@@ -1,0 +1,176 @@
+"""The plan of an execution: what exactly will be done, frozen and hashed. It is what an approver sees and a claim compares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from fta.healing import parameters, variables
+from fta.healing.canonical import canonical, sha256_of
+from fta.healing.nodes import Node
+from fta.healing.validation import Problem, node_of, validate
+from fta.healing.versions import InvalidPackage, content_sha256, save_version
+from fta.lib.types import JSON, JSONDict
+from fta.models import Execution, Host, PackageVersion, Person, Rule
+
+__all__ = [
+    "InvalidPackage",
+    "Plan",
+    "Problem",
+    "canonical",
+    "content_sha256",
+    "drift",
+    "freeze",
+    "host_drift",
+    "is_intact",
+    "nodes_of",
+    "save_version",
+    "sha256_of",
+    "validate",
+]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A frozen plan. `problems` say, in words, why it cannot be run as it is (a parameter that does not fit)."""
+
+    data: dict[str, Any]
+    sha256: str
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what keeps this plan from running."""
+        return list(self.data["problems"])
+
+
+def freeze(
+    execution: Execution, rule: Rule | None, version: PackageVersion, params: Mapping[str, JSON], now: datetime
+) -> Plan:
+    """Return the plan of a stored execution for this package version and these parameters; nothing is written.
+
+    Parameters that a rule or person gives may name variables; their values are fitted to the declared type afterwards.
+    """
+    base = variables.values_of(execution.alert, execution.host, execution, {}, _operators(execution))
+    given = {name: variables.render(value, base) for name, value in params.items()}
+    values, problems = parameters.resolve(version.parameters, given)
+    texts = {f"params.{name}": variables.text_of(value) for name, value in values.items()}
+    data: dict[str, Any] = {
+        "rule": {"id": rule.pk, "name": rule.name} if rule else None,
+        "package": {
+            "key": version.package.key,
+            "name": version.package.name,
+            "risk": version.package.risk,
+            "version": version.number,
+            "sha256": version.sha256,
+        },
+        "given": dict(params),
+        "parameters": values,
+        "hosts": [_host(execution.host)] if execution.host else [],
+        "nodes": [_frozen(node_of(node)) for node in version.nodes],
+        "variables": base | texts,
+        "mode": execution.mode,
+        "problems": problems,
+        "frozen_at": now.isoformat(),
+    }
+    return Plan(data, sha256_of(data))
+
+
+def nodes_of(data: Mapping[str, Any]) -> list[Node]:
+    """Return the nodes of a plan."""
+    return [Node.of(node) for node in data.get("nodes", [])]
+
+
+def is_intact(execution: Execution) -> bool:
+    """Tell whether the plan of a loaded execution is the one that its hash was taken of."""
+    return bool(execution.plan_sha256) and sha256_of(execution.plan) == execution.plan_sha256
+
+
+def drift(execution: Execution) -> list[str]:
+    """Return what has changed since the plan was frozen, a line of words for each; empty when nothing has."""
+    if not is_intact(execution):
+        return [_("计划内容与其校验值不符")]
+    return _package_drift(execution) + _parameter_drift(execution) + host_drift(execution)
+
+
+def _package_drift(execution: Execution) -> list[str]:
+    package, version = execution.package, execution.version
+    if package is None or version is None or package.current is None or package.current_id == version.pk:
+        return []
+    names = {"name": package.name, "old": version.number, "new": package.current.number}
+    return [_("套餐「%(name)s」已更新：v%(old)s → v%(new)s") % names]
+
+
+def _parameter_drift(execution: Execution) -> list[str]:
+    rule = execution.rule
+    if rule is None or dict(rule.parameters or {}) == execution.plan.get("given"):
+        return []
+    return [_("接入规则「%(name)s」的参数已修改") % {"name": rule.name}]
+
+
+def host_drift(execution: Execution) -> list[str]:
+    """Return how the hosts of the plan differ from the inventory now."""
+    lines = []
+    for frozen in execution.plan.get("hosts", []):
+        host = Host.objects.select_related("business").filter(pk=frozen["id"], archived=False).first()
+        if host is None:
+            lines.append(_("主机 %(ip)s 已不在清单里") % {"ip": frozen["ip"]})
+            continue
+        present = _host(host)
+        lines += [
+            _("主机 %(ip)s 的%(what)s已变更：%(old)s → %(new)s")
+            % {"ip": frozen["ip"], "what": label, "old": _short(frozen.get(key)), "new": _short(present[key])}
+            for key, label in _host_labels().items()
+            if frozen.get(key) != present[key]
+        ]
+    return lines
+
+
+def _host_labels() -> dict[str, str]:
+    return {
+        "ip": "IP",
+        "name": _("名称"),
+        "business": _("业务"),
+        "set": _("集群"),
+        "module": _("模块"),
+        "connection": _("连接方式"),
+        "ssh_user": _("SSH 用户"),
+        "ssh_port": _("SSH 端口"),
+        "host_key": _("主机公钥"),
+        "credential": _("凭据"),
+    }
+
+
+def _host(host: Host) -> JSONDict:
+    return {
+        "id": host.pk,
+        "ip": host.ip,
+        "name": host.name,
+        "business": host.business.code if host.business else "",
+        "set": host.set_name,
+        "module": host.module,
+        "connection": host.connection,
+        "ssh_user": host.ssh_user,
+        "ssh_port": host.ssh_port,
+        "host_key": host.host_key,
+        "credential": host.credential_id,
+    }
+
+
+def _frozen(node: Node) -> JSONDict:
+    return {**node.to_json(), "acting": node.acting}
+
+
+def _operators(execution: Execution) -> Sequence[str]:
+    """Return who is in charge: the host's operators, else the maintainers of the business."""
+    active = Person.objects.filter(active=True).select_related("user").order_by("pk")
+    people = list(active.filter(hosts=execution.host_id)) if execution.host_id else []
+    if not people and execution.business_id:
+        people = list(active.filter(maintains=execution.business_id))
+    return [person.wecom_userid or person.user.get_username() for person in people]
+
+
+def _short(value: Any) -> str:
+    text = str(value if value not in (None, "") else "—")
+    return text if len(text) <= 40 else text[:37] + "…"

@@ -1,0 +1,140 @@
+"""Start an execution that is ready, unless its plan drifted, a person has to be asked, or its place is taken."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
+
+from fta import audit, ports
+from fta.healing.claims import not_halted
+from fta.healing.ending import end_execution
+from fta.healing.history import lock, shift, tell
+from fta.healing.plan import drift, freeze, host_drift, is_intact
+from fta.healing.steps import after, fail_altered
+from fta.models import Execution, Mode, StepRun
+from fta.models.engine import DbNow
+from fta.models.packages import stricter
+
+SLOT_PATIENCE = timedelta(seconds=60)  # the end of the one that holds the place wakes earlier
+HELD_GRACE = timedelta(seconds=60)
+
+
+def start_ready(pk: int, now: datetime) -> None:
+    """Bring one ready execution on: run it, ask for it, let it wait its turn, or end it."""
+    with transaction.atomic():
+        execution = lock(pk)
+        if execution.state != Execution.State.READY:
+            return
+        if not is_intact(execution):
+            fail_altered(pk, now)
+            return
+        if _ends_unstarted(execution, now) or not Execution.objects.filter(not_halted(), pk=pk).exists():
+            return
+        if not _asks(execution, now):
+            _run(execution, now)
+
+
+def _ends_unstarted(execution: Execution, now: datetime) -> bool:
+    """End an execution that must not start any more; tell whether it was one."""
+    mode = mode_now(execution)
+    if execution.cancel_requested:
+        end_execution(execution, Execution.State.CANCELLED, _("已停止"), now)
+    elif not Execution.objects.filter(pk=execution.pk, deadline_at__gt=DbNow()).exists():
+        end_execution(execution, Execution.State.FAILED, _("超过时限，没有开始"), now)
+    elif mode in (Mode.OFF, Mode.SHADOW):
+        reason = _("套餐或规则已改为「%(mode)s」，没有执行") % {"mode": Mode(mode).label}
+        end_execution(execution, Execution.State.SKIPPED, reason, now)
+    elif execution.plan.get("problems"):
+        end_execution(execution, Execution.State.FAILED, "；".join(execution.plan["problems"]), now)
+    else:
+        return False
+    return True
+
+
+def mode_now(execution: Execution) -> str:
+    """Return how far the portal may go with this execution by the settings of today, its own and those it stems from."""
+    modes = [execution.mode]
+    modes += [execution.package.mode] if execution.package else []
+    modes += [execution.rule.mode] if execution.rule else []
+    return stricter(*modes)
+
+
+def _asks(execution: Execution, now: datetime) -> bool:
+    """Ask a person when the plan drifted from what was approved, or nobody has approved yet; tell whether it was so."""
+    needed = execution.needs_approval or mode_now(execution) == Mode.APPROVAL
+    if not needed:
+        changes = host_drift(execution)
+        if changes:
+            refreeze(execution, changes, now, current=False)
+        return False
+    again = execution.steps.exists()  # a retry stays with the nodes that it has begun
+    changes = host_drift(execution) if again else drift(execution)
+    if changes:
+        ports.gate().supersede(execution, "；".join(changes), now)
+        refreeze(execution, changes, now, current=not again)
+    elif execution.needs_approval and ports.gate().approved(execution):
+        return False
+    hold(execution, changes or [_("按现行设置需要审批")], now)
+    return True
+
+
+def refreeze(execution: Execution, changes: Sequence[str], now: datetime, *, current: bool) -> None:
+    """Freeze the plan of a locked execution anew, with the package's current version if so wanted; both hashes are audited."""
+    package = execution.package
+    version = package.current if current and package and package.current else execution.version
+    if version is None:
+        return
+    params = execution.rule.parameters if execution.rule else execution.plan.get("given", {})
+    old = execution.plan_sha256
+    plan = freeze(execution, execution.rule, version, params, now)
+    Execution.objects.filter(pk=execution.pk, plan_sha256=old).update(
+        plan=plan.data, plan_sha256=plan.sha256, version=version
+    )
+    execution.steps.filter(state=StepRun.State.READY, plan_sha256=old).update(plan_sha256=plan.sha256)
+    execution.plan, execution.plan_sha256, execution.version = plan.data, plan.sha256, version
+    tell(execution, "plan.refrozen", _("计划已重新冻结：%(changes)s") % {"changes": "；".join(changes)}, now)
+    audit.record("system", "execution.refreeze", execution, at=now, old=old, new=plan.sha256, changes=list(changes))
+
+
+def hold(execution: Execution, reasons: Sequence[str], now: datetime) -> None:
+    """Hold a locked execution until a person has approved its plan, and ask."""
+    text = _("等待审批：%(reasons)s") % {"reasons": "；".join(reasons)}
+    shift(execution, Execution.State.HELD, now, text, needs_approval=True, hold_reasons=list(reasons), ended_at=None)
+    ports.gate().ask_execution(execution, reasons, now)
+
+
+def _run(execution: Execution, now: datetime) -> None:
+    """Start, or go back to sleep when another execution of the package runs on the host."""
+    try:
+        with transaction.atomic():
+            shift(execution, Execution.State.RUNNING, now, _("开始执行"), started_at=execution.started_at or now)
+    except IntegrityError:
+        text = _("同一套餐正在这台主机上执行，等它结束")
+        shift(execution, Execution.State.SLEEPING, now, text, wake_at=now + SLOT_PATIENCE)
+        return
+    execution.steps.filter(state=StepRun.State.READY).update(plan_sha256=execution.plan_sha256)
+    after(execution, now)
+
+
+def end_late(pk: int, now: datetime) -> None:
+    """End an execution that is out of time, or was stopped, and of which no step is running any more."""
+    with transaction.atomic():
+        execution = lock(pk)
+        if execution.state == Execution.State.RUNNING:
+            after(execution, now)
+        elif execution.state == Execution.State.HELD:
+            end_execution(execution, Execution.State.SKIPPED, _("超过时限，没有人审批"), now)
+
+
+def due_executions() -> Q:
+    """Return the condition on Execution that there is something to do: one may start, or one is out of time."""
+    late, state = Q(deadline_at__lte=DbNow()), Execution.State
+    busy = Exists(StepRun.objects.filter(execution=OuterRef("pk"), state=StepRun.State.RUNNING))
+    abandoned = Q(deadline_at__lte=DbNow() - HELD_GRACE)  # the expiry of the approval comes first
+    return (
+        (Q(state=state.READY) & (not_halted() | late))
+        | (Q(state=state.RUNNING) & (late | Q(cancel_requested=True)) & ~Q(busy))
+        | (Q(state=state.HELD) & abandoned)
+    )

@@ -1,0 +1,314 @@
+"""The life of a step: created, claimed, run under a lease, ended; and what its end starts."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Max
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from fta import signals
+from fta.engine import doorbell
+from fta.engine.claim import LostLease, NotClaimed, beating, finish
+from fta.healing import flow, variables
+from fta.healing.claims import HostBusy, claim_step, postpone
+from fta.healing.ending import cancel_steps, end_execution
+from fta.healing.history import lock, tell
+from fta.healing.nodes import Node
+from fta.healing.plan import is_intact, nodes_of
+from fta.healing.runners import RUNNERS
+from fta.healing.runners.base import Outcome, StepContext
+from fta.lib.secrets import redact
+from fta.lib.types import JSONDict
+from fta.models import Execution, StepAttempt, StepRun
+from fta.models.engine import DbNow, lease
+
+logger = logging.getLogger(__name__)
+
+CRASHES = 5  # an idempotent step survives so many starts whose worker vanished
+MAX_OUTPUT = 64 * 1024  # characters kept of a step's output
+MAX_ERROR = 4000
+
+
+def create_step(execution: Execution, node: Node, iteration: int, permit: StepRun | None) -> StepRun:
+    """Write the row of a node that is to run, and ring for it."""
+    attempts = 1 + node.retries.count
+    step = StepRun.objects.create(
+        execution=execution,
+        node=node.id,
+        iteration=iteration,
+        type=node.type,
+        name=node.name or str(RUNNERS[node.type].label),
+        policy=node.policy,
+        max_attempts=max(attempts, CRASHES) if node.policy == StepRun.Policy.IDEMPOTENT else attempts,
+        plan_sha256=execution.plan_sha256,
+        permit=permit,
+    )
+    doorbell.ring("step", step.pk)
+    return step
+
+
+def run_step(pk: int) -> None:
+    """Claim a ready step, run it, record what came of it."""
+    step = StepRun.objects.select_related("execution__version", "execution__host").get(pk=pk)
+    execution, now = step.execution, timezone.now()
+    if not is_intact(execution):
+        fail_altered(execution.pk, now)
+        return
+    node = next(each for each in nodes_of(execution.plan) if each.id == step.node)
+    fence = _claimed(step, node, now)
+    if fence is None:
+        return
+    params = _rendered(execution, node)
+    StepRun.objects.filter(pk=pk, fence=fence, state=StepRun.State.RUNNING).update(input=params)
+    with beating(StepRun, pk, fence, StepRun.State.RUNNING) as beat:
+        outcome = _call(_context(step, node, params, beat.lost, now))
+    try:
+        record(step, fence, node, outcome, timezone.now())
+    except LostLease:
+        logger.warning("The lease of step %s was lost; what its worker found out is not recorded", pk)
+
+
+def _claimed(step: StepRun, node: Node, now: datetime) -> int | None:
+    """Claim the step, or put it off and return None."""
+    try:
+        fence = claim_step(step, node.acting, now)
+    except HostBusy:
+        if not step.execution.history.filter(kind="step.host_busy").exists():
+            tell(step.execution, "step.host_busy", _("同主机上有另一条自愈正在处置，等它结束"), now, step=step.pk)
+        postpone(step.pk)
+        return None
+    except NotClaimed:
+        postpone(step.pk)
+        return None
+    step.refresh_from_db(fields=["state", "fence", "attempt"])
+    return fence
+
+
+def _context(step: StepRun, node: Node, params: JSONDict, lost: threading.Event, now: datetime) -> StepContext:
+    execution = step.execution
+    return StepContext(
+        step=step,
+        execution=execution,
+        params=params,
+        raw_secrets=execution.version.secrets if execution.version else {},
+        timeout=min(node.timeout, max(1.0, (execution.deadline_at - now).total_seconds())),
+        lost=lost,
+        cancelled=_cancelled(execution.pk),
+        host=next(iter(execution.plan.get("hosts", [])), None),
+        now=now,
+    )
+
+
+def _call(context: StepContext) -> Outcome:
+    try:
+        return RUNNERS[context.step.type].run(context)
+    except Exception as error:  # the outermost frame of a runner: what it did is then unknown
+        logger.exception("Unable to run step %s", context.step.pk)
+        return Outcome("unknown", error=f"{type(error).__name__}: {error}", outcome="fault")
+
+
+def _rendered(execution: Execution, node: Node) -> JSONDict:
+    """Return the node's parameters with the variables of the plan, and of the nodes that have ended, filled in."""
+    values = dict(execution.plan.get("variables", {}))
+    for step in present_steps(execution).values():
+        if step.state in StepRun.ENDED:
+            values |= variables.node_values(step.node, step.result, step.output, step.state)
+            values |= {key: str(step.result[key]) for key in ("ip_bak",) if key in step.result}
+    return RUNNERS[node.type].render(dict(node.params or {}), values)
+
+
+def _cancelled(execution_id: int) -> Callable[[], bool]:
+    stopped = Execution.objects.filter(pk=execution_id).exclude(
+        state=Execution.State.RUNNING, cancel_requested=False, deadline_at__gt=DbNow()
+    )
+    return lambda: stopped.exists()
+
+
+def record(step: StepRun, fence: int, node: Node, outcome: Outcome, now: datetime) -> None:
+    """Write the end of a claimed run and start what follows, in one transaction. Raises LostLease for a ghost."""
+    with transaction.atomic():
+        execution = lock(step.execution_id)
+        state, fields = _settled(step, node, outcome, execution.cancel_requested, now)
+        finish(StepRun, step.pk, fence, StepRun.State.RUNNING, state, **fields)
+        StepAttempt.objects.filter(step=step, fence=fence).update(
+            ended_at=now, state=outcome.state, error=_clean(outcome.error)[:MAX_ERROR]
+        )
+        tell(execution, f"step.{state}", _step_text(step, state, outcome), now, step=step.pk, node=step.node)
+        after(execution, now)
+
+
+def _settled(step: StepRun, node: Node, outcome: Outcome, cancelled: bool, now: datetime) -> tuple[str, dict[str, Any]]:
+    """Return the state into which a run leads, and what is written with it."""
+    fields: dict[str, Any] = {
+        "result": json.loads(json.dumps(outcome.result).replace("\\u0000", "")),
+        "output": _clean(outcome.output)[:MAX_OUTPUT],
+        "error": _clean(outcome.error)[:MAX_ERROR],
+        "outcome": outcome.outcome[:16],
+        "not_before": None,
+    }
+    if outcome.state == "waiting":
+        polled = {"not_before": outcome.until, "attempt": F("attempt") - 1} if outcome.until else {}
+        return StepRun.State.WAITING, {**fields, **polled}
+    if not cancelled and _is_retried(step, node, outcome):
+        return StepRun.State.READY, {**fields, "not_before": lease(node.retries.wait(step.attempt))}
+    return outcome.state, {**fields, "ended_at": now}
+
+
+def _clean(text: str) -> str:
+    """Return text without secrets and without NUL, which PostgreSQL cannot store."""
+    return redact(text).replace("\x00", "")
+
+
+def _is_retried(step: StepRun, node: Node, outcome: Outcome) -> bool:
+    """Tell whether the policy lets the step be started again: `once` only when nothing had reached the target."""
+    if outcome.state not in ("failed", "unknown") or step.attempt > node.retries.count:
+        return False
+    return outcome.retryable or step.policy == StepRun.Policy.IDEMPOTENT
+
+
+def after(execution: Execution, now: datetime) -> None:
+    """Start what follows the steps that have ended, or end the execution; the caller holds the execution's lock."""
+    if execution.state != Execution.State.RUNNING:
+        return
+    nodes, restarts = nodes_of(execution.plan), restarts_of(execution)
+    present = present_steps(execution, nodes, restarts)
+    runs = {node: flow.Run(step.state, step.outcome) for node, step in present.items()}
+    alone = frozenset(each.node for each in restarts if each.only and _is_present(present, each))
+    ahead = flow.advance(nodes, runs, alone)
+    late = not Execution.objects.filter(pk=execution.pk, deadline_at__gt=DbNow()).exists()
+    if (execution.cancel_requested or late) and ahead.result not in Execution.WELL:
+        stop_running(execution, now, late)
+    elif ahead.result:
+        end_execution(execution, ahead.result, _why(ahead.result, present), now)
+    else:
+        start_nodes(execution, nodes, present, ahead.start)
+
+
+def start_nodes(
+    execution: Execution,
+    nodes: list[Node],
+    present: dict[int, StepRun],
+    start: list[tuple[int, int | None]],
+) -> None:
+    """Write the steps of the nodes that start now, all of the present round."""
+    by_id = {node.id: node for node in nodes}
+    iteration = round_of(execution)
+    for node_id, permit in start:
+        create_step(execution, by_id[node_id], iteration, present[permit] if permit else None)
+
+
+def round_of(execution: Execution) -> int:
+    """Return the present round of an execution: 1, and one more for each time that a person had something done again."""
+    return execution.steps.aggregate(last=Max("iteration"))["last"] or 1
+
+
+def _is_present(present: dict[int, StepRun], restart: flow.Restart) -> bool:
+    step = present.get(restart.node)
+    return step is not None and step.iteration == restart.iteration
+
+
+def stop_running(execution: Execution, now: datetime, late: bool) -> None:
+    """Cancel what waits and, once nothing runs any more, end an execution that a person or its deadline stopped."""
+    outcome, reason = ("deadline", _("超过时限")) if late else ("cancelled", execution.reason or _("已停止"))
+    if cancel_steps(execution, outcome, reason, now):
+        return
+    unknown = execution.steps.filter(state=StepRun.State.UNKNOWN).exists()
+    stopped = Execution.State.FAILED if late and not execution.cancel_requested else Execution.State.CANCELLED
+    end_execution(execution, Execution.State.UNKNOWN if unknown else stopped, reason, now)
+
+
+def present_steps(
+    execution: Execution, nodes: list[Node] | None = None, restarts: list[flow.Restart] | None = None
+) -> dict[int, StepRun]:
+    """Return the step of each node that counts now (see flow.present)."""
+    nodes = nodes_of(execution.plan) if nodes is None else nodes
+    restarts = restarts_of(execution) if restarts is None else restarts
+    return flow.present(nodes, execution.steps.order_by("id"), restarts)
+
+
+def restarts_of(execution: Execution) -> list[flow.Restart]:
+    """Return the nodes that people had done again; their lines of history say which and how."""
+    told = execution.history.filter(kind="retry")
+    return [flow.Restart(line.data["node"], line.data["iteration"], line.data["only"]) for line in told]
+
+
+def _why(result: str, present: dict[int, StepRun]) -> str:
+    """Return the reason of an end: what the step said that led to it."""
+    telling = {
+        Execution.State.FAILED: StepRun.State.FAILED,
+        Execution.State.UNKNOWN: StepRun.State.UNKNOWN,
+        Execution.State.CANCELLED: StepRun.State.CANCELLED,
+    }
+    states = [telling[Execution.State(result)]] if result in telling else [StepRun.State.SKIPPED, StepRun.State.FAILED]
+    if result in (Execution.State.SUCCEEDED, Execution.State.ALMOST):
+        return ""
+    found = [step for state in states for step in present.values() if step.state == state]
+    return f"{named(found[-1])}：{found[-1].error or found[-1].get_state_display()}"[:500] if found else ""
+
+
+def named(step: StepRun) -> str:
+    """Return how lines of history call a step."""
+    return _("节点 %(node)s「%(name)s」") % {"node": step.node, "name": step.name or step.type}
+
+
+def _step_text(step: StepRun, state: str, outcome: Outcome) -> str:
+    if state == StepRun.State.READY:
+        what = _("第 %(attempt)s 次没有成功，稍后重试") % {"attempt": step.attempt}
+    elif state == StepRun.State.WAITING and outcome.until is None:
+        what = _("等待审批")
+    else:
+        what = str(StepRun.State(state).label)
+    return f"{named(step)}：{what}" + (f"（{_clean(outcome.error)[:200]}）" if outcome.error else "")
+
+
+def wake(pk: int) -> None:
+    """Make a parked step whose time has come ready to run again."""
+    woken = StepRun.objects.filter(pk=pk, state=StepRun.State.WAITING, not_before__lte=DbNow())
+    if woken.update(state=StepRun.State.READY, not_before=None):
+        doorbell.ring("step", pk)
+
+
+def reap(pk: int, now: datetime) -> None:
+    """Settle a step whose worker let the lease lapse: start it again if its policy allows, else say that nobody knows."""
+    with transaction.atomic():
+        step = StepRun.objects.get(pk=pk)
+        execution = lock(step.execution_id)
+        again = step.policy == StepRun.Policy.IDEMPOTENT
+        text = _("执行进程失去联系，结果未知")
+        state = StepRun.State.UNKNOWN
+        if again:
+            state = StepRun.State.READY if step.attempt < step.max_attempts else StepRun.State.FAILED
+        lapsed = StepRun.objects.filter(pk=pk, fence=step.fence, state=StepRun.State.RUNNING, lease_until__lt=DbNow())
+        ended_at = None if state == StepRun.State.READY else now
+        if not lapsed.update(
+            state=state, fence=F("fence") + 1, lease_until=None, error=text, outcome="lost", ended_at=ended_at
+        ):
+            return
+        StepAttempt.objects.filter(step=step, fence=step.fence).update(ended_at=now, state="unknown", error=text)
+        tell(execution, f"step.{state}", f"{named(step)}：{text}", now, step=pk, node=step.node)
+        if state == StepRun.State.UNKNOWN:
+            fault = _("自愈 #%(id)s 的「%(step)s」结果未知，需要人工确认") % {"id": execution.pk, "step": step.name}
+            signals.announce(signals.system_fault, text=fault, subject=f"step:{pk}:unknown")
+        if state == StepRun.State.READY:
+            doorbell.ring("step", pk)
+        else:
+            after(execution, now)
+
+
+def fail_altered(execution_id: int, now: datetime) -> None:
+    """End an execution whose stored plan is not the one that was frozen, and tell the maintainers."""
+    with transaction.atomic():
+        execution = lock(execution_id)
+        if execution.state in Execution.ENDED:
+            return
+        reason = _("计划内容与其校验值不符，没有执行")
+        cancel_steps(execution, "altered", reason, now)
+        end_execution(execution, Execution.State.FAILED, reason, now)
+        text = _("自愈 #%(id)s 的计划在冻结之后被改动，已拒绝执行") % {"id": execution_id}
+        signals.announce(signals.system_fault, text=text, subject=f"execution:{execution_id}:altered")

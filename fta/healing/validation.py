@@ -1,0 +1,141 @@
+"""What is wrong with a package, named by node, before it is saved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from fta.healing import parameters as declared
+from fta.healing import variables
+from fta.healing.flow import START
+from fta.healing.nodes import EDGES, JOINS, Node, downstream, loops, seconds
+from fta.healing.runners import RUNNERS
+from fta.models import StepRun
+
+MAX_NODES = 200
+MAX_RETRIES = 20
+MAX_TIMEOUT = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a package: where it is (`nodes[2].params`), at which node, and what it is, in words for the author."""
+
+    path: str
+    node: int | None
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+def validate(nodes: Sequence[Any], parameters: Sequence[Any]) -> list[Problem]:
+    """Return every fault of a package's nodes and parameters; an empty list means that it may be saved."""
+    found = [Problem(f"parameters[{at}]", None, message) for at, message in declared.problems_of(parameters)]
+    if not nodes:
+        return [*found, Problem("nodes", None, _("至少要有一个节点"))]
+    if len(nodes) > MAX_NODES:
+        return [*found, Problem("nodes", None, _("最多 %(count)s 个节点") % {"count": MAX_NODES})]
+    shapes = [problem for at, node in enumerate(nodes) for problem in _shape(at, node)]
+    if shapes:
+        return found + shapes
+    read = [node_of(node) for node in nodes]
+    found += _graph(read)
+    for at, node in enumerate(nodes):
+        found += _params(at, node, parameters, nodes)
+    return found
+
+
+def node_of(data: dict[str, Any]) -> Node:
+    """Read a node, with the policy and the acting of its type."""
+    runner = RUNNERS.get(data["type"])
+    return Node.of(data, runner.default_policy, runner.acting) if runner else Node.of(data)
+
+
+def _shape(at: int, node: Any) -> list[Problem]:
+    if not isinstance(node, dict) or type(node.get("id")) is not int or not 1 <= node["id"] <= 10**6:
+        return [Problem(f"nodes[{at}].id", None, _("节点编号应为正整数"))]
+
+    def problem(field: str, message: str) -> Problem:
+        return Problem(f"nodes[{at}].{field}", node["id"], message)
+
+    found = []
+    if node.get("type") not in RUNNERS:
+        found.append(problem("type", _("未知的节点类型：%(type)s") % {"type": node.get("type")}))
+    if node.get("policy") and node["policy"] not in StepRun.Policy.values:
+        found.append(problem("policy", _("策略只能是 once、idempotent、probe")))
+    if node.get("join") and node["join"] not in JOINS:
+        found.append(problem("join", _("汇合方式只能是 all 或 any")))
+    if not isinstance(node.get("params") or {}, dict):
+        found.append(problem("params", _("应为对象")))
+    if not _is_duration(node.get("timeout") or 1, 1, MAX_TIMEOUT):
+        found.append(problem("timeout", _("超时应为 1 秒到 24 小时，如 60s、5m")))
+    if not _are_retries(node.get("retries") or {}):
+        found.append(
+            problem("retries", _("重试应为 {count, delay, backoff}，次数最多 %(count)s") % {"count": MAX_RETRIES})
+        )
+    if not _are_edges(node.get("next") or {}):
+        found.append(problem("next", _("后续节点应为 {success, failure, always}，值为节点编号")))
+    return found
+
+
+def _is_duration(value: Any, least: int, most: int) -> bool:
+    try:
+        return least <= seconds(value) <= most
+    except ValueError:
+        return False
+
+
+def _are_retries(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) - {"count", "delay", "backoff"}:
+        return False
+    count, backoff = value.get("count") or 0, value.get("backoff") or 1
+    return (
+        type(count) is int
+        and 0 <= count <= MAX_RETRIES
+        and _is_duration(value.get("delay") or 0, 0, MAX_TIMEOUT)
+        and isinstance(backoff, (int, float))
+        and not isinstance(backoff, bool)
+        and 1 <= backoff <= 10
+    )
+
+
+def _are_edges(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) - set(EDGES):
+        return False
+    targets = [target for each in value.values() for target in (each if isinstance(each, list) else [each])]
+    return all(type(target) is int for target in targets if target is not None)
+
+
+def _graph(nodes: Sequence[Node]) -> list[Problem]:
+    places = {node.id: at for at, node in enumerate(nodes)}
+
+    def problem(node_id: int, message: str) -> Problem:
+        return Problem(f"nodes[{places[node_id]}]", node_id, message)
+
+    if len(places) != len(nodes):
+        ids = [node.id for node in nodes]
+        return [problem(twice, _("节点编号重复")) for twice in sorted({each for each in ids if ids.count(each) > 1})]
+    if START not in places:
+        return [Problem("nodes", None, _("缺少起始节点（编号 1）"))]
+    found = [
+        problem(node.id, _("指向不存在的节点 %(target)s") % {"target": target})
+        for node in nodes
+        for target in node.following
+        if target not in places
+    ]
+    found += [problem(each, _("节点在一个环上，流程不会结束")) for each in loops(nodes)]
+    reachable = downstream(nodes, START) | {START}
+    return found + [problem(node.id, _("从起始节点走不到这个节点")) for node in nodes if node.id not in reachable]
+
+
+def _params(at: int, node: dict[str, Any], parameters: Sequence[Any], nodes: Sequence[Any]) -> list[Problem]:
+    params = node.get("params") or {}
+    path = f"nodes[{at}].params"
+    runner = RUNNERS[node["type"]]
+    messages = list(runner.validate(params))
+    named = sorted(f"${{{name}}}" for name in runner.names(params))
+    for name in variables.check(list(named), parameters, nodes):
+        messages.append(_("未知的变量：${%(name)s}") % {"name": name})
+    return [Problem(path, node["id"], message) for message in messages]

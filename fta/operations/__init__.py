@@ -1,0 +1,28 @@
+"""The verbs of operators and approvers: each guards, changes, audits and rings in one transaction."""
+
+from fta.operations.again import NotRetryable, PlaceTaken, resolve_unknown, retry
+from fta.operations.approval import refuse, release, settle_approval_step
+from fta.operations.by_hand import CannotRun, run_by_hand
+from fta.operations.reasons import ReasonMissing
+from fta.operations.records import close_incident, replay
+from fta.operations.stop import InvalidSwitch, NotInForce, abort, halt, resume
+
+__all__ = [
+    "CannotRun",
+    "InvalidSwitch",
+    "NotInForce",
+    "NotRetryable",
+    "PlaceTaken",
+    "ReasonMissing",
+    "abort",
+    "close_incident",
+    "halt",
+    "refuse",
+    "release",
+    "replay",
+    "resolve_unknown",
+    "resume",
+    "retry",
+    "run_by_hand",
+    "settle_approval_step",
+]
