@@ -1,7 +1,7 @@
 """Forms that validate what people say about approvals; they save nothing."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -64,9 +64,7 @@ class FilterForm(forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, rows in zip(("business", "package"), selectors.choices(user), strict=True):
-            field = self.fields[name]
-            assert isinstance(field, forms.ChoiceField)
-            field.choices = [("", _("全部")), *rows]
+            cast(forms.ChoiceField, self.fields[name]).choices = [("", _("全部")), *rows]
 
     @property
     def chosen(self) -> dict[str, str]:
@@ -86,8 +84,7 @@ class LeaveForm(forms.Form):
 
     def __init__(self, *args: Any, person: Person, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["deputy"]
-        assert isinstance(field, forms.ModelChoiceField)
+        field = cast("forms.ModelChoiceField[Person]", self.fields["deputy"])
         field.queryset = Person.objects.active().exclude(pk=person.pk).exclude(wecom_userid="").select_related("user")
         field.empty_label = _("不代理")
 

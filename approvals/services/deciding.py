@@ -171,7 +171,7 @@ def _effect(approval: Approval, voice: Voice) -> dict[str, object]:
 
 def _carry_on(approval: Approval, stage: int, voice: Voice) -> None:
     """Do what the answer means: release, refuse, ask the next stage, or wait for the others."""
-    if approval.execution_id:
+    if approval.execution_id and approval.state == Approval.State.PENDING:  # an end is told by what it sets going
         ExecutionEvent.objects.create(
             execution_id=approval.execution_id, at=voice.now, kind="approval.decided",
             text=f"{approval.code} {_name(voice.user)}：{voice.comment}", data={"approval": approval.pk},
