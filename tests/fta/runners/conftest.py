@@ -1,0 +1,52 @@
+"""A step in hand, as its caller would give it to a runner."""
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from fta.healing.runners import RUNNERS
+from fta.healing.runners.base import Outcome, StepContext
+from fta.models import Execution, StepRun
+
+LOCAL = {"id": 1, "ip": "127.0.0.10", "name": "local-1", "connection": "local"}
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def var_dir(settings: Any, tmp_path: Path) -> Path:
+    settings.VAR_DIR = tmp_path
+    settings.FTA_LOCAL_SCRIPTS = True
+    return tmp_path
+
+
+def context(kind: str, params: dict[str, Any], values: Mapping[str, str] | None = None, **given: Any) -> StepContext:
+    """Build the context of an unsaved step; `values` are the variables."""
+    execution = given.pop("execution", None) or Execution(pk=7)
+    step = given.pop("step", None) or StepRun(
+        execution=execution,
+        node=1,
+        type=kind,
+        policy=given.pop("policy", RUNNERS[kind].default_policy),
+        idem_key=StepRun.key_of(7, 1, 1),
+        fence=3,
+    )
+    defaults: dict[str, Any] = {
+        "raw_secrets": {},
+        "timeout": 10.0,
+        "lost": threading.Event(),
+        "cancelled": lambda: False,
+        "host": LOCAL,
+        "now": timezone.now(),
+    }
+    rendered = RUNNERS[kind].render(params, values or {})
+    return StepContext(step=step, execution=execution, params=rendered, **{**defaults, **given})
+
+
+def run(kind: str, params: dict[str, Any], values: Mapping[str, str] | None = None, **given: Any) -> Outcome:
+    """Run a node of this type, whose parameters must be valid."""
+    assert RUNNERS[kind].validate(params) == []
+    return RUNNERS[kind].run(context(kind, params, values, **given))
