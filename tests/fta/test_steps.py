@@ -1,0 +1,391 @@
+"""Steps through the engine: claims, policies, retries, waits, joins, deadlines, tampering, switches."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import close_old_connections, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from fta import operations, signals
+from fta.engine.claim import NotClaimed
+from fta.healing import claims, steps
+from fta.healing.kind import ExecutionKind, StepKind
+from fta.healing.runners import RUNNERS
+from fta.healing.runners.base import Outcome, StepContext
+from fta.models import Execution, Package, StepAttempt, StepRun, Switch
+from tests import factories
+from tests.fta import stage
+from tests.fta.stage import Actor, FakeGate, node
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _gate(settings: Any) -> Iterator[None]:
+    settings.FTA_APPROVAL_GATE = stage.GATE
+    FakeGate.reset()
+    yield
+    FakeGate.reset()
+
+
+@pytest.fixture
+def actor(monkeypatch: pytest.MonkeyPatch) -> Actor:
+    made = Actor()
+    monkeypatch.setitem(RUNNERS, "act", made)
+    return made
+
+
+@pytest.fixture
+def host(db: None) -> Any:
+    return factories.host()
+
+
+@pytest.fixture
+def faults() -> Iterator[list[str]]:
+    heard: list[str] = []
+
+    def hear(text: str, subject: str, **kwargs: Any) -> None:
+        heard.append(subject)
+
+    signals.system_fault.connect(hear)
+    yield heard
+    signals.system_fault.disconnect(hear)
+
+
+@pytest.fixture
+def moves() -> Iterator[list[tuple[str, str]]]:
+    heard: list[tuple[str, str]] = []
+
+    def hear(execution: Execution, frm: str, to: str, **kwargs: Any) -> None:
+        heard.append((frm, to))
+
+    signals.execution_changed.connect(hear)
+    yield heard
+    signals.execution_changed.disconnect(hear)
+
+
+def test_it_runs_an_execution_from_ready_to_succeeded(actor: Actor, host: Any, moves: list[tuple[str, str]]) -> None:
+    execution = stage.ready(node(1, success=2), node(2, params={"to": "${ip} ${node.1.x}"}))
+    actor.outcomes = [Outcome("succeeded", result={"x": "7"}, output="fine"), Outcome("succeeded")]
+    stage.drain()
+    assert stage.state(execution) == "succeeded"
+    assert moves == [("ready", "running"), ("running", "succeeded")]
+    assert stage.steps(execution) == [(1, 1, "succeeded"), (2, 1, "succeeded")]
+    assert actor.seen[1].params == {"to": "127.0.0.10 7"}
+    assert actor.seen[1].host is not None
+    assert actor.seen[1].host["ip"] == "127.0.0.10"
+    step = execution.steps.get(node=1)
+    assert (step.attempt, step.output, step.lease_until) == (1, "fine", None)
+    assert list(step.attempts.values_list("number", "state")) == [(1, "succeeded")]
+    assert execution.healed == "pending"
+    kinds = list(execution.history.values_list("kind", flat=True))
+    assert kinds == ["execution.running", "step.succeeded", "step.succeeded", "execution.succeeded"]
+    assert FakeGate.told("withdraw") == [(execution.pk, "成功")]
+
+
+def test_it_keeps_the_test_of_the_state_outside_of_every_subquery(actor: Actor, host: Any) -> None:
+    execution = stage.ready()
+    ExecutionKind().do(execution.pk)
+    step = execution.steps.get()
+    with CaptureQueriesContext(connection) as queries:
+        claims.claim_step(step, False, timezone.now())
+    sql = next(q["sql"] for q in queries if q["sql"].startswith("UPDATE") and "fence" in q["sql"])
+    outer = sql.split("WHERE", 1)[1]
+    depth, flat = 0, ""
+    for letter in outer:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        flat += letter if depth <= 1 else ""
+    assert '"fta_steprun"."state" = ' in flat, (
+        "the state is tested in the outer WHERE, so that it is judged again after a wait"
+    )
+    assert "IN (" not in flat
+    assert flat.count("EXISTS") >= 1
+    assert '"fta_switch"' in sql
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "held"},
+        {"cancel_requested": True},
+        {"deadline_at": timezone.now() - timedelta(seconds=5)},
+        {"plan_sha256": "b" * 64},
+        {"needs_approval": True},
+    ],
+)
+def test_it_does_not_claim_when_a_condition_fails(actor: Actor, host: Any, change: dict[str, Any]) -> None:
+    execution = stage.ready()
+    ExecutionKind().do(execution.pk)
+    step = execution.steps.get()
+    Execution.objects.filter(pk=execution.pk).update(**change)
+    with pytest.raises(NotClaimed):
+        claims.claim_step(step, True, timezone.now())
+    step.refresh_from_db()
+    execution.refresh_from_db()
+    assert (step.state, step.attempt, execution.acting) == ("ready", 0, False)
+    assert not StepAttempt.objects.exists()
+
+
+@pytest.mark.parametrize(("scope", "key"), [("all", ""), ("business", "game"), ("package", "act")])
+def test_it_does_not_start_or_claim_while_a_switch_is_in_force(actor: Actor, host: Any, scope: str, key: str) -> None:
+    execution = stage.ready()
+    switch = Switch.objects.create(scope=scope, key=key, reason="演习", created_by="boss")
+    stage.drain()
+    assert stage.state(execution) == "ready"
+    Switch.objects.filter(pk=switch.pk).update(key=f"{key}-other", scope="package")
+    ExecutionKind().do(execution.pk)
+    Switch.objects.filter(pk=switch.pk).update(key=key, scope=scope)
+    step = execution.steps.get()
+    StepKind().do(step.pk)
+    step.refresh_from_db()
+    assert (step.state, actor.seen) == ("ready", [])
+    assert step.not_before is not None, "it is put off, so that polling does not spin"
+    Switch.objects.update(until=timezone.now() - timedelta(seconds=1))
+    StepRun.objects.update(not_before=None)
+    stage.drain()
+    assert stage.state(execution) == "succeeded"
+
+
+def test_it_refuses_an_altered_plan_before_start_and_before_a_claim(actor: Actor, host: Any, faults: list[str]) -> None:
+    before, between = stage.ready(key="one"), stage.ready(key="two", alert=factories.alert(host=None))
+    ExecutionKind().do(between.pk)
+    for execution in (before, between):
+        plan = execution.plan | {"parameters": {"path": "/"}}
+        Execution.objects.filter(pk=execution.pk).update(plan=plan)
+    stage.drain()
+    assert actor.seen == []
+    assert (stage.state(before), stage.state(between)) == ("failed", "failed")
+    assert sorted(faults) == sorted(f"execution:{execution.pk}:altered" for execution in (before, between))
+    assert between.steps.get().state == "cancelled"
+    assert "校验值不符" in before.reason
+
+
+def test_it_retries_a_failed_idempotent_step_with_delay_and_then_gives_up(actor: Actor, host: Any) -> None:
+    retries = {"count": 1, "delay": 30, "backoff": 2}
+    execution = stage.ready(node(1, policy="idempotent", retries=retries))
+    actor.outcomes = [Outcome("failed", error="exit 1")]
+    stage.drain()
+    step = execution.steps.get()
+    assert (step.state, step.attempt) == ("ready", 1)
+    assert step.not_before is not None
+    assert timedelta(seconds=25) < step.not_before - timezone.now() < timedelta(seconds=31)
+    assert len(actor.seen) == 1
+    StepRun.objects.update(not_before=None)
+    stage.drain()
+    step.refresh_from_db()
+    assert (step.state, step.attempt, stage.state(execution)) == ("failed", 2, "failed")
+    assert {ctx.step.idem_key for ctx in actor.seen} == {step.idem_key}
+    assert "exit 1" in execution.reason
+
+
+def test_it_retries_a_once_step_only_when_nothing_was_sent(actor: Actor, host: Any) -> None:
+    execution = stage.ready(node(1, policy="once", retries={"count": 3}))
+    actor.outcomes = [Outcome("failed", outcome="not_sent", retryable=True), Outcome("failed", error="exit 1")]
+    stage.drain()
+    step = execution.steps.get()
+    assert (step.state, step.attempt, len(actor.seen)) == ("failed", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected", "ends"),
+    [("once", "unknown", "unknown"), ("probe", "unknown", "unknown"), ("idempotent", "succeeded", "succeeded")],
+)
+def test_it_settles_a_step_whose_worker_vanished_by_its_policy(
+    actor: Actor, host: Any, faults: list[str], policy: str, expected: str, ends: str
+) -> None:
+    execution = stage.ready(node(1, policy=policy))
+    ExecutionKind().do(execution.pk)
+    step = execution.steps.get()
+    fence = claims.claim_step(step, True, timezone.now())
+    StepRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    stage.drain()
+    step.refresh_from_db()
+    assert (step.state, stage.state(execution)) == (expected, ends)
+    assert step.fence > fence
+    assert len(actor.seen) == (1 if policy == "idempotent" else 0)
+    assert faults == ([] if policy == "idempotent" else [f"step:{step.pk}:unknown"])
+
+
+def test_it_fails_an_idempotent_step_that_keeps_losing_its_worker(actor: Actor, host: Any) -> None:
+    execution = stage.ready(node(1, policy="idempotent"))
+    ExecutionKind().do(execution.pk)
+    step = execution.steps.get()
+    StepRun.objects.update(
+        state="running", attempt=steps.CRASHES, fence=9, lease_until=timezone.now() - timedelta(seconds=1)
+    )
+    stage.drain()
+    step.refresh_from_db()
+    assert (step.state, stage.state(execution)) == ("failed", "failed")
+
+
+def test_it_records_nothing_for_a_ghost(actor: Actor, host: Any) -> None:
+    execution = stage.ready()
+
+    def lose(ctx: StepContext) -> Outcome:
+        StepRun.objects.filter(pk=ctx.step.pk).update(fence=ctx.step.fence + 1)
+        return Outcome("succeeded", output="from a ghost")
+
+    actor.outcomes = [lose]
+    ExecutionKind().do(execution.pk)
+    StepKind().do(execution.steps.get().pk)
+    step = execution.steps.get()
+    assert (step.state, step.output, stage.state(execution)) == ("running", "", "running")
+
+
+def test_it_says_unknown_when_a_runner_raises(actor: Actor, host: Any) -> None:
+    execution = stage.ready()
+
+    def burst(ctx: StepContext) -> Outcome:
+        raise RuntimeError("boom")
+
+    actor.outcomes = [burst]
+    stage.drain()
+    assert stage.state(execution) == "unknown"
+    assert execution.steps.get().error == "RuntimeError: boom"
+
+
+def test_it_parks_a_sleep_and_wakes_it_in_time(host: Any) -> None:
+    execution = stage.ready(node(1, "sleep", params={"seconds": 60}))
+    stage.drain()
+    step = execution.steps.get()
+    assert (step.state, step.attempt) == ("waiting", 0)
+    past = timezone.now() - timedelta(seconds=1)
+    StepRun.objects.update(not_before=past, result={"until": past.isoformat()})
+    stage.drain()
+    assert stage.state(execution) == "succeeded"
+
+
+def test_it_starts_a_join_once_when_its_branches_end(actor: Actor, host: Any) -> None:
+    execution = stage.ready(node(1, success=[2, 3]), node(2, success=4), node(3, success=4), node(4))
+    stage.drain()
+    assert stage.state(execution) == "succeeded"
+    assert sorted(stage.steps(execution)) == [(n, 1, "succeeded") for n in (1, 2, 3, 4)]
+
+
+def test_it_lets_a_second_execution_of_the_package_on_the_host_wait_its_turn(actor: Actor, host: Any) -> None:
+    execution = stage.ready()
+    rival = stage.ready(package=execution.package)
+    ExecutionKind().do(execution.pk)
+    ExecutionKind().do(rival.pk)
+    assert stage.state(rival) == "sleeping"
+    assert rival.wake_at is not None
+    assert rival.wake_at > timezone.now()
+    stage.drain()
+    assert stage.state(execution) == "succeeded"
+    rival.refresh_from_db()
+    assert rival.wake_at <= timezone.now(), "the end of the first wakes the second"
+
+
+def test_it_lets_one_execution_at_a_time_act_on_a_host(actor: Actor, host: Any) -> None:
+    first, second = stage.ready(key="one"), stage.ready(key="two")
+    ExecutionKind().do(first.pk)
+    ExecutionKind().do(second.pk)
+    claims.claim_step(first.steps.get(), True, timezone.now())
+    StepKind().do(second.steps.get().pk)
+    waiting = second.steps.get()
+    assert (waiting.state, actor.seen) == ("ready", [])
+    assert waiting.not_before is not None
+    assert waiting.not_before > timezone.now()
+    assert second.history.filter(kind="step.host_busy").count() == 1
+    Execution.objects.filter(pk=first.pk).update(state="succeeded")
+    StepRun.objects.filter(pk=waiting.pk).update(not_before=None)
+    stage.drain()
+    assert stage.state(second) == "succeeded"
+
+
+def test_it_ends_an_execution_at_its_deadline(actor: Actor, host: Any) -> None:
+    running, unstarted = stage.ready(node(1, "sleep", params={"seconds": 600})), stage.ready(key="two")
+    held = stage.ready(key="three", state="held", needs_approval=True)
+    Switch.objects.create(scope="package", key="two", reason="演习", created_by="boss")
+    stage.drain()
+    past = timezone.now() - timedelta(seconds=120)
+    Execution.objects.update(deadline_at=past)
+    stage.drain()
+    assert (stage.state(running), stage.state(unstarted), stage.state(held)) == ("failed", "failed", "skipped")
+    assert "超过时限" in running.reason
+    assert stage.steps(running) == [(1, 1, "cancelled")]
+    assert actor.seen == []
+
+
+def test_it_tells_a_running_runner_that_its_execution_was_stopped(actor: Actor, host: Any, operator: Any) -> None:
+    execution = stage.ready(node(1, success=2), node(2))
+
+    def stop(ctx: StepContext) -> Outcome:
+        before = ctx.cancelled()
+        operations.abort(execution, operator.user, "不要了", timezone.now())
+        return Outcome("cancelled", error=f"{before} {ctx.cancelled()}", outcome="cancelled")
+
+    actor.outcomes = [stop]
+    stage.drain()
+    assert stage.state(execution) == "cancelled"
+    assert stage.steps(execution) == [(1, 1, "cancelled")]
+    assert execution.steps.get().error == "False True"
+
+
+def test_it_gives_a_step_the_time_that_is_left(actor: Actor, host: Any) -> None:
+    stage.ready(node(1, timeout="10m"), deadline_at=timezone.now() + timedelta(seconds=100))
+    stage.ready(node(1, timeout="5s"), key="two", alert=factories.alert(host=None))
+    stage.drain()
+    long, short = sorted((ctx.timeout for ctx in actor.seen), reverse=True)
+    assert 90 < long <= 100
+    assert short == 5
+
+
+def test_it_counts_failures_of_a_package_in_a_row_and_forgets_them_at_a_success(
+    actor: Actor, host: Any, faults: list[str]
+) -> None:
+    package = factories.package("act", nodes=[stage.ACT])
+    actor.outcomes = [Outcome("failed")]
+    for _ in range(3):
+        stage.ready(package=package)
+        stage.drain()
+    assert Package.objects.get().failures_in_a_row == 3
+    assert faults == [f"package:{package.pk}:failures"]
+    actor.outcomes = [Outcome("succeeded")]
+    stage.ready(package=package)
+    stage.drain()
+    assert Package.objects.get().failures_in_a_row == 0
+
+
+def test_it_keeps_secrets_and_nul_out_of_what_it_stores(actor: Actor, host: Any) -> None:
+    execution = stage.ready()
+    actor.outcomes = [Outcome("succeeded", output="a\x00b token=abcdef1234", result={"line": "x\x00y"})]
+    stage.drain()
+    step = execution.steps.get()
+    assert step.result == {"line": "xy"}
+    assert step.output.startswith("ab token=")
+    assert "abcdef1234" not in step.output
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_lets_one_of_eight_workers_run_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor == "sqlite" and connection.is_in_memory_db():  # type: ignore[attr-defined]
+        pytest.skip("an SQLite database in memory cannot be shared between threads")
+    actor = Actor()
+    monkeypatch.setitem(RUNNERS, "act", actor)
+    factories.host()
+    execution = stage.ready()
+    ExecutionKind().do(execution.pk)
+    pk = execution.steps.get().pk
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        try:
+            StepKind().do(pk)
+        finally:
+            close_old_connections()
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(actor.seen) == 1
+    assert stage.state(execution) == "succeeded"
+    assert StepAttempt.objects.count() == 1
