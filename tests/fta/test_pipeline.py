@@ -1,0 +1,400 @@
+"""The way of an alert: shield, match, converge, hold or hand on; and those that sleep."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from fta import pipeline, signals
+from fta.convergence import rules as convergence_rules
+from fta.engine import kinds
+from fta.engine.loop import Engine
+from fta.matching import index, shields
+from fta.models import Alert, ConfigVersion, Execution, Incident, Member, Package, Rule, Shield
+from fta.models.engine import NotInState
+from tests import factories
+
+State = Execution.State
+asked: list[tuple[int, list[str]]] = []
+approved: set[int] = set()
+
+
+class StubGate:
+    """A gate that remembers whom it was asked about and says what the test told it."""
+
+    def ask_execution(self, execution: Execution, reasons: Sequence[str], now: datetime) -> int:
+        asked.append((execution.pk, list(reasons)))
+        return len(asked)
+
+    def withdraw(self, execution: Execution, reason: str, now: datetime) -> None:
+        approved.discard(execution.pk)
+
+    def approved(self, execution: Execution) -> bool:
+        return execution.pk in approved
+
+
+@pytest.fixture(autouse=True)
+def _stage(settings: Any) -> Iterator[None]:
+    settings.FTA_APPROVAL_GATE = "tests.fta.test_pipeline.StubGate"
+    settings.FTA_WORK_KINDS = ["fta.pipeline.SleeperKind", "fta.convergence.kind.IncidentKind"]
+    kinds.registry.cache_clear()
+    for cached in (index._compiled, shields._compiled, convergence_rules._compiled):
+        cached.cache_clear()
+    asked.clear()
+    approved.clear()
+    yield
+    for cached in (index._compiled, shields._compiled, convergence_rules._compiled):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def now(game: Any) -> datetime:
+    factories.host()
+    return timezone.now()
+
+
+@pytest.fixture
+def package(now: datetime) -> Package:
+    return factories.package()
+
+
+def make_rule(**fields: Any) -> Rule:
+    made = factories.rule(**fields)
+    ConfigVersion.bump("rules")
+    return made
+
+
+def converge_by(function: str, **fields: Any) -> None:
+    factories.convergence_rule(function, function=function, **{"count": 1, **fields})
+    ConfigVersion.bump("convergence")
+
+
+def fire(at: datetime, **fields: Any) -> tuple[Alert, Execution | None]:
+    fields.setdefault("starts_at", at)
+    alert = factories.alert(received_at=at, **fields)
+    execution = pipeline.process(alert, at)
+    alert.refresh_from_db()
+    if execution is not None:
+        execution.refresh_from_db()
+    return alert, execution
+
+
+def heal(at: datetime, **fields: Any) -> Execution:
+    execution = fire(at, **fields)[1]
+    assert execution is not None
+    return execution
+
+
+def become(execution: Execution, state: str, **fields: Any) -> None:
+    ended = timezone.now() if state in Execution.ENDED else None
+    Execution.objects.filter(pk=execution.pk).update(state=state, ended_at=ended, **fields)
+
+
+def drain() -> None:
+    Engine(work=["sleeper"]).drain()
+
+
+def test_it_hands_on_what_a_rule_and_its_package_allow(package: Package, now: datetime) -> None:
+    rule = make_rule(package=package, timeout=600, parameters={}, approval_policy="default")
+    told: list[tuple[str, str]] = []
+
+    def listen(frm: str, to: str, **_: Any) -> None:
+        told.append((frm, to))
+
+    signals.execution_changed.connect(listen)
+    alert, execution = fire(now)
+    signals.execution_changed.disconnect(listen)
+    assert (alert.outcome, alert.outcome_detail) == ("matched", rule.name)
+    assert execution is not None
+    assert (execution.state, execution.mode, execution.verdict) == ("ready", "auto", "proceed")
+    assert (execution.rule, execution.package, execution.version) == (rule, package, package.current)
+    assert execution.host is not None
+    assert (execution.host.ip, execution.approval_policy) == ("127.0.0.10", "default")
+    assert execution.deadline_at == now + timedelta(seconds=600)
+    assert execution.plan["package"]["key"] == package.key
+    assert len(execution.plan_sha256) == 64
+    assert not execution.needs_approval
+    assert told == [("converging", "ready")]
+    assert execution.history.filter(kind="execution.created").exists()
+    assert asked == []
+
+
+def test_it_decides_about_an_alert_once(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    alert, first = fire(now)
+    assert pipeline.process(alert, now) == first
+    assert Execution.objects.count() == 1
+
+
+def test_it_keeps_an_alert_without_a_rule(package: Package, now: datetime) -> None:
+    make_rule(package=package, match={"alert_type": "cpu"})
+    alert, execution = fire(now)
+    assert execution is None
+    assert alert.outcome == "unmatched"
+
+
+def test_it_records_what_a_shield_covers(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    shield = Shield.objects.create(
+        name="发布", match={"business": "game"}, starts_at=now, ends_at=now + timedelta(hours=1), reason="发布窗口"
+    )
+    ConfigVersion.bump("shields")
+    alert, execution = fire(now)
+    assert execution is not None
+    assert (alert.outcome, execution.state, execution.shield) == ("shielded", "shielded", shield)
+    assert execution.ended_at == now
+    assert not Member.objects.exists()
+    later, execution = fire(now + timedelta(hours=1))
+    assert execution is not None
+    assert (later.outcome, execution.state) == ("matched", "ready")
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({"target": "127.0.0.1", "target_kind": "loopback"}, "unusable_target"),
+        ({"target": "::1", "target_kind": "loopback"}, "unusable_target"),
+        ({"target": "", "target_kind": ""}, "unusable_target"),
+        ({"target": "i-0abc", "target_kind": "cloud"}, "unusable_target"),
+        ({"target": "10.9.9.9", "registered": False}, "unusable_target"),
+    ],
+)
+def test_it_never_heals_an_unusable_target(
+    package: Package, now: datetime, fields: dict[str, Any], outcome: str
+) -> None:
+    make_rule(package=package)
+    alert, execution = fire(now, **fields)
+    assert execution is not None
+    assert (alert.outcome, execution.state) == (outcome, "recorded")
+    assert execution.reason == alert.outcome_detail != ""
+    assert execution.ended_at == now
+
+
+def test_it_leaves_a_stale_alert_alone(package: Package, now: datetime) -> None:
+    make_rule(package=package, stale_after=600)
+    alert, execution = fire(now, starts_at=now - timedelta(seconds=601))
+    assert execution is not None
+    assert (alert.outcome, execution.state) == ("stale", "recorded")
+    assert "10 分钟前" in execution.reason
+    assert heal(now, starts_at=now - timedelta(seconds=600)).state == "ready"
+
+
+def test_it_records_only_without_a_package(now: datetime) -> None:
+    make_rule(package=None)
+    converge_by("relate")
+    alert, execution = fire(now)
+    assert execution is not None
+    assert (alert.outcome, execution.state) == ("matched", "recorded")
+    second = heal(now)
+    assert second.incident == Incident.objects.get()  # what is only recorded is grouped all the same
+
+
+@pytest.mark.parametrize(
+    ("rule_mode", "package_mode", "state"),
+    [
+        ("auto", "auto", "ready"),
+        ("auto", "approval", "held"),
+        ("approval", "auto", "held"),
+        ("auto", "shadow", "shadowed"),
+        ("shadow", "approval", "shadowed"),
+        ("auto", "off", "recorded"),
+        ("off", "auto", "recorded"),
+    ],
+)
+def test_it_lets_the_stricter_mode_hold(now: datetime, rule_mode: str, package_mode: str, state: str) -> None:
+    make_rule(package=factories.package(mode=package_mode), mode=rule_mode)
+    execution = heal(now)
+    assert execution.state == state
+    assert execution.needs_approval is (state == "held")
+    assert (execution.ended_at is None) is (state in {"ready", "held"})
+    assert [pk for pk, _ in asked] == ([execution.pk] if state == "held" else [])
+
+
+def test_it_acts_on_a_package_edit_at_the_next_alert(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    assert heal(now).state == "ready"
+    Package.objects.filter(pk=package.pk).update(mode="approval")
+    ConfigVersion.bump("packages")
+    assert heal(now).state == "held"
+
+
+def test_it_records_for_an_archived_package(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    Package.objects.filter(pk=package.pk).update(archived=True)
+    ConfigVersion.bump("packages")
+    assert heal(now).state == "recorded"
+
+
+def test_it_ends_what_cannot_run_as_it_is(now: datetime) -> None:
+    package = factories.package(parameters=[{"name": "path", "type": "string", "required": True}])
+    make_rule(package=package)
+    execution = heal(now)
+    assert execution.state == "failed"
+    assert "path" in execution.reason
+
+
+def test_it_holds_a_storm(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    converge_by("defense", count=2)
+    states = [heal(now + timedelta(seconds=number)).state for number in range(4)]
+    assert states == ["ready", "ready", "held", "held"]
+    held = Execution.objects.filter(state=State.HELD)
+    assert {pk for pk, _ in asked} == set(held.values_list("pk", flat=True))  # each one has an approval of its own
+    for execution in held:
+        assert (execution.verdict, execution.needs_approval) == ("approve", True)
+        assert execution.incident == Incident.objects.get()
+        assert "defense" in execution.hold_reasons[0]
+
+
+def test_it_skips_and_names_the_rule(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    converge_by("skip_when_running")
+    heal(now)
+    second = heal(now)
+    assert (second.state, second.verdict) == ("skipped", "skip")
+    assert second.ended_at is not None
+    assert "skip_when_running" in second.reason
+    assert second.verdict_rule is not None
+
+
+def test_it_waits_for_the_threshold(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    converge_by("trigger", count=2)
+    executions = [heal(now + timedelta(seconds=number)) for number in range(4)]
+    assert [item.state for item in executions] == ["below_threshold", "below_threshold", "ready", "skipped"]
+    assert executions[0].ended_at is not None
+    assert "trigger" in executions[0].reason
+
+
+def test_it_tells_what_would_have_happened_in_shadow(package: Package, now: datetime) -> None:
+    make_rule(package=package, mode="shadow")
+    converge_by("defense")
+    heal(now)
+    second = heal(now)
+    assert (second.state, second.verdict) == ("shadowed", "approve")
+    assert "defense" in second.reason
+    assert asked == []
+
+
+def test_it_holds_a_package_that_failed_three_times(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    Package.objects.filter(pk=package.pk).update(failures_in_a_row=2)
+    assert heal(now).state == "ready"
+    Package.objects.filter(pk=package.pk).update(failures_in_a_row=3)
+    assert heal(now).state == "held"
+    assert "连续失败 3 次" in asked[0][1][0]
+
+
+def test_it_holds_what_goes_over_the_budget_of_hosts(now: datetime) -> None:
+    make_rule(package=factories.package(budget={"max_hosts": 2, "window": "10m"}))
+    for number in range(1, 4):
+        factories.host(f"127.0.3.{number}", f"h{number}")
+    assert heal(now - timedelta(minutes=11), target="127.0.3.3").state == "ready"
+    assert [heal(now, target=f"127.0.3.{number}").state for number in (1, 2, 1, 3)] == ["ready"] * 3 + ["held"]
+    assert "第 3 台主机，最多 2 台" in asked[0][1][0]
+
+
+def test_it_holds_what_goes_over_the_share_of_a_module(now: datetime) -> None:
+    make_rule(package=factories.package(budget={"max_percent": 50, "window": 600, "scope": "module"}))
+    for number in range(1, 4):
+        factories.host(f"127.0.3.{number}", f"h{number}", module="db")
+    factories.host("127.0.3.9", "spare", module="db", is_spare=True)
+    assert heal(now).state == "held"  # the only host of its module
+    assert [heal(now, target=f"127.0.3.{number}").state for number in (1, 2)] == ["ready", "held"]
+    assert "共 3 台，最多 50%" in asked[1][1][0]
+
+
+def two_of_a_kind(package: Package, now: datetime, function: str = "skip_when_success", **rule: Any) -> list[Execution]:
+    make_rule(package=package, **rule)
+    converge_by(function)
+    first = heal(now)
+    become(first, State.RUNNING)
+    second = heal(now)
+    assert (second.state, second.verdict) == ("sleeping", "wait")
+    assert second.wake_at == now + timedelta(seconds=60)
+    return [first, second]
+
+
+@pytest.mark.parametrize(("end", "then"), [("succeeded", "skipped"), ("failed", "ready"), ("unknown", "held")])
+def test_it_wakes_a_sleeper_when_the_other_ends(package: Package, now: datetime, end: str, then: str) -> None:
+    first, second = two_of_a_kind(package, now)
+    become(first, end)
+    drain()
+    second.refresh_from_db()
+    assert second.state == "sleeping"  # not due yet
+    become(second, State.SLEEPING, wake_at=now)
+    drain()
+    second.refresh_from_db()
+    assert second.state == then
+
+
+def test_it_lets_a_sleeper_sleep_on(package: Package, now: datetime) -> None:
+    _, second = two_of_a_kind(package, now)
+    become(second, State.SLEEPING, wake_at=now)
+    drain()
+    second.refresh_from_db()
+    assert second.state == "sleeping"
+    assert second.wake_at is not None
+    assert second.wake_at > timezone.now()
+
+
+def test_it_skips_a_sleeper_past_half_of_its_time(package: Package, now: datetime) -> None:
+    _, second = two_of_a_kind(package, now - timedelta(minutes=5), timeout=601)
+    become(second, State.SLEEPING, wake_at=now)
+    drain()
+    second.refresh_from_db()
+    assert second.state == "sleeping"
+    become(second, State.SLEEPING, wake_at=now, deadline_at=second.received_at + timedelta(minutes=10))
+    drain()
+    second.refresh_from_db()
+    assert (second.state, second.reason) == ("skipped", "收敛等待超时")
+
+
+def test_it_skips_a_sleeper_whose_alert_has_resolved(package: Package, now: datetime) -> None:
+    _, second = two_of_a_kind(package, now)
+    alert = second.alert
+    assert alert is not None
+    Alert.objects.filter(pk=alert.pk).update(status="resolved", resolved_at=now)
+    pipeline.resolved(alert, now)
+    drain()
+    second.refresh_from_db()
+    assert (second.state, second.reason) == ("skipped", "等待期间告警已恢复")
+
+
+def test_it_does_not_ask_again_for_what_was_approved(package: Package, now: datetime) -> None:
+    _, second = two_of_a_kind(package, now - timedelta(minutes=30), "wait_when_running")
+    become(second, State.SLEEPING, wake_at=now, needs_approval=True)
+    approved.add(second.pk)
+    drain()
+    second.refresh_from_db()
+    assert second.state == "ready"
+    assert asked == []
+
+
+def test_it_ends_an_approved_sleeper_at_its_deadline(package: Package, now: datetime) -> None:
+    _, second = two_of_a_kind(package, now - timedelta(minutes=41))
+    become(second, State.SLEEPING, wake_at=now, needs_approval=True)
+    approved.add(second.pk)
+    drain()
+    second.refresh_from_db()
+    assert (second.state, second.reason) == ("skipped", "收敛等待超时")
+
+
+def test_it_hands_on_a_sleeper_that_a_person_started(package: Package, now: datetime) -> None:
+    host = factories.host("127.0.0.11", "web-11")
+    run = factories.execution(package=package, host=host, state=State.SLEEPING, wake_at=now)
+    drain()
+    run.refresh_from_db()
+    assert run.state == "ready"
+
+
+def test_it_does_not_move_what_somebody_else_moved(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    execution = heal(now)
+    execution.state = State.CONVERGING
+    with pytest.raises(NotInState):
+        pipeline.settle(execution, pipeline.Verdict(), now)
+    execution.refresh_from_db()
+    assert execution.state == "ready"
