@@ -50,7 +50,7 @@ SITE_PREFIX = "/" + env.str("SITE_PREFIX", default="/").strip("/")
 SITE_PREFIX = SITE_PREFIX if SITE_PREFIX.endswith("/") else SITE_PREFIX + "/"
 # Where people reach the portal; links in messages start here. Empty: taken from 微信端地址 of the WeCom configuration.
 FTA_PORTAL_URL = env.str("FTA_PORTAL_URL", default="")
-WECOM_SIMULATOR = env.bool("WECOM_SIMULATOR", default=False)
+WECOM_SIMULATOR = env.bool("WECOM_SIMULATOR", default=DEBUG)
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=not DEBUG)
 # Number of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
@@ -106,6 +106,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "fta.web.context.shell",
             ],
         },
     },
@@ -163,6 +164,27 @@ NOTIFY_TRANSPORTS = {
     "webhook": "notify.transports.webhook.WebhookTransport",
 }
 
+# Sections of the configuration file, in the order in which they depend on each other.
+FTA_CONFIG_SECTIONS = [
+    "fta.config.people.Businesses",
+    "fta.config.people.People",
+    "approvals.config.Groups",
+    "approvals.config.Duties",
+    "fta.config.people.ApiKeys",
+    "fta.config.people.Credentials",
+    "fta.config.people.Hosts",
+    "wechat.config.Wecom",
+    "fta.config.healing.Sources",
+    "approvals.config.Policies",
+    "fta.config.healing.Packages",
+    "fta.config.healing.Rules",
+    "fta.config.healing.ConvergenceRules",
+    "fta.config.healing.Shields",
+    "notify.config.Channels",
+    "notify.config.Templates",
+    "notify.config.NotificationRules",
+]
+
 # --- Limits ---
 FTA_MAX_BODY = 1024 * 1024  # bytes of one alert request
 FTA_MAX_ALERTS = 1000  # alerts in one request
@@ -175,7 +197,7 @@ FTA_ENGINE_THREADS = env.int("FTA_ENGINE_THREADS", default=8)
 FTA_POLL_SECONDS = env.float("FTA_POLL_SECONDS", default=0.2)
 # Hosts, host:port or CIDRs that HTTP steps and webhooks may reach besides public addresses.
 FTA_HTTP_ALLOW: list[str] = env.list("FTA_HTTP_ALLOW", default=[])
-FTA_LOCAL_SCRIPTS = env.bool("FTA_LOCAL_SCRIPTS", default=False)
+FTA_LOCAL_SCRIPTS = env.bool("FTA_LOCAL_SCRIPTS", default=True)
 
 # --- Celery: a doorbell and nothing else ---
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL", "")

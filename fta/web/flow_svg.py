@@ -1,0 +1,182 @@
+"""Where the nodes of a package stand and how its edges run: pure geometry for an SVG template, states as classes only."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fta.healing.nodes import EDGES, Node, in_order, loops
+
+BOX_W, BOX_H = 156, 62
+GAP_X, GAP_Y = 42, 40
+MARGIN = 4
+MIN_WIDTH = 760  # a small graph is not blown up to the width of the page
+TITLE_UNITS, META_UNITS = 17, 22  # half-width letters that fit into a box
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a node looks now: its state's class, and a short line below its name."""
+
+    state: str = "idle"
+    meta: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node at its place."""
+
+    id: int
+    x: int
+    y: int
+    kind: str
+    title: str
+    full_title: str
+    look: Look
+    picked: bool
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A line with its arrow head; `label` stands at (label_x, label_y) when there is one."""
+
+    path: str
+    arrow: str
+    css: str
+    kind: str
+    label_x: int
+    label_y: int
+
+    @property
+    def cap(self) -> tuple[int, int]:
+        """Return the corner of the patch that keeps the line out of its label."""
+        return self.label_x - 15, self.label_y - 12
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A laid out graph."""
+
+    width: int
+    height: int
+    boxes: Sequence[Box]
+    edges: Sequence[Edge]
+
+
+Place = tuple[int, int]
+
+
+def draw(
+    nodes: Sequence[Node],
+    labels: Mapping[str, str],
+    looks: Mapping[int, Look] | None = None,
+    picked: int | None = None,
+) -> Drawing:
+    """Lay out a graph from left to right; success goes on in the row, failure to a row below.
+
+    `labels` are the words of node types, `looks` the state of nodes by id. A graph with a loop or an edge to a node that does not
+    exist is drawn in one row, so that an editor can still show it.
+    """
+    places = _places(nodes)
+    looks = looks or {}
+    boxes = [
+        Box(
+            id=node.id,
+            x=_x(places[node.id]),
+            y=_y(places[node.id]),
+            kind=f"{node.id} · {labels.get(node.type, node.type)}",
+            title=fit(node.name or labels.get(node.type, node.type), TITLE_UNITS),
+            full_title=node.name or labels.get(node.type, node.type),
+            look=looks.get(node.id, Look()),
+            picked=node.id == picked,
+        )
+        for node in nodes
+    ]
+    taken = set(places.values())
+    edges = [
+        _edge(places[node.id], places[target], kind, taken, _is_done(looks, node.id, target))
+        for node in nodes
+        for kind in EDGES
+        for target in node.edges(kind)
+        if target in places
+    ]
+    columns = max((x for x, _row in places.values()), default=0) + 1
+    rows = max((y for _column, y in places.values()), default=0) + 1
+    below = any(edge.path.count("V") > 1 for edge in edges)
+    width = columns * (BOX_W + GAP_X) - GAP_X + 2 * MARGIN
+    height = rows * (BOX_H + GAP_Y) - GAP_Y + 2 * MARGIN + (GAP_Y // 2 if below else 0)
+    return Drawing(max(width, MIN_WIDTH), height, boxes, edges)
+
+
+def fit(text: str, units: int) -> str:
+    """Cut a text to a width in half-width letters; a Chinese character takes two."""
+    used = 0
+    for index, letter in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(letter) in "WFA" else 1
+        if used > units:
+            return text[: max(index - 1, 1)] + "…"
+    return text
+
+
+def _places(nodes: Sequence[Node]) -> dict[int, Place]:
+    by_id = {node.id: node for node in nodes}
+    broken = any(target not in by_id for node in nodes for target in node.following)
+    if broken or loops(nodes):
+        return {node.id: (index, 0) for index, node in enumerate(nodes)}
+    column = dict.fromkeys(by_id, 0)
+    for node in in_order(nodes):
+        for target in node.following:
+            column[target] = max(column[target], column[node.id] + 1)
+    places: dict[int, Place] = {}
+    for node in sorted(nodes, key=lambda each: each.id):
+        if node.id not in places:
+            _walk(node, 0, by_id, column, places)
+    return places
+
+
+def _walk(node: Node, row: int, by_id: Mapping[int, Node], column: Mapping[int, int], places: dict[int, Place]) -> None:
+    taken = set(places.values())
+    while (column[node.id], row) in taken:
+        row += 1
+    places[node.id] = (column[node.id], row)
+    for kind in ("success", "always", "failure"):
+        for target in node.edges(kind):
+            if target not in places:
+                _walk(by_id[target], row + (kind == "failure"), by_id, column, places)
+
+
+def _x(place: Place) -> int:
+    return MARGIN + place[0] * (BOX_W + GAP_X)
+
+
+def _y(place: Place) -> int:
+    return MARGIN + place[1] * (BOX_H + GAP_Y)
+
+
+def _is_done(looks: Mapping[int, Look], start: int, end: int) -> bool:
+    idle = Look()
+    ended = {"succeeded", "failed", "skipped", "approved", "refused", "expired", "shadowed"}
+    return looks.get(start, idle).state in ended and looks.get(end, idle).state != "idle"
+
+
+def _edge(start: Place, end: Place, kind: str, taken: set[Place], done: bool) -> Edge:
+    x1, y1 = _x(start) + BOX_W, _y(start) + BOX_H // 2
+    x2, y2 = _x(end) - 7, _y(end) + BOX_H // 2
+    middle = _x(start) + BOX_W // 2 + (14 if kind == "failure" else 0)
+    bottom = _y(start) + BOX_H
+    between = any((column, start[1]) in taken for column in range(start[0] + 1, end[0]))
+    label = (x1 + GAP_X // 2 - 3, y1 + 4)
+    if start[1] == end[1] and not between and end[0] > start[0]:
+        path = f"M{x1} {y1}H{x2}"
+    elif end[1] > start[1] and not any((column, end[1]) in taken for column in range(start[0], end[0])):
+        path = f"M{middle} {bottom}V{y2 - 8}Q{middle} {y2} {middle + 8} {y2}H{x2}"
+        label = (middle, bottom + GAP_Y // 2 + 4)
+    elif end[1] != start[1] and not between and end[0] > start[0]:
+        turn = _x(end) - GAP_X // 2
+        path = f"M{x1} {y1}H{turn}V{y2}H{x2}"
+    else:
+        lane, turn = max(bottom, _y(end) + BOX_H) + GAP_Y // 2, _x(end) - GAP_X // 2
+        path = f"M{middle} {bottom}V{lane}H{turn}V{y2}H{x2}"
+        label = (middle, bottom + GAP_Y // 2)
+    css = f"{'is-failure ' if kind == 'failure' else ''}{'is-done' if done else ''}".strip()
+    return Edge(path, f"M{x2 - 1} {y2 - 4}v8l7-4z", css, kind, *label)

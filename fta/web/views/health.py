@@ -1,0 +1,55 @@
+"""Health: a page for people, probes for the platform, figures for Prometheus."""
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from fta.models import Heartbeat
+from fta.web import metrics
+from fta.web.due import due_work
+from fta.web.parts import is_ready, parts
+
+
+@login_required
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """Show every part with its remedy, the engines, and what is due."""
+    now = timezone.now()
+    found = parts(now)
+    due = [(each.kind, each.count, each.age(now)) for each in due_work(now)]
+    beats = Heartbeat.objects.order_by("-beat_at")[:20]
+    return render(
+        request, "fta/health.html", {"parts": found, "due": due, "beats": beats, "ready": is_ready(found), "now": now}
+    )
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer while the process serves; asks nobody."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 or 503 with one line a part."""
+    found = parts(timezone.now())
+    ready = is_ready(found)
+    lines = {part.key: {"state": part.state, "text": part.text, "remedy": part.remedy} for part in found}
+    return JsonResponse(
+        {"status": "ok" if ready else "error", "parts": lines},
+        status=200 if ready else 503,
+        json_dumps_params={"ensure_ascii": False},
+    )
+
+
+@never_cache
+@require_safe
+def prometheus(request: HttpRequest) -> HttpResponse:
+    """Answer the figures in Prometheus' text format."""
+    return HttpResponse(metrics.text(), content_type=CONTENT_TYPE_LATEST)
