@@ -5,9 +5,13 @@ from typing import Any
 from fta.config.document import Run
 from fta.config.healing import read_match
 from fta.config.reader import Reader
+from fta.matching import validate_match
 from fta.models import Person
 from notify import transports
+from notify.messages import is_pattern
 from notify.models import Channel, NotificationRule, Template
+from notify.templates import BadTemplate, check
+from notify.transports.base import public
 
 _COMMON = ("name", "kind", "description", "enabled")
 
@@ -38,7 +42,7 @@ class Channels:
 
     def export(self) -> Any:
         rows = Channel.objects.filter(archived=False)
-        return [{"name": row.name, "kind": row.kind, **transports.get(row.kind).public(row.config)} for row in rows]
+        return [{"name": row.name, "kind": row.kind, **public(row.config)} for row in rows]
 
 
 class Templates:
@@ -55,6 +59,10 @@ class Templates:
                 "archived": False,
             }
             reader.end()
+            try:
+                check(str(values["body"]))
+            except BadTemplate as error:
+                reader.fault("body", str(error))
             if name:
                 named.add(name)
                 run.upsert(Template, {"name": name}, values)
@@ -81,7 +89,7 @@ class NotificationRules:
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
         template = reader.text("template", limit=64)
-        values = {
+        values: dict[str, Any] = {
             "events": reader.texts("events"),
             "match": read_match(reader),
             "hours": reader.mapping("hours"),
@@ -95,6 +103,11 @@ class NotificationRules:
         }
         if template and values["template"] is None:
             reader.fault("template", f'no template "{template}"')
+        for index, event in enumerate(values["events"]):
+            if not is_pattern(event):
+                run.errors.add(f"{reader.path}.events[{index}]", f'no event "{event}"')
+        for problem in validate_match({"hours": values["hours"]}) if values["hours"] else ():
+            run.errors.add(f"{reader.path}.{problem[0]}", problem[1])
         for index, username in enumerate(reader.texts("to")):
             if not Person.objects.filter(user__username=username).exists():
                 run.errors.add(f"{reader.path}.to[{index}]", f'no person "{username}"')

@@ -27,7 +27,9 @@ class Messenger:
         run = step.execution
         found = [self._channel(name) for name in channels]
         people = selectors.people(to, run.business)
-        ways = [(channel, address) for channel in found for address in selectors.addresses(channel, people)]
+        ways: list[tuple[Channel | None, Address]] = [
+            (channel, address) for channel in found for address in selectors.addresses(channel, people)
+        ]
         if not found:
             userids = tuple(person.wecom_userid for person in people if person.wecom_userid)
             if not userids:

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from fta.engine import doorbell
 from fta.models import Alert, Execution
+from notify import selectors
 from notify.message import Message
 from notify.models import Channel, Delivery
+from notify.services import build
 
 _KEY_LENGTH = 128
 
@@ -64,3 +67,24 @@ def key(wanted: str) -> str:
     if len(wanted) <= _KEY_LENGTH:
         return wanted
     return f"{wanted[:90]}#{hashlib.sha256(wanted.encode()).hexdigest()[:32]}"
+
+
+def post_test(channel: Channel, who: str, now: datetime) -> list[Delivery]:
+    """Post a test message by every way that the channel has; each has a delivery of its own to look at."""
+    rows = []
+    for address in selectors.addresses(channel, ()):
+        title = _("测试消息：“%(name)s”可以收到") % {"name": channel.name}
+        message = build(
+            title, [_("%(who)s 在门户上点了测试。") % {"who": who}], "", selectors.form_of(channel, address.kind)
+        )
+        row = post(
+            dedup_key=f"test:{channel.pk}:{address.part}:{now.timestamp():.3f}",
+            kind=address.kind,
+            event="channel.test",
+            message=message,
+            recipients=address.recipients,
+            channel=channel,
+            now=now,
+        )
+        rows += [row] if row else []
+    return rows

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from fta.models import Business, Person
-from fta.models.scope import in_scope
+from fta.models.scope import in_scope, is_admin, roles_of
 from notify.models import Channel, ChannelKind, Delivery, NotificationRule, Template
 
+R = TypeVar("R", bound=Model)
 _READERS = ("operator", "approver", "viewer")
 
 
@@ -36,6 +38,21 @@ def operable_deliveries(user: Any) -> QuerySet[Delivery]:
 def _scoped(user: Any, *roles: str) -> QuerySet[Delivery]:
     mine = in_scope(user, "execution__business", *roles) | in_scope(user, "alert__business", *roles)
     return Delivery.objects.filter(mine).select_related("channel", "alert", "execution")
+
+
+def readable(user: Any, rows: QuerySet[R]) -> QuerySet[R]:
+    """Return the rows of the configuration for whoever has any role, none for strangers."""
+    return rows if roles_of(user) else rows.none()
+
+
+def editable(user: Any, rows: QuerySet[R]) -> QuerySet[R]:
+    """Return the rows of the configuration for admins, none for others."""
+    return rows if is_admin(user) else rows.none()
+
+
+def live_templates() -> QuerySet[Template]:
+    """Return the templates that are not archived."""
+    return Template.objects.filter(archived=False).order_by("name")
 
 
 def live_channels() -> QuerySet[Channel]:
@@ -100,3 +117,22 @@ def form_of(channel: Channel | None, kind: str) -> str:
     if kind in (ChannelKind.WECOM_APP, ChannelKind.WECOM_CHAT):
         return wanted or "text"
     return "plain"
+
+
+def receivers_of(channel: Channel) -> str:
+    """Return in one line whom a channel's configuration names; no secrets."""
+    config = channel.config
+    names = [str(group.get("name", "")) for group in config.get("groups") or []]
+    names += [name for key in ("to_user", "to_party", "to_tag", "to") for name in listed(config.get(key))]
+    if channel.kind == ChannelKind.WECOM_CHAT:
+        names.append(str(config.get("name") or config.get("chat_id") or ""))
+    if channel.kind == ChannelKind.WEBHOOK:
+        names.append(urlsplit(str(config.get("url") or "")).netloc)
+    return "、".join(names)
+
+
+def receivers(row: Delivery) -> str:
+    """Return in one line who gets a delivery."""
+    if row.recipients:
+        return "、".join(map(str, row.recipients))
+    return receivers_of(row.channel) if row.channel else ""

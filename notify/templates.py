@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 from django.utils.translation import gettext as _
 from jinja2 import StrictUndefined, Template, TemplateError, Undefined, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import LoopContext
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SIZE_LIMIT = 8 * 1024  # bytes of a template, and of what it renders to
 FILTERS = (
@@ -93,7 +94,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _environment() -> _Sandbox:
-    sandbox = _Sandbox(  # noqa: S701 - the texts are no HTML; values are made safe for their channel before they come here
+    sandbox = _Sandbox(  # the texts are no HTML; values are made safe for their channel before they come here
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, finalize=_scalar
     )
     sandbox.globals.clear()

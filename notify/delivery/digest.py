@@ -33,7 +33,7 @@ def followers(row: Delivery) -> list[Delivery]:
         soon,
         state=Delivery.State.PENDING,
         kind=row.kind,
-        channel_id=row.channel_id,
+        channel=row.channel,
         recipients=row.recipients,
         lane__gt=Delivery.Lane.APPROVAL,
         attempts=0,

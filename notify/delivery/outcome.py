@@ -3,6 +3,7 @@
 import logging
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -40,7 +41,11 @@ def sent(row: Delivery, fence: int, receipt: Receipt, now: datetime) -> None:
 def failed(row: Delivery, fence: int, error: TransportError, now: datetime) -> None:
     """Record a try that did not get through, and when the next one is."""
     to = _next_state(row, error)
-    fields = {"last_code": error.code[:32], "last_error": redact(error.text), "remedy": redact(error.remedy)}
+    fields: dict[str, Any] = {
+        "last_code": error.code[:32],
+        "last_error": redact(error.text),
+        "remedy": redact(error.remedy),
+    }
     if error.retry_after is not None and to == State.PENDING:
         fields["attempts"] = F("attempts") - 1
     with transaction.atomic():
@@ -100,7 +105,7 @@ def _again_at(row: Delivery, error: TransportError, to: str) -> object:
 
 def _hold_back(row: Delivery, seconds: float) -> None:
     """Spare the far side what it would refuse: while it is over its limit, all that goes the same way waits."""
-    same = Delivery.objects.filter(state=State.PENDING, kind=row.kind, channel_id=row.channel_id)
+    same = Delivery.objects.filter(state=State.PENDING, kind=row.kind, channel=row.channel)
     if row.kind == "wecom_robot":  # each robot has a limit of its own
         same = same.filter(recipients=row.recipients)
     same.filter(Q(not_before=None) | Q(not_before__lte=DbNow())).update(not_before=DbNow() + timedelta(seconds=seconds))

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from fta.audit import record
@@ -16,7 +17,7 @@ class NotResendable(Exception):
 
 
 @transaction.atomic
-def resend(delivery: Delivery, user: User, now: datetime) -> None:
+def resend(delivery: Delivery, user: User | AnonymousUser, now: datetime) -> None:
     """Put a delivery that failed, or whose outcome is unknown, back into the outbox with all of its tries."""
     frm = delivery.state
     if frm not in (Delivery.State.FAILED, Delivery.State.UNKNOWN):

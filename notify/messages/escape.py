@@ -1,4 +1,4 @@
-"""Make a value from an alert safe for the channel that will show it. Alert text is not ours: it may want to be a link or a mention."""
+"""Make a value from an alert safe for the channel that shows it: alert text is not ours, and may want to be a link or a mention."""
 
 import re
 import unicodedata

@@ -8,6 +8,7 @@ from notify.message import Message
 from notify.models import Delivery
 
 NOT_SENT, REFUSED, UNKNOWN = "not_sent", "refused", "unknown"
+SECRET_KEYS = frozenset({"secret", "webhook"})
 
 
 @dataclass(frozen=True)
@@ -82,3 +83,10 @@ class Transport(Protocol):
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Check a channel's configuration; return (field, Chinese message) for everything that is wrong."""
+
+
+def public(config: Any) -> Any:
+    """Return a channel's configuration without its secrets, for pages, the API and exports."""
+    if isinstance(config, dict):
+        return {key: public(value) for key, value in config.items() if key not in SECRET_KEYS}
+    return [public(item) for item in config] if isinstance(config, list) else config

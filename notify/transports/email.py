@@ -42,8 +42,8 @@ class EmailTransport:
         except smtplib.SMTPServerDisconnected as error:
             raise OutcomeUnknown(_("邮件服务器中途断开。"), request=request, answer=str(error)) from error
         except OSError as error:
-            text = _("连不上邮件服务器：%(error)s") % {"error": error}
-            raise NotSent(text, remedy=_("检查 EMAIL_URL 与网络。"), request=request) from error
+            words = _("连不上邮件服务器：%(error)s") % {"error": error}
+            raise NotSent(words, remedy=_("检查 EMAIL_URL 与网络。"), request=request) from error
         return Receipt(provider={"message_id": mail.extra_headers["Message-ID"]}, request=request, answer="OK")
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -83,7 +83,7 @@ def _answered(code: int, text: bytes | str, request: str) -> NotSent | Refused:
 
 def _is_address(value: object) -> bool:
     try:
-        validate_email(value)
+        validate_email(str(value))
     except ValidationError:
         return False
     return True

@@ -1,0 +1,6 @@
+"""Compose messages, and keep what the configuration pages change."""
+
+from notify.services.composing import build, compose, values_for
+from notify.services.saving import NameTaken, archive, save_channel, save_rule, save_template
+
+__all__ = ["NameTaken", "archive", "build", "compose", "save_channel", "save_rule", "save_template", "values_for"]

@@ -1,0 +1,79 @@
+"""Change channels, rules and templates: guard, write, audit, in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError, models, transaction
+
+from fta.audit import record
+from fta.lib.types import User
+from fta.models.engine import ConfigVersion
+from notify.models import Channel, NotificationRule, Template
+
+M = TypeVar("M", Channel, NotificationRule, Template)
+
+
+class NameTaken(Exception):
+    """Another one has this name, perhaps an archived one."""
+
+
+def save_channel(row: Channel | None, values: Mapping[str, Any], user: User | AnonymousUser, now: datetime) -> Channel:
+    """Create or change a channel; the audit tells which parts changed, never the secrets in them."""
+    return _save(Channel, row, values, user, now)
+
+
+def save_template(
+    row: Template | None, values: Mapping[str, Any], user: User | AnonymousUser, now: datetime
+) -> Template:
+    """Create or change a template."""
+    return _save(Template, row, values, user, now)
+
+
+@transaction.atomic
+def save_rule(
+    row: NotificationRule | None,
+    values: Mapping[str, Any],
+    channels: Sequence[Channel],
+    user: User | AnonymousUser,
+    now: datetime,
+) -> NotificationRule:
+    """Create or change a notification rule with its channels."""
+    saved = _save(NotificationRule, row, values, user, now)
+    if {channel.pk for channel in saved.channels.all()} != {channel.pk for channel in channels}:
+        saved.channels.set(channels)
+        record(user.get_username(), "notificationrule.channels", saved, now, channels=[c.name for c in channels])
+    return saved
+
+
+@transaction.atomic
+def archive(row: Channel | NotificationRule | Template, user: User | AnonymousUser, now: datetime) -> None:
+    """Take one out of use; deliveries that stand on it keep it."""
+    type(row)._default_manager.filter(pk=row.pk).update(archived=True)
+    record(user.get_username(), f"{row._meta.model_name}.archive", row, now, name=str(row))
+    ConfigVersion.bump("notification_rules")
+
+
+@transaction.atomic
+def _save(model: type[M], row: M | None, values: Mapping[str, Any], user: User | AnonymousUser, now: datetime) -> M:
+    made = row is None
+    saved: M = row if row is not None else model()
+    changed = [name for name, value in values.items() if made or getattr(saved, name) != value]
+    for name in changed:
+        setattr(saved, name, values[name])
+    _write(saved)
+    if changed:
+        record(
+            user.get_username(), f"{model._meta.model_name}.{'add' if made else 'change'}", saved, now, changed=changed
+        )
+        ConfigVersion.bump("channels" if isinstance(saved, Channel) else "notification_rules")
+    return saved
+
+
+def _write(row: models.Model) -> None:
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:
+        raise NameTaken(str(row)) from error
