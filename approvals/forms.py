@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from approvals import selectors
@@ -40,7 +41,8 @@ class DecideManyForm(forms.Form):
 
     def clean_picked(self) -> list[tuple[int, str]]:
         """Return (approval id, plan that was shown); ids that do not exist for this user are left out."""
-        pairs = (name.partition(":") for name in self.data.getlist("picked"))  # type: ignore[union-attr]
+        named = cast(QueryDict, self.data).getlist("picked")
+        pairs = (name.partition(":") for name in named)
         chosen = [(int(pk), sha256) for pk, _colon, sha256 in pairs if pk in self.known]
         if not chosen:
             raise forms.ValidationError(_("没有选中任何审批"))

@@ -6,12 +6,12 @@ nobody, not everybody.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from django.utils.dateparse import parse_datetime, parse_time
 
 from approvals.models import Approval, ApprovalAdmin, Asked, Duty, Policy
 from fta.models import Business, Execution, Host, Person
@@ -142,14 +142,21 @@ def on_duty(name: str, at: datetime) -> str:
             return str(override.get("person", ""))
     if not duty.people:
         return ""
-    hour, minute = (int(part) for part in duty.handover.split(":"))
-    days = (timezone.localtime(at) - timedelta(hours=hour, minutes=minute)).date().toordinal() - 1  # day 0 is a Monday
+    days = (timezone.localtime(at) - _handover(duty)).date().toordinal() - 1  # day 0 is a Monday
     turn = days if duty.rotation == Duty.Rotation.DAY else days // 7
     return str(duty.people[turn % len(duty.people)])
 
 
+def _handover(duty: Duty) -> timedelta:
+    found = parse_time(duty.handover) or time(9)
+    return timedelta(hours=found.hour, minutes=found.minute)
+
+
 def _moment(text: object) -> datetime | None:
-    found = parse_datetime(str(text or ""))
+    try:
+        found = parse_datetime(str(text or ""))
+    except ValueError:  # well formed, but no such day
+        return None
     return timezone.make_aware(found) if found and timezone.is_naive(found) else found
 
 

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from approvals import selectors, services
 from approvals.forms import DecideForm, DecideManyForm, FilterForm, LeaveForm
 from approvals.models import Approval, Decision
+from fta.lib.types import User
 from fta.models import Person
 
 TABS = {
@@ -28,10 +29,16 @@ COUNTED = ("mine", "pending")
 PAGE = 50
 
 
+class SignedIn(HttpRequest):
+    """A request that has passed login_required."""
+
+    user: User
+
+
 @login_required
 @never_cache
 @require_safe
-def approvals(request: HttpRequest) -> HttpResponse:
+def approvals(request: SignedIn) -> HttpResponse:
     """List approvals: what waits for the reader first, the soonest to expire on top."""
     form = FilterForm(request.GET, user=request.user)
     chosen = form.chosen
@@ -52,7 +59,7 @@ def approvals(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_safe
-def detail(request: HttpRequest, pk: int) -> HttpResponse:
+def detail(request: SignedIn, pk: int) -> HttpResponse:
     """Show one approval with its evidence; htmx gets the drawer alone."""
     approval = get_object_or_404(selectors.with_related(Approval.objects.visible_to(request.user)), pk=pk)
     context = {
@@ -68,7 +75,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def decide(request: HttpRequest, pk: int) -> HttpResponse:
+def decide(request: SignedIn, pk: int) -> HttpResponse:
     """Take one answer."""
     approval = get_object_or_404(Approval.objects.visible_to(request.user), pk=pk)
     form = DecideForm(request.POST)
@@ -82,7 +89,7 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def decide_many(request: HttpRequest) -> HttpResponse:
+def decide_many(request: SignedIn) -> HttpResponse:
     """Take one answer for each of the approvals that the page listed and the reader ticked."""
     form = DecideManyForm(request.POST, rows=selectors.visible_named(request.user, request.POST.getlist("picked")))
     if not form.is_valid():
@@ -97,7 +104,7 @@ def decide_many(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def leave(request: HttpRequest) -> HttpResponse:
+def leave(request: SignedIn) -> HttpResponse:
     """Name who answers for the reader while away."""
     person = get_object_or_404(Person.objects.active(), user_id=request.user.pk)
     initial = {"deputy": person.deputy_id, "until": person.deputy_until}
@@ -110,16 +117,16 @@ def leave(request: HttpRequest) -> HttpResponse:
     return render(request, "approvals/leave.html", {"form": form})
 
 
-def _decide(request: HttpRequest, approval: Approval, answer: str, comment: str, seen: str) -> str:
+def _decide(request: SignedIn, approval: Approval, answer: str, comment: str, seen: str) -> str:
     """Return why the answer was not taken, '' when it was."""
     try:
-        services.decide(approval.pk, request.user, answer, comment, "web", timezone.now(), seen)  # type: ignore[arg-type]
+        services.decide(approval.pk, request.user, answer, comment, "web", timezone.now(), seen)
     except services.Refusal as refusal:
         return refusal.reason
     return ""
 
 
-def _say(request: HttpRequest, refusals: list[str], answer: str) -> None:
+def _say(request: SignedIn, refusals: list[str], answer: str) -> None:
     word = Decision.Answer(answer).label
     if done := refusals.count(""):
         messages.success(request, _("已%(word)s %(n)d 个") % {"word": word, "n": done})
@@ -131,10 +138,10 @@ def _first_error(errors: Iterable[Iterable[object]]) -> str:
     return str(next(iter(next(iter(errors), ())), ""))
 
 
-def _count(request: HttpRequest, name: str) -> int | str:
+def _count(request: SignedIn, name: str) -> int | str:
     return selectors.tab(request.user, name).count() if name in COUNTED else ""
 
 
-def _back(request: HttpRequest) -> HttpResponse:
+def _back(request: SignedIn) -> HttpResponse:
     incident = request.POST.get("incident", "")
     return redirect("web:incident", int(incident)) if incident.isdecimal() else redirect("approvals:list")

@@ -1,6 +1,6 @@
 """/api/v1/approvals/: read, and decide."""
 
-from typing import Any
+from typing import Any, cast
 
 import django_filters
 from django.utils import timezone
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from approvals import selectors, services
 from approvals.api.serializers import ApprovalSerializer, DecideSerializer
 from approvals.models import Approval, ApprovalQuerySet
+from fta.lib.types import User
 
 
 class NotDecided(APIException):
@@ -25,7 +26,7 @@ class NotDecided(APIException):
         self.status_code = 403 if foreign else 409
 
 
-class ApprovalFilter(django_filters.FilterSet):
+class ApprovalFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Filters of the list."""
 
     class Meta:
@@ -55,7 +56,13 @@ class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
         said = form.validated_data
         try:
             services.decide(
-                approval.pk, request.user, said["decision"], said["comment"], "api", timezone.now(), said["plan_sha256"]
+                approval.pk,
+                cast(User, request.user),
+                said["decision"],
+                said["comment"],
+                "api",
+                timezone.now(),
+                said["plan_sha256"],
             )
         except services.Refusal as refusal:
             raise NotDecided(refusal) from refusal

@@ -31,13 +31,16 @@ def wecom_ids(people: list[Person]) -> list[str]:
     return sorted({person.wecom_userid for person in people if person.wecom_userid})
 
 
-def ask(approval: Approval, now: datetime, part: str = "") -> None:
-    """Post the request and the card to everybody whose turn it is; of a storm one message per person."""
+def ask(approval: Approval, now: datetime, part: str = "", people: list[Person] | None = None) -> None:
+    """Post the request and the card to everybody whose turn it is, or to `people` only; of a storm one message per person.
+
+    `part` tells apart what is sent about one approval: its stages, its escalation, a turn that was handed over.
+    """
     if in_storm(approval):
         _ask_storm(approval, now)
         return
     part = part or f"s{approval.stage}"
-    to = wecom_ids(receivers(approval))
+    to = wecom_ids(receivers(approval) if people is None else people)
     if not to:
         return
     _post(approval, f"{part}:text", messages.request_text(approval), to, now)

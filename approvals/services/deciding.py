@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from approvals import messages, policies
-from approvals.models import Approval, Asked, Decision
+from approvals.models import Approval, ApprovalQuerySet, Asked, Decision
 from approvals.services import asking, ending, replanning
 from approvals.services.refusals import (
     AlreadyDecided,
@@ -134,7 +134,7 @@ def _active(user: User) -> bool:
     return Person.objects.active().filter(user_id=user.pk).exists()
 
 
-def _guarded(approval: Approval, voice: Voice) -> "Approval.objects.__class__":  # type: ignore[name-defined]
+def _guarded(approval: Approval, voice: Voice) -> ApprovalQuerySet:
     """Return the row on every condition of a valid answer. Each is on its own columns or an EXISTS: see claim."""
     asked = Asked.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=voice.user.pk)
     said = Decision.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=voice.user.pk)

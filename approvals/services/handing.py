@@ -35,7 +35,7 @@ def hand_over(approval_id: int, user: User, to: Person, now: datetime) -> Approv
     audit.record(
         user.get_username(), "approval.hand_over", approval, now, code=approval.code, to=to.user.get_username()
     )
-    asking.ask(approval, now, part=f"s{approval.stage}h{seat.pk}-{to.pk}")
+    asking.ask(approval, now, part=f"s{approval.stage}h{seat.pk}-{to.pk}", people=[to])
     return approval
 
 
