@@ -1,5 +1,6 @@
 """Sections of the configuration file that belong to approvals."""
 
+from functools import partial
 from typing import Any
 
 from approvals.models import ApproverGroup, Duty, Policy
@@ -22,7 +23,7 @@ def _approvers(reader: Reader, key: str, run: Run) -> list[dict[str, str]]:
         name = child.text(kinds[0], required=True)
         child.end()
         found.append({kinds[0]: name})
-        run.later(lambda kind=kinds[0], name=name, path=child.path: _look_up(kind, name, path, run))
+        run.later(partial(_look_up, kinds[0], name, child.path, run))
     return found
 
 

@@ -27,9 +27,9 @@ approval_changed = Signal()  # approval (duck-typed), event: asked, reminded, de
 
 def announce(signal: Signal, **kwargs: Any) -> None:
     """Send a signal so that no listener can harm the sender's transaction."""
-    for receiver in signal._live_receivers(None)[0]:  # type: ignore[attr-defined]
+    for receiver in signal._live_receivers(None)[0]:
         try:
             with transaction.atomic():
                 receiver(signal=signal, sender=None, **kwargs)
-        except Exception:  # noqa: BLE001 - the outermost frame of a listener: whatever it raises ends here
+        except Exception:  # the outermost frame of a listener: whatever it raises ends here
             logger.exception("Unable to tell %s", getattr(receiver, "__qualname__", receiver))

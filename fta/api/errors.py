@@ -6,7 +6,6 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.http import Http404
-from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -17,11 +16,8 @@ from fta.models.engine import NotInState
 logger = logging.getLogger(__name__)
 
 
-class Conflict(APIException):
-    """The request is well formed, but the object is not in a state for it."""
-
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
+_CONFLICTS = (NotInState, operations.NotRetryable, operations.PlaceTaken, operations.NotInForce)
+_INVALID = (operations.CannotRun, operations.InvalidSwitch, operations.ReasonMissing)
 
 
 def _body(code: str, message: str, fields: Any = None) -> dict[str, Any]:
@@ -33,10 +29,12 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, ValidationError):
         detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
         return Response(_body("invalid", "The request is not valid; see fields.", detail), status=400)
-    if isinstance(error, (operations.Refused, NotInState)):
+    if isinstance(error, _CONFLICTS):
         return Response(_body("conflict", str(error)), status=409)
+    if isinstance(error, _INVALID):
+        return Response(_body("invalid", str(error)), status=400)
     if isinstance(error, DatabaseError):
-        logger.exception("Unable to answer an API request")
+        logger.error("Unable to answer an API request", exc_info=error)
         return Response(_body("unavailable", "The database does not answer."), status=503, headers={"Retry-After": "5"})
     response = exception_handler(error, context)
     if response is None:

@@ -13,7 +13,7 @@ class AlertSerializer(S.Serializer[Alert]):
     """One firing episode."""
 
     id = S.IntegerField(source="pk")
-    source = S.CharField(source="source.name")
+    source = S.CharField(source="source.name")  # type: ignore[assignment]
     alert_type = S.CharField()
     severity = S.CharField()
     status = S.CharField()
@@ -23,7 +23,7 @@ class AlertSerializer(S.Serializer[Alert]):
     title = S.CharField()
     content = S.CharField()
     labels = S.JSONField()
-    context = S.JSONField()
+    context = S.JSONField()  # type: ignore[assignment]
     external_id = S.CharField()
     fingerprint = S.CharField()
     starts_at = S.DateTimeField()
@@ -87,7 +87,7 @@ class ExecutionSerializer(S.Serializer[Execution]):
 
     def get_approvals(self, run: Execution) -> list[dict[str, Any]]:
         """Return the approvals in short; each is whole under approvals/<id>/."""
-        return [_approval_in_short(row) for row in run.approvals.all()]  # type: ignore[attr-defined]
+        return [_approval_in_short(row) for row in run.approvals.all()]
 
 
 def _approval_in_short(row: Any) -> dict[str, Any]:
@@ -137,8 +137,8 @@ class PackageSerializer(S.Serializer[Package]):
     mode = S.CharField()
     budget = S.JSONField()
     version = S.IntegerField(source="current.number", default=None)
-    parameters = S.JSONField(source="current.parameters", default=list)
-    nodes = S.JSONField(source="current.nodes", default=list)
+    parameters = S.JSONField(source="current.parameters", default=None)
+    nodes = S.JSONField(source="current.nodes", default=None)
     failures_in_a_row = S.IntegerField()
     updated_at = S.DateTimeField()
 
@@ -195,7 +195,7 @@ class AuditSerializer(S.Serializer[AuditEntry]):
     verb = S.CharField()
     object_type = S.CharField()
     object_id = S.CharField()
-    data = S.JSONField()
+    data = S.JSONField()  # type: ignore[assignment]
     row_hash = S.CharField()
     previous_hash = S.CharField()
 

@@ -163,13 +163,14 @@ class Rules:
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
         verify = reader.child("verify") if reader.has("verify") else None
+        timeout = reader.seconds("timeout", 2400) or 0
         values = {
             "priority": reader.number("priority", 100),
             "enabled": reader.flag("enabled", True),
             "match": read_match(reader),
             "package": _package_named(reader),
             "parameters": reader.mapping("parameters"),
-            "timeout": reader.seconds("timeout", 2400),
+            "timeout": timeout,
             "stale_after": reader.seconds("stale_after", None),
             "mode": reader.choice("mode", Mode.values, Mode.AUTO),
             "approval_policy": reader.text("approval_policy", limit=64),
@@ -178,7 +179,7 @@ class Rules:
             "verify_stay": verify.seconds("stay", 1800) if verify else 1800,
             "archived": False,
         }
-        if (values["timeout"] or 0) < 60:
+        if timeout < 60:
             reader.fault("timeout", "must be at least 1m")
         if verify:
             verify.end()
@@ -274,18 +275,19 @@ class Shields:
         named = set()
         for reader in run.readers(self.name, data):
             name = reader.text("name", required=True, limit=128)
+            start, end = reader.moment("from", required=True), reader.moment("to", required=True)
             values = {
                 "match": read_match(reader),
-                "starts_at": reader.moment("from", required=True),
-                "ends_at": reader.moment("to", required=True),
+                "starts_at": start,
+                "ends_at": end,
                 "repeat": reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE),
                 "reason": reader.text("reason", required=True),
                 "enabled": reader.flag("enabled", True),
                 "archived": False,
             }
             reader.end()
-            if name and values["starts_at"] and values["ends_at"]:
-                if values["ends_at"] <= values["starts_at"]:
+            if name and start and end:
+                if end <= start:
                     reader.fault("to", "must be later than from")
                 named.add(name)
                 run.upsert(Shield, {"name": name}, values)

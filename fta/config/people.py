@@ -1,9 +1,11 @@
 """Sections of who and what there is: businesses, people, keys, credentials, hosts."""
 
 import ipaddress
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import Group, User
+from django.db.models import Model
 
 from fta.config.document import Run
 from fta.config.reader import Reader
@@ -19,6 +21,10 @@ def _people(names: list[str], path: str, run: Run) -> list[Person]:
         if name not in known:
             run.errors.add(f"{path}[{index}]", f'no person "{name}"')
     return [known[name] for name in names if name in known]
+
+
+def _set_people(row: Model, relation: str, names: list[str], path: str, run: Run) -> None:
+    run.set_many(row, relation, _people(names, path, run))
 
 
 def _businesses(reader: Reader, key: str) -> list[Business]:
@@ -65,11 +71,7 @@ class Businesses:
                 continue
             named.add(code)
             row = run.upsert(Business, {"code": code}, values)
-            run.later(
-                lambda row=row, names=maintainers, path=f"{reader.path}.maintainers": run.set_many(
-                    row, "maintainers", _people(names, path, run)
-                )
-            )
+            run.later(partial(_set_people, row, "maintainers", maintainers, f"{reader.path}.maintainers", run))
         run.archive(Business.objects.filter(archived=False).exclude(code__in=named))
 
     def export(self) -> Any:
@@ -241,7 +243,7 @@ class Hosts:
         }
         row = run.upsert(Host, {"ip": ip}, values)
         names, path = reader.texts("operators"), f"{reader.path}.operators"
-        run.later(lambda: run.set_many(row, "operators", _people(names, path, run)))
+        run.later(partial(_set_people, row, "operators", names, path, run))
         reader.end()
 
     def export(self) -> Any:

@@ -121,7 +121,7 @@ def _raw(request: HttpRequest) -> RawRequest:
     if len(body) > settings.FTA_MAX_BODY:
         raise too_large
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _KEPT_HEADERS}
-    query = {key: value for key, value in request.GET.items() if key not in ("secret", "token")}
+    query = {key: str(value) for key, value in request.GET.items() if key not in ("secret", "token")}
     return RawRequest(body, request.headers.get("Content-Type", "")[:200], query, headers)
 
 

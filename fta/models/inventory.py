@@ -18,7 +18,9 @@ class Business(models.Model):
 
     code = models.CharField(_("代码"), max_length=64, unique=True)
     name = models.CharField(_("名称"), max_length=128)
-    maintainers = models.ManyToManyField("Person", verbose_name=_("运维负责人"), blank=True, related_name="maintains")
+    maintainers: "models.ManyToManyField[Person, Any]" = models.ManyToManyField(
+        "Person", verbose_name=_("运维负责人"), blank=True, related_name="maintains"
+    )
     archived = models.BooleanField(_("已归档"), default=False)
 
     class Meta:

@@ -1,0 +1,171 @@
+"""Change one piece of configuration by hand: guard, change, audit, and make every process read it anew.
+
+Whoever calls has authorised the user and checked the values' form; what must hold whoever calls is checked here.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from fta import audit
+from fta.convergence.rules import validate_rule
+from fta.healing.versions import save_version
+from fta.matching import validate_match
+from fta.models import Business, ConfigVersion, ConvergenceRule, Package, PackageVersion, Rule, Shield
+
+Editable: TypeAlias = Rule | Shield | ConvergenceRule | Package
+
+_CACHES: dict[type[Any], str] = {
+    Rule: "rules",
+    Shield: "shields",
+    ConvergenceRule: "convergence",
+    Package: "packages",
+}
+_VERBS = {Rule: "rule", Shield: "shield", ConvergenceRule: "convergence_rule", Package: "package"}
+
+
+class InvalidEdit(ValueError):
+    """The values contradict what they are for; `problems` lists (field path, words for the author)."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{path}: {message}" for path, message in problems))
+        self.problems = list(problems)
+
+
+class PackageInUse(Exception):
+    """Rules still use the package, so it cannot be archived."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.reason = _("还有接入规则在用：%(names)s。先改用别的套餐。") % {
+            "names": "、".join(rule.name for rule in rules)
+        }
+        super().__init__(self.reason)
+
+
+def problems_of(kind: type[Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what must not be saved for a row of this kind, as (path, message)."""
+    if kind is ConvergenceRule:
+        return validate_rule(dict(values))
+    found = [(f"match.{path}".rstrip("."), message) for path, message in validate_match(values.get("match") or {})]
+    if kind is Shield and values["ends_at"] <= values["starts_at"]:
+        found.append(("ends_at", _("结束必须晚于开始")))
+    return found
+
+
+def save(row: Editable, values: Mapping[str, Any], actor: str, now: datetime, reason: str = "") -> None:
+    """Write the values into a new or a stored rule, shield or convergence rule; nothing happens when nothing differs.
+
+    `blocked_by` of a convergence rule is a list of businesses. Raises InvalidEdit.
+    """
+    plain = {name: value for name, value in values.items() if name != "blocked_by"}
+    with transaction.atomic():
+        if row.pk:
+            row = _locked(row)
+        changes = {name: [_word(getattr(row, name)), _word(value)] for name, value in plain.items()}
+        changes = {name: pair for name, pair in changes.items() if pair[0] != pair[1] or not row.pk}
+        for name, value in plain.items():
+            setattr(row, name, value)
+        _guard(row)
+        added = row.pk is None
+        if changes:
+            _write(row)
+        if isinstance(row, ConvergenceRule) and "blocked_by" in values:
+            changes |= _set_blocked(row, values["blocked_by"])
+        if changes:
+            noted(
+                row, actor, "add" if added else "change", now, changes=changes, **({"reason": reason} if reason else {})
+            )
+
+
+def save_package(
+    package: Package,
+    values: Mapping[str, Any],
+    nodes: Sequence[Any],
+    parameters: Sequence[Any],
+    secrets: Mapping[str, str],
+    actor: str,
+    note: str,
+    now: datetime,
+) -> PackageVersion:
+    """Write a package's own values and its nodes, which make a new version when they differ. Raises InvalidPackage."""
+    with transaction.atomic():
+        if package.pk:
+            package.refresh_from_db()
+        save(package, values, actor, now)
+        return save_version(package, nodes, parameters, secrets, actor, note, now)
+
+
+def enable(row: Rule | Shield | ConvergenceRule, on: bool, actor: str, now: datetime, reason: str = "") -> None:
+    """Take a rule or shield into use or out of it."""
+    save(row, {"enabled": on}, actor, now, reason)
+
+
+def archive(row: Editable, actor: str, now: datetime) -> None:
+    """Take a row out of use for good; executions that stand on it keep it. Raises PackageInUse."""
+    with transaction.atomic():
+        row = _locked(row)
+        if isinstance(row, Package):
+            users = list(Rule.objects.filter(package=row, archived=False))
+            if users:
+                raise PackageInUse(users)
+            type(row).objects.filter(pk=row.pk).update(archived=True)
+        else:
+            type(row).objects.filter(pk=row.pk).update(archived=True, enabled=False)
+        noted(row, actor, "archive", now)
+
+
+def block(rule: ConvergenceRule, business: Business, blocked: bool, actor: str, now: datetime) -> None:
+    """Let a business do without a global convergence rule, or take it up again."""
+    with transaction.atomic():
+        rule = ConvergenceRule.objects.select_for_update().get(pk=rule.pk)
+        if rule.business_id is not None:
+            raise InvalidEdit([("business", _("只有全局规则可以设置例外"))])
+        if blocked:
+            rule.blocked_by.add(business)
+        else:
+            rule.blocked_by.remove(business)
+        noted(rule, actor, "block" if blocked else "unblock", now, business=business.code)
+
+
+def noted(row: Editable, actor: str, verb: str, now: datetime, **data: Any) -> None:
+    """Audit a change that the caller has made in this transaction, and make every process read that kind of row anew."""
+    audit.record(actor, f"{_VERBS[type(row)]}.{verb}", row, at=now, name=row.name, **data)
+    ConfigVersion.bump(_CACHES[type(row)])
+
+
+def _guard(row: Editable) -> None:
+    if isinstance(row, Package):
+        return
+    names = [field.name for field in row._meta.concrete_fields]
+    problems = problems_of(type(row), {name: getattr(row, name) for name in names})
+    if problems:
+        raise InvalidEdit(problems)
+
+
+def _write(row: Editable) -> None:
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:  # somebody took the name since the form was checked
+        raise InvalidEdit([("key" if isinstance(row, Package) else "name", _("这个名字已被使用"))]) from error
+
+
+def _locked(row: Any) -> Any:
+    return type(row).objects.select_for_update().get(pk=row.pk)
+
+
+def _set_blocked(rule: ConvergenceRule, wanted: Sequence[Business]) -> dict[str, Any]:
+    before = sorted(business.code for business in rule.blocked_by.all())
+    after = sorted(business.code for business in wanted)
+    if before == after:
+        return {}
+    rule.blocked_by.set(wanted)
+    return {"blocked_by": [before, after]}
+
+
+def _word(value: Any) -> Any:
+    """Return a value as the audit trail keeps it: a row by its name."""
+    return str(value) if hasattr(value, "pk") else value
