@@ -14,6 +14,10 @@ urlpatterns = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("fta.api.urls")),
+    path("notify/", include("notify.urls")),
+    path("", include("approvals.urls")),
+    path("", include("wechat.urls")),
     path("", include("fta.intake.urls")),
     path("", include("fta.web.urls")),
 ]

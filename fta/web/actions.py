@@ -3,10 +3,20 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from fta.models import Business, Package, Switch
 from fta.models.scope import in_scope, is_admin
+
+
+def actor_of(request: HttpRequest) -> User:
+    """Return the user who acts; raises PermissionDenied for nobody."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
 
 
 class ReasonForm(forms.Form):
@@ -77,12 +87,12 @@ class HaltForm(ReasonForm):
         return scope, key
 
 
-def halt_targets(user: Any) -> list[tuple[str, Any]]:
+def halt_targets(user: Any) -> list[tuple[Any, Any]]:
     """Return what the user may halt: an admin everything, an operator own businesses and their packages."""
     scope = Switch.Scope
     businesses = Business.objects.filter(in_scope(user, "pk", "operator"), archived=False)
     packages = Package.objects.operable_by(user).filter(archived=False)
-    everything: list[tuple[str, Any]] = [(scope.ALL, _("全部自愈"))] if is_admin(user) else []
+    everything: list[tuple[Any, Any]] = [(scope.ALL, _("全部自愈"))] if is_admin(user) else []
     return [
         *everything,
         (_("业务"), [(f"{scope.BUSINESS}:{each.code}", each.name) for each in businesses]),

@@ -40,7 +40,7 @@ def is_active(execution: Execution) -> bool:
 def live_part(execution: Execution, picked: int | None) -> dict[str, Any]:
     """Return what changes while the execution runs."""
     nodes = _nodes(execution)
-    approvals = list(execution.approvals.select_related("decided_by").order_by("-pk"))  # type: ignore[attr-defined]
+    approvals = list(execution.approvals.select_related("decided_by").order_by("-pk"))
     rows = _rows(execution, nodes, approvals)
     row = _picked(rows, picked)
     return {
@@ -54,7 +54,7 @@ def live_part(execution: Execution, picked: int | None) -> dict[str, Any]:
         "output": row.step.output[-OUTPUT_SHOWN:] if row and row.step else "",
         "output_cut": bool(row and row.step and len(row.step.output) > OUTPUT_SHOWN),
         "approvals": approvals,
-        "deliveries": execution.delivery_set.select_related("channel").order_by("-pk")[:20],  # type: ignore[attr-defined]
+        "deliveries": execution.delivery_set.select_related("channel").order_by("-pk")[:20],
         "history": execution.history.order_by("-pk")[:HISTORY_SHOWN],
     }
 

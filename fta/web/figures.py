@@ -74,7 +74,18 @@ def _waits(user: Any, since: datetime) -> list[float]:
     return [(decided - created).total_seconds() for created, decided in pairs]
 
 
-def by_business(user: Any, since: datetime) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class BusinessRow:
+    """What happened to one business in a period; no pk for alerts of no business."""
+
+    pk: int | None
+    name: str
+    alerts: int
+    executions: int
+    verified: Share
+
+
+def by_business(user: Any, since: datetime) -> list[BusinessRow]:
     """Return alerts, executions and the verified rate of each business, the busiest first."""
     alerts = _counts(Alert.objects.visible_to(user), since)
     runs = _counts(Execution.objects.visible_to(user), since)
@@ -82,17 +93,16 @@ def by_business(user: Any, since: datetime) -> list[dict[str, Any]]:
     healed = _counts(Execution.objects.visible_to(user).filter(healed="healed"), since)
     names = dict(Business.objects.filter(in_scope(user, "pk", *READERS)).values_list("pk", "name"))
     rows = [
-        {
-            "pk": pk,
-            "name": names.get(pk, _("未归属")),
-            "alerts": count,
-            "executions": runs.get(pk, 0),
-            "healed": healed.get(pk, 0),
-            "verified": Share(healed.get(pk, 0), judged.get(pk, 0)),
-        }
+        BusinessRow(
+            pk,
+            names.get(pk or 0, _("未归属")),
+            count,
+            runs.get(pk, 0),
+            Share(healed.get(pk, 0), judged.get(pk, 0)),
+        )
         for pk, count in alerts.items()
     ]
-    return sorted(rows, key=lambda row: -row["alerts"])[:10]
+    return sorted(rows, key=lambda row: -row.alerts)[:10]
 
 
 def _counts(rows: QuerySet[Any], since: datetime) -> dict[int | None, int]:

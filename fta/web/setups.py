@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from fta.lib.links import absolute
 from fta.models import Source
 
-SECRET = "<SECRET>"
+SECRET = "<SECRET>"  # noqa: S105 - a placeholder
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ def _full(path: str, origin: str) -> str:
     return known if "://" in known else origin.rstrip("/") + path
 
 
-
 def _curl(url: str, body: dict[str, str]) -> str:
     return (
         f"curl -sS -X POST {url} \\\n"
@@ -55,7 +54,13 @@ def _curl(url: str, body: dict[str, str]) -> str:
 
 
 def _rest(source: Source, url: str) -> list[Block]:
-    body = {"source_id": "demo-1", "alert_type": "disk_full", "ip": "127.0.0.10", "level": "error", "content": "/data 96%"}
+    body = {
+        "source_id": "demo-1",
+        "alert_type": "disk_full",
+        "ip": "127.0.0.10",
+        "level": "error",
+        "content": "/data 96%",
+    }
     resolved = {**body, "status": "resolved"}
     return [Block(_("发一条告警"), _curl(url, body)), Block(_("同一条恢复"), _curl(url, resolved))]
 

@@ -29,9 +29,7 @@ def shown_to(user: Any) -> QuerySet[Switch]:
     if not roles_of(user):
         return Switch.objects.none()
     businesses = Business.objects.filter(in_scope(user, "pk", "operator", "approver", "viewer"))
-    return Switch.objects.filter(
-        Q(scope=Switch.Scope.ALL) | _covering(businesses, Package.objects.visible_to(user))
-    )
+    return Switch.objects.filter(Q(scope=Switch.Scope.ALL) | _covering(businesses, Package.objects.visible_to(user)))
 
 
 def may_halt_anything(user: Any) -> bool:

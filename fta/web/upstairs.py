@@ -10,12 +10,12 @@ from fta.models.scope import in_scope
 
 def approvals() -> Any:
     """Return the QuerySet of all approvals, with the methods that their floor gave it."""
-    return Execution._meta.get_field("approvals").related_model._default_manager.all()  # type: ignore[union-attr]
+    return Execution._meta.get_field("approvals").related_model._default_manager.all()
 
 
 def deliveries() -> QuerySet[Any]:
     """Return all deliveries."""
-    return Execution._meta.get_field("delivery").related_model._default_manager.all()  # type: ignore[union-attr]
+    return Execution._meta.get_field("delivery").related_model._default_manager.all()
 
 
 def deliveries_visible_to(user: Any) -> QuerySet[Any]:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from fta import operations
 from fta.models import Execution
 from fta.web import selectors
-from fta.web.actions import ReasonForm, ResolveForm, RetryForm
+from fta.web.actions import ReasonForm, ResolveForm, RetryForm, actor_of
 from fta.web.execution_page import is_active, live_part, node_choices, still_part
 from fta.web.filters import ExecutionFilter
 from fta.web.paging import page_of
@@ -98,7 +98,7 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         pk,
         ReasonForm(request.POST),
-        lambda data: operations.abort(found, request.user, data["reason"], timezone.now()),
+        lambda data: operations.abort(found, actor_of(request), data["reason"], timezone.now()),
     )
 
 
@@ -112,7 +112,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
         pk,
         RetryForm(node_choices(found), request.POST),
         lambda data: operations.retry(
-            found, request.user, data["reason"], data["node"], data["only"], timezone.now()
+            found, actor_of(request), data["reason"], data["node"], data["only"], timezone.now()
         ),
     )
 
@@ -127,5 +127,5 @@ def resolve(request: HttpRequest, pk: int, step: int) -> HttpResponse:
         request,
         pk,
         ResolveForm(request.POST),
-        lambda data: operations.resolve_unknown(run, request.user, data["done"], data["reason"], timezone.now()),
+        lambda data: operations.resolve_unknown(run, actor_of(request), data["done"], data["reason"], timezone.now()),
     )

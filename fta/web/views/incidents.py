@@ -13,7 +13,7 @@ from fta import operations
 from fta.models import Incident
 from fta.models.engine import NotInState
 from fta.web import selectors, upstairs
-from fta.web.actions import ReasonForm
+from fta.web.actions import ReasonForm, actor_of
 from fta.web.filters import IncidentFilter
 from fta.web.paging import page_of
 from fta.web.words import dimensions_text
@@ -61,7 +61,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, form.first_error())
         return redirect("web:incident", pk)
     try:
-        operations.close_incident(found, request.user, form.cleaned_data["reason"], timezone.now())
+        operations.close_incident(found, actor_of(request), form.cleaned_data["reason"], timezone.now())
     except NotInState:
         messages.warning(request, _("这个事件已经结束。"))
     return redirect("web:incident", pk)

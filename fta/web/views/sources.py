@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from fta import operations
 from fta.models import Inbox
 from fta.web import selectors
+from fta.web.actions import actor_of
 from fta.web.paging import page_of
 from fta.web.refusals import REFUSALS, words_of
 from fta.web.setups import setup_of
@@ -71,7 +72,7 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
     """Have a refused request read once more."""
     found = get_object_or_404(selectors.refused_letters(request.user, "operator"), pk=pk)
     try:
-        operations.replay(Inbox.objects.get(pk=found.pk), request.user, timezone.now())
+        operations.replay(Inbox.objects.get(pk=found.pk), actor_of(request), timezone.now())
     except REFUSALS as error:
         messages.warning(request, words_of(error))
     else:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from fta import operations
 from fta.models import Switch
-from fta.web.actions import HaltForm
+from fta.web.actions import HaltForm, actor_of
 from fta.web.refusals import REFUSALS, words_of
 from fta.web.switches import may_halt_anything, resumable_by, shown_to
 
@@ -42,7 +42,7 @@ def _halt(request: HttpRequest, form: HaltForm) -> None:
     minutes = form.cleaned_data["minutes"]
     until = now + timedelta(minutes=minutes) if minutes else None
     try:
-        operations.halt(*form.scope_and_key(), form.cleaned_data["reason"], until, request.user, now)
+        operations.halt(*form.scope_and_key(), form.cleaned_data["reason"], until, actor_of(request), now)
     except REFUSALS as error:
         messages.warning(request, words_of(error))
     else:
@@ -55,7 +55,7 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     """End a switch."""
     found = get_object_or_404(resumable_by(request.user), pk=pk)
     try:
-        operations.resume(found, request.user, timezone.now())
+        operations.resume(found, actor_of(request), timezone.now())
     except REFUSALS as error:
         messages.warning(request, words_of(error))
     else:
