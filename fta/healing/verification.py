@@ -1,8 +1,10 @@
 """Was it healing? Exit code 0 is "done"; healed is an alert that went away in time and stayed away."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -34,8 +36,10 @@ class VerificationKind:
                 _judge(execution, timezone.now())
 
 
-def look_again(alert: Alert, now: datetime) -> None:
-    """Have the executions judged at once whose alert was resolved, or has come back: call it when an alert changes."""
+@receiver([signals.alert_fired, signals.alert_resolved])
+def look_again(alert: Alert, **kwargs: Any) -> None:
+    """Have the executions judged at once whose alert was resolved, or has come back."""
+    now = timezone.now()
     same = Execution.objects.filter(alert__source=alert.source_id, alert__fingerprint=alert.fingerprint)
     pending = same.filter(healed__in=(Healed.PENDING, Healed.RESOLVED)).exclude(verify_at=None)
     for pk in list(pending.values_list("pk", flat=True)):

@@ -5,7 +5,8 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from fta import audit, signals
+from fta import audit
+from fta.convergence import close
 from fta.engine import doorbell
 from fta.models import Inbox, Incident
 from fta.models.engine import NotInState, move
@@ -27,7 +28,6 @@ def replay(inbox: Inbox, user: User, now: datetime) -> None:
 def close_incident(incident: Incident, user: User, reason: str, now: datetime) -> None:
     """Close an open incident; the next alert of its kind opens a new one. Raises ReasonMissing, NotInState."""
     reason = checked(reason)
-    move(Incident, incident.pk, Incident.State.OPEN, Incident.State.CLOSED, closed_at=now)
-    incident.refresh_from_db()
+    if not close(incident, now):
+        raise NotInState(Incident, incident.pk, Incident.State.OPEN)
     audit.record(user.get_username(), "incident.close", incident, at=now, reason=reason)
-    signals.announce(signals.incident_closed, incident=incident)
