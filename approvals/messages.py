@@ -104,7 +104,7 @@ def card_facts(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         (_("将执行"), "；".join(run["title"] for run in evidence.get("runs", ()))),
         (_("风险"), str(evidence.get("risk") or "")),
         (_("最近五次"), str(evidence.get("last_five_summary") or "")),
-        (_("无人回答"), str(evidence.get("on_silence") or "")),
+        (_("无人回答"), str(evidence.get("on_silence") or "").rpartition("；")[2]),
     ]
     return tuple((name, shorten(value, _VALUE)) for name, value in rows if value)
 

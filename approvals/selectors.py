@@ -112,7 +112,7 @@ def on_silence(approval: Approval) -> str:
         parts.append(_("%(moment)s 升级给其他人") % {"moment": expires})
     else:
         parts.append(_("%(moment)s 过期，视为驳回，不执行") % {"moment": expires})
-    return "；".join(parts[::-1])
+    return "；".join(parts)
 
 
 def last_decided(user: User) -> Approval | None:
