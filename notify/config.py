@@ -35,14 +35,27 @@ class Channels:
             if not name or not kind:
                 continue
             named.add(name)
-            for field, message in transports.get(kind).validate(config):
-                reader.fault(field, message)
+            if _without_unset(config):
+                values["enabled"] = False  # the environment did not give its addresses: it loads, switched off
+            else:
+                for field, message in transports.get(kind).validate(config):
+                    reader.fault(field, message)
             run.upsert(Channel, {"name": name}, {**values, "config": config})
         run.archive(Channel.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def export(self) -> Any:
         rows = Channel.objects.filter(archived=False)
         return [{"name": row.name, "kind": row.kind, **public(row.config)} for row in rows]
+
+
+def _without_unset(config: dict[str, Any]) -> bool:
+    """Leave out robot groups whose webhook came from an unset environment variable; tell whether none remains."""
+    groups = config.get("groups")
+    if not isinstance(groups, list) or not groups:
+        return False
+    unset = [g for g in groups if isinstance(g, dict) and "webhook" in g and g["webhook"] is None]
+    config["groups"] = [group for group in groups if group not in unset]
+    return not config["groups"]
 
 
 class Templates:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from fta.intake.sources.alertmanager import Alertmanager
 from fta.intake.sources.base import Parser
+from fta.intake.sources.grafana import Grafana
 from fta.intake.sources.rest import Rest
 
-PARSERS: Mapping[str, Parser] = {parser.kind: parser for parser in (Rest(), Alertmanager())}
+PARSERS: Mapping[str, Parser] = {parser.kind: parser for parser in (Rest(), Alertmanager(), Grafana())}

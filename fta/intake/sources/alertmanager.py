@@ -38,16 +38,21 @@ class Alertmanager:
         if not isinstance(body, dict) or "alerts" not in body:
             keys = sorted(clean(key, 40) for key in body)[:12] if isinstance(body, dict) else []
             raise Rejected(f"This is not an Alertmanager webhook: there is no list `alerts` (keys seen: {keys}).")
-        group = _Group(body)
-        parsed = Parsed(alerts=[], problems=[])
-        for index, member in enumerate(members(body["alerts"], "alerts")):
-            try:
-                parsed.alerts.append(_read(member, f"alerts[{index}]", group, source))
-            except Rejected as error:  # one bad member loses only itself
-                parsed.problems.append((f"alerts[{index}]", str(error)))
-        if not parsed.alerts:
-            raise Rejected(parsed.problems[0][1])
-        return parsed
+        return read_group(body, source)
+
+
+def read_group(body: dict[str, Any], source: SourceInfo) -> Parsed:
+    """Read the members of a group, as Alertmanager and, after it, Grafana send them; one bad member loses only itself."""
+    group = _Group(body)
+    parsed = Parsed(alerts=[], problems=[])
+    for index, member in enumerate(members(body["alerts"], "alerts")):
+        try:
+            parsed.alerts.append(_read(member, f"alerts[{index}]", group, source))
+        except Rejected as error:
+            parsed.problems.append((f"alerts[{index}]", str(error)))
+    if not parsed.alerts:
+        raise Rejected(parsed.problems[0][1])
+    return parsed
 
 
 class _Group:
