@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from fta.models import Execution, Inbox, StepRun
@@ -31,15 +31,15 @@ def due_work(now: datetime) -> list[Due]:
     return [
         _due("inbox", Inbox.objects.filter(free, state="new"), Coalesce("not_before", "received_at")),
         _due("step", StepRun.objects.filter(free, state="ready"), Coalesce("not_before", "created_at")),
-        _due("sleeper", executions.filter(state="sleeping", wake_at__lte=now), "wake_at"),
+        _due("sleeper", executions.filter(state="sleeping", wake_at__lte=now), F("wake_at")),
         # An execution may have been held for hours before it became ready: its last line of history tells when it did.
         _due(
             "execution",
             executions.filter(state="ready").annotate(told_at=Max("history__at")),
             Coalesce("told_at", "received_at"),
         ),
-        _due("verification", executions.filter(verify_at__lte=now), "verify_at"),
-        _due("approval", upstairs.approvals().filter(state="pending", expires_at__lte=now), "expires_at"),
+        _due("verification", executions.filter(verify_at__lte=now), F("verify_at")),
+        _due("approval", upstairs.approvals().filter(state="pending", expires_at__lte=now), F("expires_at")),
         _due("delivery", upstairs.deliveries().filter(free, state="pending"), Coalesce("not_before", "created_at")),
     ]
 
