@@ -1,0 +1,118 @@
+"""Those who act on the portal while it is being killed: the sender, the approvers and the killer."""
+
+import random
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import requests
+
+from tests.faults.scenario import KEYS, FaultStage
+from tests.stage import SECRETS
+
+APPROVE, REFUSE = 0.70, 0.15  # the rest is left to expire
+RACES = 0.2  # share of the decided ones that two people answer at once, one with yes and one with no
+_NO_ANSWER = (requests.RequestException, ValueError)
+
+
+class Sender(threading.Thread):
+    """Posts every alert until it is acknowledged, as a monitoring tool does that must not lose one."""
+
+    def __init__(self, stage: FaultStage, bodies: list[dict[str, str]], seconds: float) -> None:
+        super().__init__(name="sender", daemon=True)
+        self.stage, self.bodies, self.pause = stage, bodies, seconds / max(1, len(bodies))
+        self.acknowledged: list[str] = []
+        self.posts = 0
+
+    def run(self) -> None:
+        began = time.monotonic()
+        for number, body in enumerate(self.bodies):
+            time.sleep(max(0.0, began + number * self.pause - time.monotonic()))
+            while not self._post(body):
+                time.sleep(0.2)
+            self.acknowledged.append(body["source_id"])
+
+    def _post(self, body: dict[str, str]) -> bool:
+        self.posts += 1
+        url, headers = f"{self.stage.base}/intake/rest/", {"X-Secret": SECRETS["FTA_SOURCE_SECRET"]}
+        try:
+            return requests.post(url, json=body, headers=headers, timeout=5).status_code == 202
+        except requests.RequestException:
+            return False
+
+
+class Approvers(threading.Thread):
+    """Two operators who answer what is pending over REST; some they leave, some they answer at the same moment."""
+
+    def __init__(self, stage: FaultStage, seed: int) -> None:
+        super().__init__(name="approvers", daemon=True)
+        self.stage, self.seed = stage, seed
+        self.stopping = threading.Event()
+        self.answers: Counter[int] = Counter()  # by HTTP status; 0 for none
+        self.listed = 0  # status of the last list
+
+    def run(self) -> None:
+        while not self.stopping.wait(0.3):
+            for approval in self._pending():
+                self._answer(int(approval["id"]))
+
+    def _pending(self) -> list[dict[str, Any]]:
+        try:
+            answer = self._call("GET", "approvals/?state=pending&limit=50", KEYS[0])
+            self.listed = answer.status_code
+            found: list[dict[str, Any]] = answer.json()["results"] if answer.status_code == 200 else []
+        except _NO_ANSWER:
+            return []
+        return found
+
+    def _answer(self, approval: int) -> None:
+        chance = random.Random(self.seed * 1_000_003 + approval)
+        fate = chance.random()
+        if fate >= APPROVE + REFUSE or self.stopping.is_set():
+            return
+        said = ["approve" if fate < APPROVE else "refuse"]
+        if chance.random() < RACES:
+            said.append("refuse" if said[0] == "approve" else "approve")
+        voices = [
+            threading.Thread(target=self._decide, args=(approval, word, key))
+            for word, key in zip(said, KEYS, strict=False)
+        ]
+        for voice in voices:
+            voice.start()
+        for voice in voices:
+            voice.join()
+
+    def _decide(self, approval: int, word: str, key: str) -> None:
+        try:
+            status = self._call(
+                "POST", f"approvals/{approval}/decide/", key, {"decision": word, "comment": "x"}
+            ).status_code
+        except _NO_ANSWER:
+            status = 0
+        self.answers[status] += 1
+
+    def _call(self, method: str, path: str, key: str, body: Any = None) -> requests.Response:
+        url, headers = f"{self.stage.base}/api/v1/{path}", {"Authorization": f"Bearer {key}"}
+        return requests.request(method, url, json=body, headers=headers, timeout=5)
+
+
+class Killer(threading.Thread):
+    """Kills one process group at random moments and starts it again a moment later."""
+
+    def __init__(self, stage: FaultStage, kills: int, seconds: float, seed: int) -> None:
+        super().__init__(name="killer", daemon=True)
+        self.stage, self.kills = stage, kills
+        self.chance = random.Random(seed)
+        self.until = time.monotonic() + seconds * 1.5
+        self.gap = seconds / max(1, kills)
+        self.killed: Counter[str] = Counter()
+
+    def run(self) -> None:
+        while self.killed.total() < self.kills and time.monotonic() < self.until:
+            time.sleep(self.gap * self.chance.uniform(0.3, 1.7))
+            name = self.chance.choice(["web", "engine", "worker"])
+            self.stage.kill(name)
+            self.killed[name] += 1
+            time.sleep(self.chance.uniform(0, 0.3))
+            self.stage.again(name)

@@ -1,0 +1,64 @@
+"""Read what a run left behind, by SQL and from the interface."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from tests.faults.invariants import Asked, Call, Facts, Run, Step
+from tests.faults.scenario import FaultStage
+
+# Everything that still waits for somebody to do it.
+OPEN = """
+SELECT (SELECT count(*) FROM fta_inbox WHERE state = 'new')
+     + (SELECT count(*) FROM fta_execution WHERE ended_at IS NULL)
+     + (SELECT count(*) FROM fta_steprun WHERE state IN ('ready', 'running', 'waiting'))
+     + (SELECT count(*) FROM approvals_approval WHERE state = 'pending')
+     + (SELECT count(*) FROM notify_delivery WHERE state IN ('pending', 'sending'))
+"""
+
+
+def open_work(stage: FaultStage) -> int:
+    """Return how many things wait to be done."""
+    with psycopg.connect(stage.database.url) as link:
+        return int(_rows(link, OPEN)[0][0])
+
+
+def read(stage: FaultStage, acknowledged: Sequence[str]) -> Facts:
+    """Return the facts of a run that has come to rest."""
+    marks = stage.marks.read_text(encoding="utf-8").split() if stage.marks.exists() else []
+    audit = stage.manage("audit_verify", check=False)
+    with psycopg.connect(stage.database.url) as link:
+        return Facts(
+            acknowledged=list(acknowledged),
+            stored=dict(_rows(link, "SELECT external_id, count(*) FROM fta_alert GROUP BY 1")),
+            waiting=dict(_rows(link, "SELECT state, count(*) FROM fta_inbox GROUP BY 1")),
+            runs=_of(
+                Run,
+                link,
+                "SELECT id, alert_id, state, ended_at IS NOT NULL, needs_approval, plan_sha256 FROM fta_execution",
+            ),
+            steps=_of(Step, link, "SELECT id, execution_id, type, policy, state, idem_key::text FROM fta_steprun"),
+            approvals=_of(
+                Asked, link, "SELECT id, execution_id, kind, state, plan_sha256, decided_at FROM approvals_approval"
+            ),
+            decisions=[(row[0], row[1]) for row in _rows(link, "SELECT approval_id, answer FROM approvals_decision")],
+            deliveries=dict(_rows(link, "SELECT state, count(*) FROM notify_delivery GROUP BY 1")),
+            calls=[Call(str(call["key"]), call["at"]) for call in stage.hook.calls],
+            marks=marks,
+            audit="" if audit.returncode == 0 else audit.stdout.strip() or audit.stderr.strip()[-500:],
+        )
+
+
+def lost_leases(stage: FaultStage) -> int:
+    """Return how many starts of steps ended with a worker that vanished."""
+    with psycopg.connect(stage.database.url) as link:
+        return int(_rows(link, "SELECT count(*) FROM fta_stepattempt WHERE state = 'unknown'")[0][0])
+
+
+def _rows(link: "psycopg.Connection[Any]", query: str) -> list[tuple[Any, ...]]:
+    return link.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+def _of(kind: Any, link: "psycopg.Connection[Any]", query: str) -> list[Any]:
+    return [kind(*row) for row in _rows(link, query)]

@@ -1,0 +1,182 @@
+"""The promises as checks on what a run left behind. Pure: facts in, breaches out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that the outside interface received."""
+
+    key: str
+    at: float  # epoch seconds
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step run."""
+
+    id: int
+    execution: int
+    type: str
+    policy: str
+    state: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution."""
+
+    id: int
+    alert: int | None
+    state: str
+    ended: bool
+    needs_approval: bool
+    plan: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One approval."""
+
+    id: int
+    execution: int
+    kind: str
+    state: str
+    plan: str
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that a run left behind: in the database, at the interface, and with the sender."""
+
+    acknowledged: Sequence[str] = ()
+    stored: Mapping[str, int] = field(default_factory=dict)  # source_id -> alerts
+    waiting: Mapping[str, int] = field(default_factory=dict)  # inbox rows by state
+    runs: Sequence[Run] = ()
+    steps: Sequence[Step] = ()
+    approvals: Sequence[Asked] = ()
+    decisions: Sequence[tuple[int, str]] = ()  # approval, answer
+    deliveries: Mapping[str, int] = field(default_factory=dict)  # by state
+    calls: Sequence[Call] = ()
+    marks: Sequence[str] = ()  # keys of scripts that ran to their end
+    audit: str = ""  # what is wrong with the audit chain
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A promise that was not kept."""
+
+    promise: str
+    text: str
+
+
+Check = Callable[[Facts], Iterator[str]]
+SAID = {"approved": "approve", "refused": "refuse"}
+
+
+def stored_once(facts: Facts) -> Iterator[str]:
+    for source_id in facts.acknowledged:
+        count = facts.stored.get(source_id, 0)
+        if count != 1:
+            yield f"alert {source_id} was acknowledged and is stored {count} times"
+    for state, count in facts.waiting.items():
+        if state != "done":
+            yield f"{count} requests are {state} in the inbox"
+
+
+def one_execution_an_alert(facts: Facts) -> Iterator[str]:
+    for alert, count in Counter(run.alert for run in facts.runs if run.alert is not None).items():
+        if count > 1:
+            yield f"alert {alert} has {count} executions"
+
+
+def once_is_once(facts: Facts) -> Iterator[str]:
+    policies = {step.key: step.policy for step in facts.steps}
+    for key, count in Counter(call.key for call in facts.calls).items():
+        if count > 1 and policies.get(key, "once") == "once":
+            yield f"step {key} was called {count} times"
+
+
+def success_was_real(facts: Facts) -> Iterator[str]:
+    called = {call.key for call in facts.calls}
+    done = set(facts.marks)
+    for step in facts.steps:
+        if step.state == "succeeded" and step.type == "http" and step.key not in called:
+            yield f"step {step.id} succeeded without a call"
+        if step.state == "succeeded" and step.type == "script" and step.key not in done:
+            yield f"step {step.id} succeeded and its script never ended"
+
+
+def permitted(facts: Facts) -> Iterator[str]:
+    steps = {step.key: step for step in facts.steps}
+    runs = {run.id: run for run in facts.runs}
+    for call in facts.calls:
+        step = steps.get(call.key)
+        if step is None:
+            yield f"a call came with the key {call.key}, which no step has"
+            continue
+        run = runs[step.execution]
+        if run.needs_approval and not any(_permits(asked, run, call) for asked in facts.approvals):
+            yield f"execution {run.id} acted without an approval of its plan"
+
+
+def _permits(asked: Asked, run: Run, call: Call) -> bool:
+    given = asked.execution == run.id and asked.kind == "gate" and asked.state == "approved" and asked.plan == run.plan
+    return given and asked.decided_at is not None and asked.decided_at.timestamp() <= call.at
+
+
+def decided_once(facts: Facts) -> Iterator[str]:
+    said: dict[int, list[str]] = {}
+    for approval, answer in facts.decisions:
+        said.setdefault(approval, []).append(answer)
+    for asked in facts.approvals:
+        found = said.get(asked.id, [])
+        wanted = [SAID[asked.state]] if asked.state in SAID else []
+        if found != wanted:
+            yield f"approval {asked.id} is {asked.state} with the decisions {found}"
+
+
+def all_ended(facts: Facts) -> Iterator[str]:
+    for run in facts.runs:
+        if not run.ended:
+            yield f"execution {run.id} is still {run.state}"
+    for step in facts.steps:
+        if step.state in ("ready", "running", "waiting"):
+            yield f"step {step.id} is still {step.state}"
+    for asked in facts.approvals:
+        if asked.state == "pending":
+            yield f"approval {asked.id} is still pending"
+
+
+def deliveries_ended(facts: Facts) -> Iterator[str]:
+    for state, count in facts.deliveries.items():
+        if state not in ("sent", "failed", "unknown"):
+            yield f"{count} deliveries are still {state}"
+
+
+def audit_whole(facts: Facts) -> Iterator[str]:
+    if facts.audit:
+        yield facts.audit
+
+
+CHECKS: dict[str, Check] = {
+    "an acknowledged alert is stored exactly once": stored_once,
+    "an alert has at most one execution": one_execution_an_alert,
+    "a step of policy once is called at most once": once_is_once,
+    "a success was a real one": success_was_real,
+    "nothing acts without the approval that its plan needs": permitted,
+    "an approval has at most one applied decision": decided_once,
+    "every execution, step and approval ends": all_ended,
+    "every delivery ends sent, failed or unknown": deliveries_ended,
+    "the audit chain is whole": audit_whole,
+}
+
+
+def breaches(facts: Facts) -> list[Breach]:
+    """Return every promise that these facts break."""
+    return [Breach(promise, text) for promise, check in CHECKS.items() for text in check(facts)]
