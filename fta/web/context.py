@@ -25,5 +25,6 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "approvals": upstairs.approvals().decidable_by(user).count(),
             "failed_deliveries": failed.count(),
         },
-        "nav_halted": Switch.objects.in_force().exists(),
+        # One business or package that is halted shows on the dashboard; the frame speaks of all healing.
+        "nav_halted": Switch.objects.in_force().filter(scope=Switch.Scope.ALL).exists(),
     }

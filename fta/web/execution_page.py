@@ -15,9 +15,11 @@ from fta.templatetags.moments import span_text
 from fta.templatetags.state_words import look_of
 from fta.web import selectors
 from fta.web.flow_svg import META_UNITS, Drawing, Look, draw, fit
+from fta.web.words import channel_word, duration, event_word
 
 OUTPUT_SHOWN = 20_000  # characters of a step's output on the page; the rest is in the download
 HISTORY_SHOWN = 200
+DELIVERIES_SHOWN = 20
 DECIDED = {"approved", "refused", "expired"}
 
 
@@ -31,6 +33,11 @@ class Row:
     state: str
     note: str
 
+    @property
+    def timeout(self) -> str:
+        """Return how long the node may take."""
+        return duration(self.node.timeout)
+
 
 def is_active(execution: Execution) -> bool:
     """Tell whether something may still happen in the execution."""
@@ -41,6 +48,7 @@ def live_part(execution: Execution, picked: int | None) -> dict[str, Any]:
     """Return what changes while the execution runs."""
     nodes = _nodes(execution)
     approvals = list(execution.approvals.select_related("decided_by").order_by("-pk"))
+    deliveries = execution.delivery_set.select_related("channel").order_by("-pk")[:DELIVERIES_SHOWN]
     rows = _rows(execution, nodes, approvals)
     row = _picked(rows, picked)
     return {
@@ -53,8 +61,8 @@ def live_part(execution: Execution, picked: int | None) -> dict[str, Any]:
         "step": row.step if row else None,
         "output": row.step.output[-OUTPUT_SHOWN:] if row and row.step else "",
         "output_cut": bool(row and row.step and len(row.step.output) > OUTPUT_SHOWN),
-        "approvals": approvals,
-        "deliveries": execution.delivery_set.select_related("channel").order_by("-pk")[:20],
+        "approvals": [(each, channel_word(each.channel)) for each in approvals],
+        "deliveries": [(each, event_word(each.event)) for each in deliveries],
         "history": execution.history.order_by("-pk")[:HISTORY_SHOWN],
     }
 
@@ -126,7 +134,7 @@ def _drawing(execution: Execution, rows: list[Row], picked: Row | None) -> Drawi
 def _meta(row: Row) -> str:
     step = row.step
     if step is None:
-        return _("超时 %(span)s") % {"span": span_text(row.node.timeout)}
+        return _("超时 %(span)s") % {"span": row.timeout}
     word = str(look_of(row.state, "approval" if row.state in DECIDED else "step").word)
     if step.started_at and step.ended_at:
         return fit(f"{word} · {span_text(step.ended_at - step.started_at)}", META_UNITS)

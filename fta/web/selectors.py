@@ -1,6 +1,6 @@
 """What the pages read: rows that the user may see, with what their page shows beside them."""
 
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
@@ -18,6 +18,21 @@ VIEWS = {
     "unregistered": Q(registered=False),
 }
 LAST_RESULTS = 5
+ASKED_READ = 1000
+
+
+@dataclass
+class Question:
+    """What one decision answers: an approval, or all those of an incident that were asked of the user."""
+
+    approval: Any
+    number: int = 1
+
+    @property
+    def incident(self) -> Incident | None:
+        """Return the incident when it stands for several approvals."""
+        found: Incident | None = self.approval.incident
+        return found if self.number > 1 else None
 
 
 def alerts(user: Any) -> QuerySet[Alert]:
@@ -120,14 +135,25 @@ def refused_letters(user: Any, *roles: str) -> QuerySet[Inbox]:
     return rows.filter(state__in=[Inbox.State.REJECTED, Inbox.State.POISON]).select_related("source").defer("raw")
 
 
-def waiting_for(user: Any, now: datetime, limit: int = 8) -> dict[str, list[Any]]:
-    """Return what waits for the user: approvals to decide, unknown results and failures of the user's businesses."""
+def waiting_for(user: Any, limit: int = 8) -> dict[str, list[Any]]:
+    """Return what waits for the user: questions to decide, unknown results and failures of the user's businesses."""
     mine = Execution.objects.operable_by(user).select_related("package", "host", "business")
-    asked = upstairs.approvals().decidable_by(user).select_related("execution__package", "execution__host")
+    failed = mine.filter(state=Execution.State.FAILED, alert__status=Alert.Status.FIRING)
     return {
-        "approvals": list(asked.order_by("expires_at")[:limit]),
+        "questions": _questions(user)[:limit],
         "unknown": list(mine.filter(state=Execution.State.UNKNOWN).order_by("-pk")[:limit]),
-        "failed": list(
-            mine.filter(state=Execution.State.FAILED, alert__status=Alert.Status.FIRING).order_by("-pk")[:limit]
-        ),
+        "failed": list(failed.order_by("-pk")[:limit]),
     }
+
+
+def _questions(user: Any) -> list[Question]:
+    """Return the user's questions, the first to expire first; a storm is one question."""
+    asked = upstairs.approvals().decidable_by(user).select_related("execution__package", "incident")
+    found: dict[tuple[str, int], Question] = {}
+    for approval in asked.order_by("expires_at")[:ASKED_READ]:
+        key = ("incident", approval.incident_id) if approval.incident_id else ("approval", approval.pk)
+        if key in found:
+            found[key].number += 1
+        else:
+            found[key] = Question(approval)
+    return list(found.values())

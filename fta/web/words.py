@@ -7,6 +7,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from fta.templatetags.moments import rough_text, span_text
+
 DIMENSIONS: dict[str, Promise] = {
     "host": _("主机"),
     "set": _("集群"),
@@ -16,6 +18,32 @@ DIMENSIONS: dict[str, Promise] = {
     "package": _("套餐"),
     "source": _("告警源"),
     "severity": _("级别"),
+}
+
+CHANNELS: dict[str, Promise] = {
+    "reply": _("企业微信回复"),
+    "card": _("企业微信卡片"),
+    "todo": _("待办页"),
+    "web": _("网页"),
+    "api": _("接口"),
+}
+EVENTS: dict[str, Promise] = {
+    "alert.firing": _("告警"),
+    "alert.resolved": _("告警恢复"),
+    "execution.started": _("执行开始"),
+    "execution.succeeded": _("执行成功"),
+    "execution.almost": _("基本成功"),
+    "execution.failed": _("执行失败"),
+    "execution.skipped": _("执行跳过"),
+    "execution.unknown": _("结果未知"),
+    "approval.asked": _("审批请求"),
+    "approval.reminded": _("审批提醒"),
+    "approval.decided": _("审批已决定"),
+    "approval.expired": _("审批过期"),
+    "convergence.notice": _("收敛通知"),
+    "convergence.summary": _("收敛汇总"),
+    "convergence.defence": _("异常防御"),
+    "system.fault": _("系统故障"),
 }
 
 
@@ -30,6 +58,17 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def pretty(value: Any) -> str:
-    """Return a JSON value as indented text."""
-    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+def duration(seconds: int) -> str:
+    """Return a set time in the largest unit that fits it exactly: 5 分钟, but 1 分 30 秒."""
+    unit = next(unit for unit in (86400, 3600, 60, 1) if seconds >= unit or unit == 1)
+    return rough_text(seconds) if seconds % unit == 0 else span_text(seconds)
+
+
+def channel_word(channel: str) -> str:
+    """Return by which way somebody decided."""
+    return str(CHANNELS.get(channel, channel))
+
+
+def event_word(event: str) -> str:
+    """Return what a delivery tells of."""
+    return str(EVENTS.get(event, event))

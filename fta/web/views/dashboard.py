@@ -22,7 +22,7 @@ def _now_part(user: Any, now: datetime) -> dict[str, Any]:
     failed = upstairs.deliveries_visible_to(user).filter(state="failed", created_at__gte=now - FAILURES_SHOWN)
     return {
         "now": now,
-        "waiting": selectors.waiting_for(user, now),
+        "waiting": selectors.waiting_for(user),
         "asked": asked.count(),
         "first_asked": asked.order_by("expires_at").first(),
         "unknown": runs.filter(state=Execution.State.UNKNOWN).count(),

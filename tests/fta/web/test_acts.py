@@ -123,7 +123,8 @@ def test_an_operator_halts_and_resumes_an_own_business(operator: Person, viewer:
     assert audited("switch.halt")
     text = client.get("/switch/").content.decode()
     assert "机房断电" in text
-    assert "自愈已停止" in text
+    assert "自愈运行中" in text
+    assert "自愈已停止：业务 game" in client.get("/").content.decode()
     assert browser(viewer).post(f"/switch/{switch.pk}/resume/").status_code == 404
     client.post(f"/switch/{switch.pk}/resume/")
     switch.refresh_from_db()
@@ -143,6 +144,7 @@ def test_an_admin_halts_everything_until_somebody_resumes(admin: Person, operato
     browser(admin).post("/switch/", {"target": "all", "minutes": "0", "reason": "演习"})
     switch = Switch.objects.get()
     assert switch.until is None
+    assert "自愈已停止" in browser(operator).get("/executions/").content.decode()
     assert browser(operator).post(f"/switch/{switch.pk}/resume/").status_code == 404
 
 
