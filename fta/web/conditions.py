@@ -1,7 +1,7 @@
 """The conditions of a rule or shield as the fields of a form, and back.
 
-A form shows the common forms of a condition; whatever it cannot show without loss stays behind as `rest`, for a YAML box. A condition
-is shown only when reading its field gives the same condition again.
+A form shows the common forms of a condition; whatever it cannot show without loss stays behind as `rest`, for a YAML box.
+A condition is shown only when reading its field gives the same condition again.
 """
 
 import re
@@ -14,7 +14,9 @@ LISTED = ("source", "severity", "business")  # chosen from lists
 WRITTEN = ("set", "module", "ip")  # one value a line
 HOWS = ("equals", "glob", "regex")
 EVERY_DAY = [1, 2, 3, 4, 5, 6, 7]
-_LABEL = re.compile(r"(?P<name>[^\s=!~]+)\s*(?:(?P<op>=~|!=|=)\s*(?P<value>.*)|\s(?P<word>in|exists|not exists)(?:\s+(?P<list>.*))?)")
+_LABEL = re.compile(
+    r"(?P<name>[^\s=!~]+)\s*(?:(?P<op>=~|!=|=)\s*(?P<value>.*)|\s(?P<word>in|exists|not exists)(?:\s+(?P<list>.*))?)"
+)
 
 
 class BadLabel(ValueError):
@@ -33,7 +35,10 @@ def label_conditions(text: str) -> dict[str, Any]:
         parts = _LABEL.fullmatch(line)
         condition = _label_condition(parts) if parts else None
         if parts is None or condition is None:
-            raise BadLabel(_("「%(line)s」看不懂；写法如 app=web、app!=web、app=~^web、app in web, api、app exists") % {"line": line})
+            raise BadLabel(
+                _("「%(line)s」看不懂；写法如 app=web、app!=web、app=~^web、app in web, api、app exists")
+                % {"line": line}
+            )
         if parts["name"] in found:
             raise BadLabel(_("标签 %(name)s 写了两次；多个值用 in") % {"name": parts["name"]})
         found[parts["name"]] = condition
@@ -102,7 +107,9 @@ def _values(condition: Any) -> list[str]:
 
 def _is_plain(name: str, condition: Any, values: list[str]) -> bool:
     # {exact: 10.0.0.0/8} is that text, a plain 10.0.0.0/8 the network.
-    return bool(values) and not (name == "ip" and isinstance(condition, Mapping) and any("/" in each for each in values))
+    return bool(values) and not (
+        name == "ip" and isinstance(condition, Mapping) and any("/" in each for each in values)
+    )
 
 
 def _split_labels(condition: Mapping[str, Any], shown: dict[str, Any], rest: dict[str, Any]) -> None:

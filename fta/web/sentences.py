@@ -68,7 +68,11 @@ def duration_text(seconds: int) -> str:
 def dimension_text(item: Any) -> str:
     """Return a dimension in words: 同主机, or 主机属于 a、b."""
     name, values = (item.get("name"), item.get("values")) if isinstance(item, Mapping) else (item, None)
-    word = _("标签 %s") % str(name).removeprefix("label:") if str(name).startswith("label:") else LABELS.get(str(name), name)
+    word = (
+        _("标签 %s") % str(name).removeprefix("label:")
+        if str(name).startswith("label:")
+        else LABELS.get(str(name), name)
+    )
     if isinstance(values, list):
         return _("%(name)s属于 %(values)s，") % {"name": word, "values": "、".join(str(value) for value in values)}
     return _("同%(name)s") % {"name": word}

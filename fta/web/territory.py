@@ -6,10 +6,9 @@ from typing import Any, TypeVar
 from django.db.models import QuerySet
 
 from fta.matching.text import exact_values
-from fta.models import Rule, Shield
+from fta.models import Business, Rule, Shield
 from fta.models.scope import in_scope, is_admin, roles_of
 from fta.web.filters import READERS
-from fta.models import Business
 
 R = TypeVar("R", Rule, Shield)
 
@@ -43,4 +42,11 @@ def operable(rows: QuerySet[R], user: Any) -> QuerySet[R]:
     codes = codes_of(user)
     if codes is None:
         return rows
-    return rows.filter(pk__in=[row.pk for row in rows if (named := businesses_of(row.match)) is not None and named <= codes])
+    return rows.filter(
+        pk__in=[row.pk for row in rows if (named := businesses_of(row.match)) is not None and named <= codes]
+    )
+
+
+def may_edit(user: Any) -> bool:
+    """Tell whether the user may make rules and packages at all."""
+    return bool(roles_of(user) & {"admin", "operator"})

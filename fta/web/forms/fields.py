@@ -47,7 +47,9 @@ class AnyYamlField(YamlField):
 
     @staticmethod
     def can_show(value: Any) -> bool:
-        return isinstance(value, Mapping | list) or (isinstance(value, str) and not value.lstrip().startswith(("{", "[")))
+        return isinstance(value, Mapping | list) or (
+            isinstance(value, str) and not value.lstrip().startswith(("{", "["))
+        )
 
     def prepare_value(self, value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, Mapping | list) else value
@@ -91,7 +93,9 @@ class LinesField(forms.CharField):
 
     @staticmethod
     def can_show(value: Any) -> bool:
-        return isinstance(value, list) and all(isinstance(item, str) and item.split("\n") == [item.strip()] for item in value)
+        return isinstance(value, list) and all(
+            isinstance(item, str) and item.split("\n") == [item.strip()] for item in value
+        )
 
 
 class PairsField(forms.CharField):
@@ -142,7 +146,9 @@ class PairsField(forms.CharField):
         if not isinstance(value, Mapping):
             return False
         kinds = (str, int, float, bool) if self.typed else (str,)
-        return all(isinstance(item, kinds) and self.sign not in name and name.strip() == name for name, item in value.items())
+        return all(
+            isinstance(item, kinds) and self.sign not in name and name.strip() == name for name, item in value.items()
+        )
 
 
 class CommaField(forms.CharField):
@@ -189,4 +195,4 @@ class ScriptField(forms.CharField):
         super().__init__(widget=_area(10, wrap="off"), strip=False, **kwargs)
 
     def to_python(self, value: Any) -> str:
-        return super().to_python(value).replace("\r\n", "\n")
+        return str(super().to_python(value) or "").replace("\r\n", "\n")

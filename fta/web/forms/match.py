@@ -114,7 +114,11 @@ class MatchForm(forms.Form):
         super().__init__(*args, **kwargs)
         for name in ("business", "source"):
             self.fields[name].choices = self.offered[name]  # type: ignore[attr-defined]
-        everywhere = gettext_lazy("不选为所有业务") if is_admin(user) else gettext_lazy("至少选一个；对所有业务生效的由管理员设置")
+        everywhere = (
+            gettext_lazy("不选为所有业务")
+            if is_admin(user)
+            else gettext_lazy("至少选一个；对所有业务生效的由管理员设置")
+        )
         self.fields["business"].help_text = everywhere
 
     @cached_property
@@ -130,12 +134,14 @@ class MatchForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        if not self.errors:
+        if not frozenset(self.errors) & frozenset(self.MATCH):
             match, twice = conditions.merge(conditions.join(data), data["rest"])
             for name in twice:
                 self.add_error("rest", _("%(name)s 已在上面填写，只留一处") % {"name": name})
             for path, message in validate_match(match):
-                self.add_error(self._field_of(path, data["rest"]), f"{path}: {message}" if path in data["rest"] else message)
+                self.add_error(
+                    self._field_of(path, data["rest"]), f"{path}: {message}" if path in data["rest"] else message
+                )
             self._check_territory(match)
             data["match"] = match
         return data

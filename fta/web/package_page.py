@@ -1,0 +1,88 @@
+"""What the list and the page of packages show."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+
+from fta.healing.ending import FAILURES_UNTIL_APPROVAL
+from fta.models import Execution, Package, PackageVersion, Rule
+from fta.models.scope import is_admin, roles_of
+from fta.web import territory
+from fta.web.forms.fields import yaml_text
+from fta.web.forms.packages import RunForm
+from fta.web.package_draft import drawing_of, labels
+
+LAST = 5
+VERSIONS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A package with its latest results and the number of rules that use it."""
+
+    package: Package
+    last: list[Execution]
+    rules: int
+
+
+def listed(rows: QuerySet[Package], user: Any) -> list[Listed]:
+    """Return the packages of the list."""
+    used = Count("rule", filter=Q(rule__archived=False))
+    return [Listed(row, last_results(row, user), row.used) for row in rows.annotate(used=used)]
+
+
+def last_results(package: Package, user: Any) -> list[Execution]:
+    """Return the latest executions of a package that began and ended and that the user may see, the newest first."""
+    rows = Execution.objects.visible_to(user).filter(package=package, state__in=Execution.ENDED)
+    return list(rows.exclude(started_at=None).order_by("-pk")[:LAST])
+
+
+def context(
+    package: Package, version: PackageVersion | None, user: Any, run_form: RunForm | None = None
+) -> dict[str, Any]:
+    """Return what one package's page shows."""
+    mine = Package.objects.operable_by(user).filter(pk=package.pk).exists()
+    rules = territory.visible(Rule.objects.filter(package=package, archived=False), user)
+    runs = Execution.objects.visible_to(user).filter(package=package).select_related("host", "business").order_by("-pk")
+    return {
+        "package": package,
+        "version": version,
+        "is_current": version == package.current,
+        "drawing": drawing_of(version) if version else None,
+        "nodes": [_node(each) for each in version.nodes] if version else [],
+        "parameters": version.parameters if version else [],
+        "secrets": set(version.secrets) if version else set(),
+        "versions": package.versions.order_by("-number")[:VERSIONS_SHOWN],
+        "rules": rules,
+        "runs": runs[:10],
+        "mine": mine,
+        "asks_after_failures": package.failures_in_a_row >= FAILURES_UNTIL_APPROVAL,
+        "run_form": run_form or _run_form(package, user),
+    }
+
+
+def _run_form(package: Package, user: Any) -> RunForm | None:
+    if package.current is None or not (is_admin(user) or "operator" in roles_of(user)):
+        return None
+    return RunForm(package.current.parameters, auto_id="run-%s")
+
+
+def _node(node: Mapping[str, Any]) -> dict[str, Any]:
+    params = dict(node.get("params") or {})
+    script = params.pop("script", "")
+    return {
+        **node,
+        "label": labels().get(str(node.get("type")), node.get("type")),
+        "script": script,
+        "rest": yaml_text(params),
+        "after": list(_edges(node.get("next") or {})),
+    }
+
+
+def _edges(following: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for kind in ("success", "failure", "always"):
+        targets = following.get(kind) or []
+        if targets:
+            yield kind, "、".join(str(target) for target in targets)

@@ -1,0 +1,94 @@
+"""Rules: which alerts get which package."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from fta.config import editing
+from fta.models import Alert, Rule
+from fta.web import territory
+from fta.web.editing_rights import editors_only
+from fta.web.forms.rules import RuleForm, draft_of, shown_match
+from fta.web.refused_edits import show_problems
+from fta.web.sentences import rule_text
+
+
+def _rules() -> Any:
+    return Rule.objects.filter(archived=False).select_related("package")
+
+
+@login_required
+@require_safe
+def rules(request: HttpRequest) -> HttpResponse:
+    """List rules in the order in which they are asked."""
+    rows = list(territory.visible(_rules(), request.user))
+    mine = set(territory.operable(_rules(), request.user).values_list("pk", flat=True))
+    listed = [(row, rule_text(row.match, row.package, row.mode, row.timeout), row.pk in mine) for row in rows]
+    return render(request, "fta/rules.html", {"listed": listed, "may_edit": territory.may_edit(request.user)})
+
+
+@login_required
+@editors_only
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Make a rule, from scratch or from an alert (?alert=<id>)."""
+    match: dict[str, Any] | None = None
+    initial: dict[str, Any] = {}
+    if request.GET.get("alert", "").isdigit():
+        alerts = Alert.objects.visible_to(request.user).select_related("source", "business")
+        match, initial = draft_of(get_object_or_404(alerts, pk=request.GET["alert"]))
+    form = RuleForm(request.user, None, request.POST or None, match=match, initial=initial)
+    return _edit(request, form, Rule())
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change a rule."""
+    rule = get_object_or_404(territory.operable(_rules(), request.user), pk=pk)
+    return _edit(request, RuleForm(request.user, rule, request.POST or None, match=rule.match), rule)
+
+
+def _edit(request: HttpRequest, form: RuleForm, rule: Rule) -> HttpResponse:
+    if request.method == "POST" and request.POST.get("action") != "preview" and form.is_valid():
+        try:
+            editing.save(rule, form.values(), request.user.get_username(), timezone.now())
+        except editing.InvalidEdit as error:
+            show_problems(form, error)
+        else:
+            messages.success(request, _("已保存，下一条告警起生效。"))
+            return redirect("web:rules")
+    return render(request, "fta/rule_form.html", {"form": form, "rule": rule, "sentence": _sentence(form)})
+
+
+def _sentence(form: RuleForm) -> str:
+    match = shown_match(form)
+    data = form.cleaned_data if form.is_bound else form.initial_values()
+    if match is None:
+        return _("条件有误，改正后再看。")
+    return rule_text(match, data.get("package"), data.get("mode") or "auto", data.get("timeout") or 2400)
+
+
+@login_required
+@require_POST
+def enable(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take a rule into use or out of it."""
+    rule = get_object_or_404(territory.operable(_rules(), request.user), pk=pk)
+    editing.enable(rule, request.POST.get("on") == "1", request.user.get_username(), timezone.now())
+    return redirect("web:rules")
+
+
+@login_required
+@require_POST
+def archive(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take a rule out of use for good."""
+    rule = get_object_or_404(territory.operable(_rules(), request.user), pk=pk)
+    editing.archive(rule, request.user.get_username(), timezone.now())
+    messages.success(request, _("「%(name)s」已归档。") % {"name": rule.name})
+    return redirect("web:rules")
