@@ -1,6 +1,5 @@
 """The words of approvals: the fixed WeCom texts, the card, the records. Pure functions of rows that were loaded already."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,9 @@ from django.utils.translation import gettext as _
 from approvals.models import Approval, Decision
 from fta.lib.links import absolute
 from fta.models import Incident
+from fta.templatetags.moments import moment_text
 from notify.message import Message
+from notify.messages import clean
 
 # Exact texts that people and programs know; they are not translated.
 REQUEST = "【故障自愈】即将执行 {message},请审核！\n同意请回复: TY {code}\n驳回请回复: BH {code}"
@@ -21,18 +22,16 @@ _WAYS = {"reply": "微信审批", "card": "微信审批", "todo": "微信审批"
 
 # What a WeCom card shows of a text before it cuts it by itself (page 90236 advises these lengths).
 _TITLE, _DESCRIPTION, _VALUE = 36, 110, 26
-# Control characters, and the invisible ones that turn or hide text: alert text is hostile.
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 
 
 def one_line(text: str) -> str:
-    """Return the text on one line, without characters that hide, turn or break it."""
-    return " ".join(_UNSEEN.sub(" ", text).split())
+    """Return the text on one line, without characters that hide or turn it."""
+    return str(clean(text, "", ""))
 
 
 def shorten(text: str, length: int) -> str:
-    """Return at most `length` characters of a text, its cut marked."""
-    plain = one_line(text)
+    """Return at most `length` characters of a text, its cut marked, with nothing that WeCom would make a mention or link of."""
+    plain = str(clean(text, "wecom_app", "text"))
     return plain if len(plain) <= length else plain[: length - 1] + "…"
 
 
@@ -44,8 +43,7 @@ def recorded(answer: str, channel: str, comment: str) -> str:
 
 def clock(moment: datetime) -> str:
     """Return a moment as messages show it: `14:05:12`, with the day when it is not today's."""
-    local, today = timezone.localtime(moment), timezone.localdate()
-    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%m-%d %H:%M}"
+    return moment_text(moment, timezone.now())
 
 
 def detail_link(approval: Approval) -> str:

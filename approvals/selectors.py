@@ -5,13 +5,15 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from approvals import messages
 from approvals.models import Approval, ApprovalQuerySet, Policy
 from fta.healing.variables import render
 from fta.lib.secrets import redact
 from fta.models import Alert, Execution, Host, Incident, Package
+from fta.templatetags.moments import moment_text
+from notify.messages import clean
 
 LAST = 5
 _RUN_LENGTH = 2000  # characters of one node's script that a page shows
@@ -104,10 +106,11 @@ def last_five(execution: Execution) -> list[dict[str, Any]]:
 
 def on_silence(approval: Approval) -> str:
     """Say what happens when nobody answers."""
-    expires = messages.clock(approval.expires_at)
+    now = timezone.now()
+    expires = moment_text(approval.expires_at, now)
     parts = []
     if approval.remind_at and approval.state == Approval.State.PENDING:
-        parts.append(_("%(moment)s 再提醒一次") % {"moment": messages.clock(approval.remind_at)})
+        parts.append(_("%(moment)s 再提醒一次") % {"moment": moment_text(approval.remind_at, now)})
     if approval.policy and approval.policy.on_expiry == Policy.OnExpiry.ESCALATE and not approval.escalated:
         parts.append(_("%(moment)s 升级给其他人") % {"moment": expires})
     else:
@@ -168,8 +171,8 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "id": alert.pk,
         "type": alert.alert_type,
         "severity": alert.severity,
-        "title": messages.one_line(alert.title),
-        "content": messages.one_line(alert.content),
+        "title": clean(alert.title, "", ""),
+        "content": clean(alert.content, "", ""),
         "target": alert.target,
         "source": alert.source.name,
         "starts_at": alert.starts_at or alert.received_at,
@@ -231,7 +234,7 @@ def _run(node: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
     return {
         "node": node.get("id"),
         "type": node.get("type"),
-        "title": messages.one_line(name),
+        "title": clean(name, "", ""),
         "policy": node.get("policy", ""),
         "text": redact(_words(str(node.get("type")), params))[:_RUN_LENGTH],
     }
