@@ -38,6 +38,8 @@ def process(alert: Alert, now: datetime) -> Execution | None:
 
     An alert that is processed twice keeps what was decided the first time.
     """
+    if alert.outcome != Alert.Outcome.PENDING:
+        return alert.executions.order_by("id").first()
     subject = Subject.of(alert)
     rule = current_rules().first(subject)
     shield_id = shield_for(subject, now)
@@ -46,9 +48,7 @@ def process(alert: Alert, now: datetime) -> Execution | None:
     if rule is None:
         _set_outcome(alert, Alert.Outcome.UNMATCHED)
         return None
-    execution, is_new = _execution_of(alert, rule)
-    if not is_new:
-        return execution
+    execution = _create(alert, rule)
     tell(execution, "execution.created", _("匹配接入规则「%(name)s」") % {"name": rule.name}, now)
     reason = _nothing_to_run(rule)
     if reason:
@@ -150,23 +150,22 @@ def _unfit(alert: Alert, rule: Rule, now: datetime) -> tuple[str, str]:
     return Alert.Outcome.MATCHED, ""
 
 
-def _execution_of(alert: Alert, rule: Rule | None) -> tuple[Execution, bool]:
+def _create(alert: Alert, rule: Rule | None) -> Execution:
+    """Write the execution; one alert and rule have one, whoever else processes the alert meanwhile gets an IntegrityError."""
     package = rule.package if rule else None
-    return Execution.objects.get_or_create(
+    return Execution.objects.create(
         trigger_key=f"{alert.pk}|{rule.pk if rule else ''}",
-        defaults={
-            "alert": alert,
-            "rule": rule,
-            "package": package,
-            "version": package.current if package else None,
-            "host": alert.host,
-            "business": alert.business,
-            "alert_type": alert.alert_type,
-            "mode": _mode(rule, package),
-            "approval_policy": rule.approval_policy if rule else "",
-            "received_at": alert.received_at,
-            "deadline_at": alert.received_at + timedelta(seconds=rule.timeout if rule else 0),
-        },
+        alert=alert,
+        rule=rule,
+        package=package,
+        version=package.current if package else None,
+        host=alert.host,
+        business=alert.business,
+        alert_type=alert.alert_type,
+        mode=_mode(rule, package),
+        approval_policy=rule.approval_policy if rule else "",
+        received_at=alert.received_at,
+        deadline_at=alert.received_at + timedelta(seconds=rule.timeout if rule else 0),
     )
 
 
@@ -187,11 +186,10 @@ def _freeze(execution: Execution, rule: Rule, now: datetime) -> bool:
 
 
 def _shielded(alert: Alert, rule: Rule | None, shield_id: int, now: datetime) -> Execution:
-    execution, is_new = _execution_of(alert, rule)
-    if is_new:
-        _set_outcome(alert, Alert.Outcome.SHIELDED, f"#{shield_id}")
-        text = _("被屏蔽 #%(id)s 覆盖，不自愈") % {"id": shield_id}
-        shift(execution, State.SHIELDED, now, text, reason=text, ended_at=now, shield_id=shield_id)
+    execution = _create(alert, rule)
+    _set_outcome(alert, Alert.Outcome.SHIELDED, f"#{shield_id}")
+    text = _("被屏蔽 #%(id)s 覆盖，不自愈") % {"id": shield_id}
+    shift(execution, State.SHIELDED, now, text, reason=text, ended_at=now, shield_id=shield_id)
     return execution
 
 

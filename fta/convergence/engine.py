@@ -55,11 +55,14 @@ def converge(execution: Execution, now: datetime) -> Verdict:
     May be asked again later, as for an execution that sleeps: it keeps its place. Of equal verdicts the first rule by
     (priority, id) is named.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         groups = _groups(execution)
-        lock([group.key for group in groups])
+        keys = [group.key for group in groups]
+        lock(keys)
         members = _members(execution, groups)
-        verdicts = [_ask(group, members[group.rule.pk], execution, now) for group in groups]
+        found = Incident.objects.filter(group_key__in=keys, state=Incident.State.OPEN)
+        opened = {incident.group_key: incident for incident in found}
+        verdicts = [_ask(item, members[item.rule.pk], execution, opened.get(item.key), now) for item in groups]
         if not verdicts:
             return Verdict()
         strictest = max(verdicts, key=lambda verdict: PRECEDENCE.index(verdict.kind))
@@ -99,11 +102,11 @@ def _members(execution: Execution, groups: Sequence[_Group]) -> dict[int, Member
     return known | {member.rule_id: member for member in Member.objects.bulk_create(missing)}
 
 
-def _ask(group: _Group, member: Member, execution: Execution, now: datetime) -> Verdict:
+def _ask(group: _Group, member: Member, execution: Execution, opened: Incident | None, now: datetime) -> Verdict:
     rule = group.rule
     try:
         with transaction.atomic():
-            incident = place(rule, group.values, member, execution, now)
+            incident = place(rule, group.values, member, execution, opened, now)
             answer = _judge(rule, member, incident, now)
     except Exception as error:  # a rule must not stop the others, nor let through what it was to hold
         logger.exception("Unable to judge execution %s by convergence rule %s", execution.pk, rule.pk)

@@ -18,12 +18,19 @@ from fta.models.engine import NotInState, move
 
 
 def place(
-    rule: CompiledRule, group: dict[str, JSON], member: Member, execution: Execution, now: datetime
+    rule: CompiledRule,
+    group: dict[str, JSON],
+    member: Member,
+    execution: Execution,
+    incident: Incident | None,
+    now: datetime,
 ) -> Incident | None:
-    """Return the incident that the execution belongs to, opening or joining it, or None below the threshold."""
+    """Return the incident that the execution belongs to, or None below the threshold; `incident` is the group's open one.
+
+    The caller writes the incident into the execution itself; those that came before and are in none get it here.
+    """
     if member.incident is not None:
         return member.incident
-    incident = Incident.objects.filter(group_key=member.group_key, state=Incident.State.OPEN).first()
     if incident is not None and _is_over(incident, rule, execution.received_at):
         close(incident, now)
         incident = None
@@ -71,7 +78,8 @@ def _join(incident: Incident, member: Member, execution: Execution) -> Incident:
     Incident.objects.filter(pk=incident.pk).update(
         execution_count=F("execution_count") + 1, last_joined_at=incident.last_joined_at
     )
-    _attach([member], incident, first=incident.execution_count)
+    member.incident, member.ordinal = incident, incident.execution_count
+    Member.objects.filter(pk=member.pk).update(incident=incident, ordinal=member.ordinal)
     signals.announce(signals.incident_joined, incident=incident, execution=execution)
     return incident
 
@@ -104,17 +112,13 @@ def _open(
     )
     if not created:
         return _join(incident, member, execution)
-    _attach(joining, incident, first=1)
+    for ordinal, item in enumerate(joining, start=1):
+        item.incident, item.ordinal = incident, ordinal
+    Member.objects.bulk_update(joining, ["incident", "ordinal"])
+    earlier = [item.execution_id for item in joining if item.pk != member.pk]
+    Execution.objects.filter(pk__in=earlier, incident=None).update(incident=incident)
     signals.announce(signals.incident_opened, incident=incident)
     return incident
-
-
-def _attach(members: Sequence[Member], incident: Incident, first: int) -> None:
-    for ordinal, member in enumerate(members, start=first):
-        member.incident, member.ordinal = incident, ordinal
-    Member.objects.bulk_update(members, ["incident", "ordinal"])
-    ids = [member.execution_id for member in members]
-    Execution.objects.filter(pk__in=ids, incident=None).update(incident=incident)
 
 
 def _title(rule: CompiledRule, group: dict[str, JSON]) -> str:

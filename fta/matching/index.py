@@ -104,6 +104,7 @@ def _keys(conditions: dict[str, Any]) -> list[Key]:
             return [("label", label, item) for item in values]
     for name in _FILED_BY:
         values = exact_values(conditions.get(name))
-        if values is not None:
+        networks = name == "ip" and any("/" in item for item in values or ())
+        if values is not None and not networks:
             return [(name, item) for item in values]
     return [_EVERYTHING]

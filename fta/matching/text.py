@@ -53,8 +53,7 @@ def exact_values(value: Any) -> list[str] | None:
         value = value.get("exact")
     if value is None:
         return None
-    values = _strings(value)
-    return None if any("/" in item for item in values) else values
+    return _strings(value)
 
 
 def literal_prefixes(value: Any) -> list[str] | None:

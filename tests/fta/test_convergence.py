@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from fta import signals
@@ -16,6 +17,7 @@ from fta.convergence import engine as convergence_engine
 from fta.convergence.kind import IncidentKind
 from fta.models import ConfigVersion, ConvergenceRule, Execution, Inbox, Incident, Member
 from tests import factories
+from tests.conftest import on_postgres
 
 State = Execution.State
 
@@ -418,3 +420,29 @@ def test_it_takes_its_locks_in_one_order(monkeypatch: pytest.MonkeyPatch) -> Non
     convergence_engine.lock(keys)
     assert taken == sorted(taken)
     assert all(-(1 << 63) <= number < 1 << 63 for number in taken)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_it_opens_one_incident_when_many_come_at_once() -> None:
+    if not on_postgres():
+        pytest.skip("postgres: SQLite has one writer")
+    factories.host()
+    at = timezone.now()
+    rule("defense", count=1)
+    rule("skip_when_running", count=3)
+    runs = [factories.execution(alert=factories.alert(received_at=at), received_at=at) for _ in range(40)]
+
+    def one(execution: Execution) -> str:
+        try:
+            return converge(Execution.objects.get(pk=execution.pk), at).kind
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        said = sorted(pool.map(one, runs))
+    assert said == ["approve"] * 2 + ["proceed"] + ["skip"] * 37
+    for incident in Incident.objects.all():
+        assert sorted(incident.members.values_list("ordinal", flat=True)) == list(range(1, 41))
+        assert incident.execution_count == 40
+    assert Incident.objects.count() == 2

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from fta import pipeline, signals
@@ -156,8 +157,8 @@ def test_it_records_what_a_shield_covers(package: Package, now: datetime) -> Non
     [
         ({"target": "127.0.0.1", "target_kind": "loopback"}, "unusable_target"),
         ({"target": "::1", "target_kind": "loopback"}, "unusable_target"),
-        ({"target": "", "target_kind": ""}, "unusable_target"),
-        ({"target": "i-0abc", "target_kind": "cloud"}, "unusable_target"),
+        ({"target": "", "target_kind": "", "host": None}, "unusable_target"),
+        ({"target": "i-0abc", "target_kind": "cloud", "host": None}, "unusable_target"),
         ({"target": "10.9.9.9", "registered": False}, "unusable_target"),
     ],
 )
@@ -398,3 +399,13 @@ def test_it_does_not_move_what_somebody_else_moved(package: Package, now: dateti
         pipeline.settle(execution, pipeline.Verdict(), now)
     execution.refresh_from_db()
     assert execution.state == "ready"
+
+
+def test_it_never_runs_an_alert_twice(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    alert, _ = fire(now)
+    stale = Alert.objects.get(pk=alert.pk)
+    stale.outcome = Alert.Outcome.PENDING  # as a second worker would have loaded it
+    with pytest.raises(IntegrityError), transaction.atomic():
+        pipeline.process(stale, now)
+    assert Execution.objects.count() == 1
