@@ -15,6 +15,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("fta.api.urls")),
+    path("api/v1/", include("approvals.api.urls")),
     path("notify/", include("notify.urls")),
     path("", include("approvals.urls")),
     path("", include("wechat.urls")),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fta.templatetags.moments import rough_text, span_text
@@ -47,11 +48,27 @@ EVENTS: dict[str, Promise] = {
 }
 
 
+def dimension_word(name: str) -> str:
+    """Return what a dimension is called; `label:switch` is 标签 switch."""
+    if name.startswith("label:"):
+        return gettext("标签 %(name)s") % {"name": name.removeprefix("label:")}
+    return str(DIMENSIONS.get(name, name))
+
+
+def shared_rows(findings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the values that the members of an incident have in common, with their counts and percentages."""
+    looked_at = findings.get("looked_at", 0)
+    return [
+        {**each, "word": dimension_word(each["name"]), "of": looked_at, "percent": round(100 * each["share"])}
+        for each in findings.get("shared", [])
+    ]
+
+
 def dimensions_text(dimensions: Any) -> list[tuple[str, str]]:
     """Return the dimension values of an incident as (word, value)."""
     if not isinstance(dimensions, Mapping):
         return []
-    return [(str(DIMENSIONS.get(str(name), name)), _plain(value)) for name, value in dimensions.items()]
+    return [(dimension_word(str(name)), _plain(value)) for name, value in dimensions.items()]
 
 
 def _plain(value: Any) -> str:

@@ -16,7 +16,7 @@ from fta.web import selectors, upstairs
 from fta.web.actions import ReasonForm, actor_of
 from fta.web.filters import IncidentFilter
 from fta.web.paging import page_of
-from fta.web.words import dimensions_text
+from fta.web.words import dimensions_text, shared_rows
 
 DECIDABLE_AT_MOST = 500  # as many as one page may decide at once
 
@@ -41,6 +41,7 @@ def incident(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "incident": found,
         "dimensions": dimensions_text(found.dimensions),
+        "shared": shared_rows(found.findings),
         "figures": selectors.incident_figures(found),
         "page": page_of(selectors.members(found), request),
         "asked": asked,

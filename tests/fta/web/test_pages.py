@@ -1,9 +1,13 @@
 """Every page opens for those who may see it, shows what is there and hides what is not theirs."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from approvals.models import Approval, ApprovalAdmin, Asked
 from fta.models import Business, Execution, Heartbeat, Inbox, Incident, Person
 from tests import factories
 from tests.fta.web.conftest import Open, run_of
@@ -102,6 +106,33 @@ def test_it_shows_an_incident_with_its_counts(operator: Person, storm: Incident,
     text = client.get(f"/incidents/{storm.pk}/").content.decode()
     assert "lobby-6" in text
     assert "有 5 个等待审批，没有请示到你" in text
+
+
+def test_it_decides_the_listed_approvals_of_an_incident(operator: Person, storm: Incident, browser: Open) -> None:
+    now = timezone.now()
+    Incident.objects.filter(pk=storm.pk).update(
+        findings={"shared": [{"name": "label:switch", "value": "tor-7", "count": 5, "share": 0.83}], "looked_at": 6}
+    )
+    ApprovalAdmin.objects.create(person=operator)
+    runs = list(storm.executions.filter(state="held"))
+    for run in runs:
+        asked = Approval.objects.create(
+            code=f"{run.pk}_0", kind="gate", execution=run, incident=storm, message="m", plan_sha256=run.plan_sha256,
+            created_at=now, expires_at=now + timedelta(minutes=30),
+        )  # fmt: skip
+        Asked.objects.create(approval=asked, user=operator.user, why="admin")
+    client = browser(operator)
+    text = client.get(f"/incidents/{storm.pk}/").content.decode()
+    assert "驳回 5 个" in text
+    assert "标签 switch" in text
+    assert "83%" in text
+    assert "5 个，一次决定" in client.get("/").content.decode()
+    picked = re.findall(r'name="picked" value="([^"]+)"', text)
+    action = re.findall(r'method="post" action="([^"]+/decide/)"', text)[0]
+    assert len(picked) == 5
+    client.post(action, {"picked": picked[:4], "answer": "refuse", "comment": "不换", "incident": storm.pk})
+    assert Approval.objects.filter(state="refused").count() == 4
+    assert storm.executions.filter(state="held").count() == 1
 
 
 def test_it_pages_by_id_in_both_directions(operator: Person, game: Business, browser: Open) -> None:
