@@ -1,13 +1,13 @@
 """Every page opens for those who may see it, shows what is there and hides what is not theirs."""
 
 import re
-from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from approvals.models import Approval, ApprovalAdmin, Asked
+from approvals.models import Approval, ApprovalAdmin
+from fta import ports
 from fta.models import Business, Execution, Heartbeat, Inbox, Incident, Person
 from tests import factories
 from tests.fta.web.conftest import Open, run_of
@@ -116,11 +116,7 @@ def test_it_decides_the_listed_approvals_of_an_incident(operator: Person, storm:
     ApprovalAdmin.objects.create(person=operator)
     runs = list(storm.executions.filter(state="held"))
     for run in runs:
-        asked = Approval.objects.create(
-            code=f"{run.pk}_0", kind="gate", execution=run, incident=storm, message="m", plan_sha256=run.plan_sha256,
-            created_at=now, expires_at=now + timedelta(minutes=30),
-        )  # fmt: skip
-        Asked.objects.create(approval=asked, user=operator.user, why="admin")
+        ports.gate().ask_execution(run, ["批量异常"], now)
     client = browser(operator)
     text = client.get(f"/incidents/{storm.pk}/").content.decode()
     assert "驳回 5 个" in text
