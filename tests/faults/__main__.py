@@ -1,10 +1,13 @@
 """python -m tests.faults [--kills 60] [--executions 300] [--seed N]: kill the portal's processes at work and check its promises."""
 
 import argparse
+import os
 import random
 import shutil
 import sys
 from collections import Counter
+
+import django
 
 from tests.faults.invariants import CHECKS
 from tests.faults.run import Result, run
@@ -19,6 +22,8 @@ def main() -> int:
     parser.add_argument("--executions", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     args = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fta.settings")
+    django.setup()  # the simulated corp lives in this process
     missing = lacking()
     if missing:
         print(f"Not run: {missing}")

@@ -159,8 +159,12 @@ def _telling(stage: FaultStage) -> dict[str, Any]:
             {"name": "webhook", "kind": "webhook", "url": told, "secret": "stage-webhook-secret-0123"},
         ],
         "notification_rules": [
-            {"name": "结果", "events": ["execution.succeeded", "execution.skipped"], "channels": ["webhook"]},
-            {"name": "问题", "events": ["execution.failed", "execution.unknown"], "channels": ["webhook", "wecom"]},
+            {"name": "结果", "events": ["execution.succeeded"], "channels": ["webhook"]},
+            {
+                "name": "问题",
+                "events": ["execution.failed", "execution.unknown", "execution.skipped"],
+                "channels": ["webhook", "wecom"],
+            },
             {"name": "故障", "events": ["system.fault"], "channels": ["webhook"]},
         ],
     }
