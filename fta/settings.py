@@ -122,8 +122,9 @@ if _database["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
-    _database["TEST"] = {"NAME": env.str("TEST_SQLITE", default="") or None}
+    _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}  # a file: threads of a test share no memory database
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    VAR_DIR.mkdir(exist_ok=True)
 else:
     _database["CONN_HEALTH_CHECKS"] = True
     _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
@@ -275,8 +276,7 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Language, time, static files, mail, logging ---
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="zh-hans")
-LANGUAGES = [("zh-hans", _("简体中文")), ("en", _("英文"))]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = [("zh-hans", _("简体中文"))]
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
 USE_TZ = True
 STATIC_URL = SITE_PREFIX + "static/"

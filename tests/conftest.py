@@ -11,7 +11,10 @@ from django.conf import settings
 from django.core.cache import cache
 
 from fta import ports
+from fta.convergence import rules as convergence_rules
 from fta.engine import kinds
+from fta.matching import index as matching_index
+from fta.matching import shields
 from fta.models import Business, Person
 from tests import factories
 
@@ -40,6 +43,8 @@ def _fresh_process_state() -> Iterator[None]:
     cache.clear()
     ports._plug.cache_clear()
     kinds.registry.cache_clear()
+    for compiled in (matching_index._compiled, shields._compiled, convergence_rules._compiled):
+        compiled.cache_clear()
 
 
 @pytest.fixture(autouse=True)

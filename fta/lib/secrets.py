@@ -89,7 +89,7 @@ _known: set[str] = set()
 _lock = threading.Lock()
 _pattern: re.Pattern[str] | None = None
 # Credentials that travel in URLs by the vendor's design: they are cut by name as well.
-_URL_SECRET = re.compile(r"((?:access_token|corpsecret|key|secret|token)=)[^&\s\"']+", re.IGNORECASE)
+_URL_SECRET = re.compile(r"((?:\b(?:access_token|corpsecret)|[?&](?:key|secret|token))=)[^&\s\"']+", re.IGNORECASE)
 
 
 def remember(*values: str) -> None:

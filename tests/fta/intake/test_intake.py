@@ -1,0 +1,319 @@
+"""The intake at its doors: credentials, limits, refusals with a reason, repeats, `resolved`."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError
+from django.test import Client, override_settings
+
+from fta import pipeline
+from fta.engine.loop import Engine
+from fta.lib.secrets import digest
+from fta.models import Alert, AlertEvent, Inbox, Source
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "source-secret-0123456789"
+
+
+@pytest.fixture
+def rest(game: object) -> Source:
+    factories.host("127.0.0.10")
+    return factories.source(app_id="demo-app")
+
+
+def body(**more: Any) -> dict[str, Any]:
+    return {"source_id": "e-1", "alert_type": "disk_full", "ip": "127.0.0.10", "content": "/data 98%", **more}
+
+
+def post(client: Client, data: Any, path: str = "/intake/rest/", **headers: str) -> Any:
+    headers = headers or {"X-Secret": SECRET}
+    raw = data if isinstance(data, (bytes, str)) else json.dumps(data)
+    return client.post(path, raw, content_type="application/json", headers=headers)
+
+
+def process() -> None:
+    Engine(work=["inbox"]).drain()
+
+
+def test_it_stores_the_body_before_it_answers(client: Client, rest: Source) -> None:
+    answer = post(client, body())
+    assert answer.status_code == 202
+    inbox = Inbox.objects.get()
+    assert answer.json() == {"accepted": 1, "inbox": inbox.pk}
+    assert json.loads(bytes(inbox.raw)) == body()
+    assert (inbox.state, Alert.objects.count()) == ("new", 0)
+    process()
+    alert = Alert.objects.get()
+    assert (alert.alert_type, alert.target, alert.host and alert.host.ip) == ("disk_full", "127.0.0.10", "127.0.0.10")
+    assert (alert.business and alert.business.code, alert.registered, alert.outcome) == ("game", True, "unmatched")
+    inbox.refresh_from_db()
+    assert inbox.state == "done"
+    assert inbox.results[0]["id"] == alert.pk
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Secret": SECRET},
+        {"Authorization": f"Bearer {SECRET}"},
+        {"Authorization": "Basic " + base64.b64encode(f"grafana:{SECRET}".encode()).decode()},
+    ],
+)
+def test_it_takes_the_credential_where_tools_can_put_it(client: Client, rest: Source, headers: dict[str, str]) -> None:
+    assert post(client, body(), **headers).status_code == 202
+
+
+def test_it_takes_the_credential_in_the_path_with_and_without_the_slash(client: Client, rest: Source) -> None:
+    for path in (f"/intake/rest/{SECRET}/", f"/intake/rest/{SECRET}"):
+        assert post(client, body(), path, Accept="*/*").status_code == 202
+
+
+@pytest.mark.parametrize("headers", [{"Accept": "*/*"}, {"X-Secret": "wrong"}, {"Authorization": "Bearer wrong"}])
+def test_it_refuses_a_wrong_credential(client: Client, rest: Source, headers: dict[str, str]) -> None:
+    assert post(client, body(), **headers).status_code == 401
+    assert not Inbox.objects.exists()
+
+
+def test_it_refuses_the_secret_of_another_kind_or_of_a_disabled_source(client: Client, rest: Source) -> None:
+    assert post(client, {"alerts": []}, "/intake/alertmanager/").status_code == 401
+    Source.objects.update(enabled=False)
+    assert post(client, body()).status_code == 401
+
+
+def test_it_takes_the_old_secret_only_while_it_is_being_rotated(client: Client, rest: Source) -> None:
+    now = datetime.now(UTC)
+    Source.objects.update(
+        secret_digest=digest("the-new-secret-0123"), previous_digest=digest(SECRET), previous_until=now + timedelta(hours=1)
+    )
+    assert post(client, body()).status_code == 202
+    Source.objects.update(previous_until=now - timedelta(seconds=1))
+    assert post(client, body()).status_code == 401
+
+
+def test_it_admits_only_the_listed_addresses(client: Client, rest: Source) -> None:
+    Source.objects.update(cidrs=["192.0.2.0/24"])
+    assert post(client, body()).status_code == 401
+    Source.objects.update(cidrs=["127.0.0.0/8"])
+    assert post(client, body()).status_code == 202
+
+
+def test_it_does_not_believe_a_forged_forwarded_header(client: Client, rest: Source) -> None:
+    Source.objects.update(cidrs=["192.0.2.0/24"])
+    forged = {"X-Secret": SECRET, "X-Forwarded-For": "192.0.2.7"}
+    assert post(client, body(), **forged).status_code == 401
+    with override_settings(TRUSTED_PROXIES=1):
+        assert post(client, body(), **forged).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"", "empty"),
+        (b"{", "not JSON"),
+        (b"null", "must be an object"),
+        (b'"x"', "must be an object"),
+        (b"[]", "is empty"),
+        (b"[" * 100_000, "JSON"),
+        (b'{"source_id": "a", "ip": "127.0.0.10", "v": ' + b"9" * 5000 + b"}", "JSON"),
+        ({"ip": "127.0.0.10"}, "source_id"),
+        ({"source_id": "a"}, "ip"),
+        (body(status="odd"), "status"),
+        (body(source_time="yesterday"), "source_time"),
+        (body(labels={str(n): "x" for n in range(65)}), "labels"),
+        (body(labels={"a": "x" * 1025}), "labels.a"),
+        (body(labels={"a": {"b": 1}}), "labels.a"),
+        ([body(source_id=str(n)) for n in range(1001)], "1001 alerts"),
+    ],
+)
+def test_it_says_why_it_cannot_read_and_keeps_the_body(client: Client, rest: Source, data: Any, word: str) -> None:
+    answer = post(client, data)
+    assert answer.status_code == 400
+    assert word in answer.json()["error"]["message"]
+    inbox = Inbox.objects.get()
+    assert inbox.state == "rejected"
+    assert word in inbox.error
+
+
+def test_it_refuses_what_is_too_large_or_compressed(client: Client, rest: Source) -> None:
+    assert post(client, b'{"a": "' + b"x" * (1024 * 1024) + b'"}').status_code == 413
+    assert post(client, body(), **{"X-Secret": SECRET, "Content-Encoding": "gzip"}).status_code == 415
+    assert not Inbox.objects.exists()
+
+
+def test_it_answers_other_methods_and_unknown_kinds_clearly(client: Client, rest: Source) -> None:
+    assert client.get("/intake/rest/", headers={"X-Secret": SECRET}).status_code == 405
+    answer = post(client, body(), "/intake/nothing/")
+    assert answer.status_code == 404
+    assert "alertmanager" in answer.json()["error"]["message"]
+
+
+def test_it_answers_503_when_the_database_fails(client: Client, rest: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(Inbox, "save", fail)
+    answer = post(client, body())
+    assert answer.status_code == 503
+    assert answer["Retry-After"]
+
+
+def test_it_counts_repeats_and_closes_the_episode(client: Client, rest: Source) -> None:
+    for _ in range(3):
+        post(client, body())
+    process()
+    alert = Alert.objects.get()
+    assert (alert.repeat_count, alert.status) == (2, "firing")
+    post(client, body(status="resolved"))
+    process()
+    alert.refresh_from_db()
+    assert alert.status == "resolved"
+    assert alert.resolved_at is not None
+    # the same message again is an old one: it opens nothing
+    post(client, body(source_time="2020-01-01 00:00:00"))
+    post(client, body(source_time="2020-01-01 00:00:00"))
+    process()
+    assert Alert.objects.filter(status="firing").count() <= 1
+
+
+def test_it_opens_a_new_episode_when_the_problem_comes_back(client: Client, rest: Source) -> None:
+    times = ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"]
+    post(client, body(source_time=times[0]))
+    post(client, body(source_time=times[1], status="resolved"))
+    post(client, body(source_time=times[2]))
+    post(client, body(source_time=times[0]))  # a late repeat of the first episode
+    process()
+    assert list(Alert.objects.order_by("id").values_list("status", flat=True)) == ["resolved", "firing"]
+
+
+def test_it_records_a_late_resolved_without_applying_it(client: Client, rest: Source) -> None:
+    post(client, body(source_time="2026-01-01T02:00:00Z"))
+    post(client, body(source_time="2026-01-01T01:00:00Z", status="resolved"))
+    process()
+    assert Alert.objects.get().status == "firing"
+    assert list(AlertEvent.objects.filter(status="resolved").values_list("applied", flat=True)) == [False]
+
+
+def test_it_keeps_a_resolved_with_nothing_open(client: Client, rest: Source) -> None:
+    post(client, body(status="resolved"))
+    process()
+    assert not Alert.objects.exists()
+    assert AlertEvent.objects.get().applied is False
+
+
+def test_it_answers_the_same_idempotency_key_as_the_first_time(client: Client, rest: Source) -> None:
+    headers = {"X-Secret": SECRET, "Idempotency-Key": "k-1"}
+    first = post(client, body(), **headers)
+    again = post(client, body(), **headers)
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert Inbox.objects.count() == 1
+    assert post(client, body(source_id="e-2"), **headers).status_code == 422
+
+
+def test_it_takes_an_unregistered_host_to_the_sources_business(client: Client, rest: Source) -> None:
+    post(client, body(ip="127.0.0.200"))
+    process()
+    alert = Alert.objects.get()
+    assert (alert.host, alert.registered, alert.business and alert.business.code) == (None, False, "game")
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "::1", "localhost", "{HOST.IP}"])
+def test_it_keeps_an_alert_whose_target_is_unusable(client: Client, rest: Source, ip: str) -> None:
+    factories.rule(package=factories.package())
+    post(client, body(ip=ip))
+    process()
+    alert = Alert.objects.get()
+    assert alert.outcome == "unusable_target"
+    assert not alert.executions.exclude(state="recorded").exists()
+
+
+def test_it_stores_hostile_text_as_text(client: Client, rest: Source) -> None:
+    post(client, body(content="a\x00b\ud800 {{7*7}} $(reboot) <script>", labels={"k\x00": "v\u202e"}))
+    process()
+    alert = Alert.objects.get()
+    assert alert.content == "ab? {{7*7}} $(reboot) <script>"
+    assert alert.labels == {"k": "v\u202e"}
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("2026-01-02T03:04:05.123456789+08:00", datetime(2026, 1, 1, 19, 4, 5, 123456, tzinfo=UTC)),
+        ("2026-01-02 11:04:05", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (1767323045, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (1767323045000, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ("1767323045", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+    ],
+)
+def test_it_reads_times_in_every_form(client: Client, rest: Source, text: Any, moment: datetime) -> None:
+    post(client, body(source_time=text))
+    process()
+    assert Alert.objects.get().starts_at == moment
+
+
+def test_it_reads_base64_content_as_the_original_does(client: Client, rest: Source) -> None:
+    post(client, body(alarm_content=base64.b64encode("磁盘".encode()).decode(), format="base64", content=None))
+    process()
+    assert Alert.objects.get().content == "磁盘"
+
+
+def test_it_answers_the_originals_push_with_its_codes(client: Client, rest: Source) -> None:
+    original = {
+        "ip": "127.0.0.10",
+        "source_id": "o-1",
+        "source_time": "2026-01-02 11:04:05",
+        "alarm_type": "api_default",
+        "alarm_content": "FAILURE",
+        "alarm_context": {"key": "value"},
+    }
+    good = post(client, original, "/event/api/demo-app/")
+    assert (good.status_code, good.json()["result"], good.json()["code"]) == (200, True, 1200)
+    bad = post(client, {"ip": "127.0.0.10"}, "/event/api/demo-app/")
+    assert (bad.status_code, bad.json()["result"], bad.json()["code"]) == (400, False, 1400)
+    assert post(client, original, "/event/api/other-app/").status_code == 401
+    assert post(client, original, "/event/api/demo-app/", **{"X-Secret": "wrong"}).json()["code"] == 1400
+    process()
+    alert = Alert.objects.get()
+    assert (alert.alert_type, alert.context) == ("api_default", {"key": "value"})
+
+
+def test_it_loses_only_the_alert_that_cannot_be_processed(
+    client: Client, rest: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipeline.process
+
+    def fail_on_two(alert: Alert, now: datetime) -> Any:
+        if alert.external_id == "e-2":
+            raise RuntimeError("boom")
+        return real(alert, now)
+
+    monkeypatch.setattr(pipeline, "process", fail_on_two)
+    post(client, [body(source_id=f"e-{n}") for n in (1, 2, 3)])
+    for _ in range(3):
+        Inbox.objects.update(not_before=None)
+        process()
+    assert Inbox.objects.get().state == "done"
+    outcomes = dict(Alert.objects.values_list("external_id", "outcome"))
+    assert outcomes == {"e-1": "unmatched", "e-2": "fault", "e-3": "unmatched"}
+
+
+def test_it_marks_a_body_as_poison_that_always_fails(
+    client: Client, rest: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(client, body())
+
+    def fail(*args: object) -> Any:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("fta.intake.kind.store", fail)
+    for _ in range(6):
+        Inbox.objects.update(not_before=None)
+        process()
+    inbox = Inbox.objects.get()
+    assert (inbox.state, inbox.attempts) == ("poison", 5)
+    assert "boom" in inbox.error
