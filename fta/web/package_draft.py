@@ -18,10 +18,10 @@ from fta.healing.runners import RUNNERS
 from fta.healing.validation import Problem, node_of, validate
 from fta.healing.variables import VARIABLES
 from fta.models import Package, PackageVersion
-from fta.templatetags.moments import span_text
 from fta.web.flow_svg import Drawing, Look, draw
 from fta.web.forms.node_params import ParamsForm
 from fta.web.forms.packages import NodeForm, PackageForm, ParameterForm
+from fta.web.sentences import duration_text
 
 MAX_BLOCKS = 200
 _PLACE = re.compile(r"(nodes|parameters)\[(\d+)\](?:\.(\w+))?")
@@ -153,7 +153,7 @@ def labels() -> dict[str, str]:
 def drawing_of(version: PackageVersion) -> Drawing:
     """Return the graph of a stored version."""
     nodes = [node_of(each) for each in version.nodes]
-    looks = {node.id: Look("plan", _("超时 %s") % span_text(node.timeout), f"#node-{node.id}") for node in nodes}
+    looks = {node.id: Look("plan", _("超时 %s") % duration_text(node.timeout), f"#node-{node.id}") for node in nodes}
     return draw(nodes, labels(), looks)
 
 

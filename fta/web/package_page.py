@@ -13,6 +13,7 @@ from fta.web import territory
 from fta.web.forms.fields import yaml_text
 from fta.web.forms.packages import RunForm
 from fta.web.package_draft import drawing_of, labels
+from fta.web.sentences import duration_text
 
 LAST = 5
 VERSIONS_SHOWN = 20
@@ -58,6 +59,7 @@ def context(
         "rules": rules,
         "runs": runs[:10],
         "mine": mine,
+        "window": duration_text(int(package.budget.get("window") or 0)),
         "asks_after_failures": package.failures_in_a_row >= FAILURES_UNTIL_APPROVAL,
         "run_form": run_form or _run_form(package, user),
     }
@@ -75,6 +77,7 @@ def _node(node: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **node,
         "label": labels().get(str(node.get("type")), node.get("type")),
+        "timeout_text": duration_text(int(node.get("timeout") or 0)),
         "script": script,
         "rest": yaml_text(params),
         "after": list(_edges(node.get("next") or {})),

@@ -1,0 +1,354 @@
+"""Pages of rules, convergence rules and shields."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fta.matching import compile_match
+from fta.models import AuditEntry, Business, ConfigVersion, ConvergenceRule, Person, Rule, Shield
+from fta.web import conditions
+from tests import factories
+
+OFFERED = {"business": ["game", "pay"], "source": ["rest"], "severity": ["critical", "error"]}
+
+
+@pytest.fixture
+def as_operator(client: Client, operator: Person) -> Client:
+    client.force_login(operator.user)
+    return client
+
+
+@pytest.fixture
+def as_admin(client: Client, admin: Person) -> Client:
+    client.force_login(admin.user)
+    return client
+
+
+def rule_data(**changes: Any) -> dict[str, Any]:
+    data = {
+        "name": "磁盘写满",
+        "priority": "10",
+        "enabled": "on",
+        "package": "",
+        "mode": "auto",
+        "timeout": "40",
+        "verify_within": "10",
+        "verify_stay": "30",
+        "alert_type_how": "glob",
+        "alert_type": "disk*",
+        "business": ["game"],
+        "action": "save",
+    }
+    return data | changes
+
+
+def test_it_saves_every_condition(as_operator: Client, game: Business) -> None:
+    factories.source()
+    package = factories.package(business=game, parameters=[{"name": "path", "type": "string"}])
+    data = rule_data(
+        package=str(package.pk),
+        parameters="path=/data",
+        severity=["critical", "error"],
+        source=["rest"],
+        set="shanghai-1\r\nshanghai-2",
+        ip="10.0.0.0/8\r\n127.0.0.1",
+        content="9[0-9]%",
+        labels="app=web\nzone!=b\nrack=~^r\nenv in a, b\nowner exists",
+        hours_from="22:00",
+        hours_to="06:00",
+        days=["1", "2"],
+        rest="host: {prefix: web-}",
+        stale_after="15",
+    )
+
+    answer = as_operator.post("/rules/new/", data)
+
+    assert answer.status_code == 302, answer.context["form"].errors
+    rule = Rule.objects.get()
+    assert rule.match == {
+        "alert_type": {"glob": "disk*"},
+        "business": "game",
+        "source": "rest",
+        "severity": ["critical", "error"],
+        "set": ["shanghai-1", "shanghai-2"],
+        "ip": ["10.0.0.0/8", "127.0.0.1"],
+        "content": {"regex": "9[0-9]%"},
+        "labels": {
+            "app": "web",
+            "zone": {"not": "b"},
+            "rack": {"regex": "^r"},
+            "env": ["a", "b"],
+            "owner": {"exists": True},
+        },
+        "hours": {"from": "22:00", "to": "06:00", "days": [1, 2]},
+        "host": {"prefix": "web-"},
+    }
+    assert (rule.package, rule.parameters, rule.timeout, rule.stale_after) == (package, {"path": "/data"}, 2400, 900)
+    assert AuditEntry.objects.get().verb == "rule.add"
+    assert ConfigVersion.current("rules") == 1
+
+
+def test_it_keeps_what_the_form_cannot_show(as_operator: Client, game: Business) -> None:
+    match = {"alert_type": {"not": "x"}, "business": "game", "labels": {"app": "web", "zone": {"prefix": "cn-"}}}
+    rule = factories.rule(match=match)
+    page = as_operator.get(f"/rules/{rule.pk}/edit/")
+    form = page.context["form"]
+    shown = {name: form[name].value() for name in form.fields}
+    data = {name: value for name, value in shown.items() if value not in (None, False)} | {"action": "save"}
+
+    answer = as_operator.post(f"/rules/{rule.pk}/edit/", data | {"priority": "7"})
+
+    assert answer.status_code == 302, answer.context["form"].errors
+    rule.refresh_from_db()
+    assert (rule.match, rule.priority) == (match, 7)
+    assert AuditEntry.objects.get().data["changes"] == {"priority": [100, 7]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"alert_type_how": "regex", "alert_type": "("}, "alert_type"),
+        ({"labels": "what"}, "labels"),
+        ({"labels": "a=1\na=2"}, "labels"),
+        ({"hours_from": "25:00"}, "hours_from"),
+        ({"rest": "nonsense: 1"}, "rest"),
+        ({"rest": "alert_type: x"}, "rest"),
+        ({"rest": "a: &a [x]\nb: *a"}, "rest"),
+        ({"rest": "{"}, "rest"),
+        ({"business": []}, "business"),
+        ({"business": ["pay"]}, "business"),
+        ({"rest": "business: {not: x}", "business": []}, "business"),
+        ({"timeout": "0"}, "timeout"),
+        ({"parameters": "a=1"}, "parameters"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_it_refuses_and_says_where(as_operator: Client, pay: Business, changes: dict[str, Any], field: str) -> None:
+    answer = as_operator.post("/rules/new/", rule_data(**changes))
+
+    assert answer.status_code == 200
+    assert list(answer.context["form"].errors) == [field]
+    assert not Rule.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_it_drafts_a_rule_from_an_alert(as_operator: Client, game: Business, pay: Business) -> None:
+    alert = factories.alert(alert_type="mem_high", title="内存 <b>过高</b>", business=game)
+    foreign = factories.alert(business=pay)
+
+    page = as_operator.get(f"/rules/new/?alert={alert.pk}")
+
+    assert page.context["form"]["alert_type"].value() == "mem_high"
+    assert page.context["form"]["business"].value() == ["game"]
+    assert "告警类型为 mem_high" in page.content.decode()
+    assert "<b>过高" not in page.content.decode()
+    assert as_operator.get(f"/rules/new/?alert={foreign.pk}").status_code == 404
+
+
+def test_it_previews_without_saving(as_operator: Client) -> None:
+    answer = as_operator.post("/rules/new/", rule_data(action="preview", name=""))
+
+    assert "当告警满足：业务为 game，告警类型形如 disk*，就只记录，不处理。" in answer.content.decode()
+    assert not Rule.objects.exists()
+
+
+def test_it_lists_by_priority_and_hides_what_is_foreign(as_operator: Client) -> None:
+    factories.rule("后", match={"business": "game"}, priority=20)
+    factories.rule("先", match={}, priority=10)
+    factories.rule("外", match={"business": "pay"}, priority=5)
+
+    listed = as_operator.get("/rules/").context["listed"]
+
+    assert [(rule.name, mine) for rule, _text, mine in listed] == [("先", False), ("后", True)]
+
+
+def test_it_leaves_global_rules_to_admins(as_operator: Client, admin: Person) -> None:
+    rule = factories.rule(match={})
+    for url in (f"/rules/{rule.pk}/enable/", f"/rules/{rule.pk}/archive/", f"/rules/{rule.pk}/edit/"):
+        assert as_operator.post(url, rule_data(on="0")).status_code == 404
+    rule.refresh_from_db()
+    assert (rule.enabled, rule.archived) == (True, False)
+
+    as_operator.force_login(admin.user)
+    assert as_operator.post(f"/rules/{rule.pk}/enable/", {"on": "0"}).status_code == 302
+    rule.refresh_from_db()
+    assert not rule.enabled
+    assert AuditEntry.objects.get().data["changes"] == {"enabled": [True, False]}
+
+
+def test_it_lets_viewers_read_only_and_strangers_see_nothing(
+    client: Client, viewer: Person, stranger: Person
+) -> None:
+    factories.rule(match={"business": "game"})
+    client.force_login(viewer.user)
+    assert len(client.get("/rules/").context["listed"]) == 1
+    for url in ("/rules/new/", "/shields/new/", "/convergence-rules/new/", "/packages/new/"):
+        assert client.post(url, {}).status_code == 403
+    client.force_login(stranger.user)
+    assert client.get("/rules/").context["listed"] == []
+    client.logout()
+    assert client.get("/rules/").status_code == 302
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=6).filter(
+    lambda word: word == word.strip()
+)
+TEXT = st.one_of(
+    WORDS,
+    st.lists(WORDS, min_size=2, max_size=3),
+    st.fixed_dictionaries({"glob": WORDS}),
+    st.fixed_dictionaries({"regex": st.one_of(WORDS, st.lists(WORDS, min_size=2, max_size=2))}),
+    st.fixed_dictionaries({"not": WORDS}),
+    st.fixed_dictionaries({"exists": st.booleans()}),
+    st.fixed_dictionaries({"prefix": WORDS, "not": WORDS}),
+)
+MATCHES = st.dictionaries(
+    st.sampled_from(["source", "alert_type", "severity", "business", "set", "module", "ip", "content", "host"]), TEXT
+).flatmap(
+    lambda match: st.dictionaries(WORDS, TEXT).map(lambda labels: match | ({"labels": labels} if labels else {}))
+)
+
+
+@given(MATCHES)
+def test_it_loses_no_condition_between_the_form_and_the_rule(match: dict[str, Any]) -> None:
+    shown, rest = conditions.split(match, OFFERED)
+    posted = shown | {"labels": conditions.label_conditions(shown.get("labels", ""))}
+
+    again, twice = conditions.merge(conditions.join(posted), rest)
+
+    assert (again, twice) == (match, [])
+
+
+def shield_data(**changes: Any) -> dict[str, Any]:
+    now = timezone.localtime()
+    data = {
+        "name": "割接",
+        "starts_at": now.strftime("%Y-%m-%dT%H:%M"),
+        "ends_at": (now + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M"),
+        "repeat": "once",
+        "reason": "计划内变更",
+        "enabled": "on",
+        "business": ["game"],
+        "set": "shanghai-1",
+    }
+    return data | changes
+
+
+def test_it_shields_and_ends(as_operator: Client, game: Business) -> None:
+    assert as_operator.post("/shields/new/", shield_data()).status_code == 302
+    shield = Shield.objects.get()
+    assert (shield.match, shield.author) == ({"business": "game", "set": "shanghai-1"}, "lisi")
+    assert compile_match(shield.match)
+
+    assert as_operator.post(f"/shields/{shield.pk}/end/").status_code == 302
+
+    shield.refresh_from_db()
+    assert not shield.enabled
+    assert list(AuditEntry.objects.order_by("id").values_list("verb", flat=True)) == ["shield.add", "shield.change"]
+    assert ConfigVersion.current("shields") == 2
+    assert [standing for _s, _t, standing, _m in as_operator.get("/shields/").context["listed"]] == ["ended"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"reason": ""}, "reason"),
+        ({"ends_at": "2020-01-01T00:00"}, "ends_at"),
+        ({"repeat": "daily", "starts_at": "2030-01-01T00:00", "ends_at": "2030-01-02T01:00"}, "ends_at"),
+    ],
+)
+def test_it_refuses_a_shield(as_operator: Client, changes: dict[str, Any], field: str) -> None:
+    answer = as_operator.post("/shields/new/", shield_data(**changes))
+
+    assert list(answer.context["form"].errors) == [field]
+    assert not Shield.objects.exists()
+
+
+def convergence_data(**changes: Any) -> dict[str, Any]:
+    data = {
+        "name": "同机同类",
+        "alert_types": "disk_full, disk_io",
+        "window": "300",
+        "count": "1",
+        "same_0": "host",
+        "same_1": "alert_type",
+        "same_2": "",
+        "labels": "app",
+        "function": "skip_when_success",
+        "priority": "30",
+        "enabled": "on",
+        "remark": "同一台机器同一类告警只修一次",
+    }
+    return data | changes
+
+
+def test_it_saves_a_global_convergence_rule_with_an_exception(
+    as_admin: Client, game: Business, pay: Business
+) -> None:
+    answer = as_admin.post("/convergence-rules/new/", convergence_data(blocked_by=[str(pay.pk)]))
+
+    assert answer.status_code == 302, answer.context["form"].errors
+    rule = ConvergenceRule.objects.get()
+    assert (rule.alert_types, rule.window, rule.dimensions) == (
+        ["disk_full", "disk_io"],
+        300,
+        ["host", "alert_type", "label:app"],
+    )
+    assert (rule.business, list(rule.blocked_by.all())) == (None, [pay])
+    assert AuditEntry.objects.get().verb == "convergence_rule.add"
+    assert "disk_full、disk_io：5 分钟内，同主机同告警类型同标签 app超过 1 条 → 成功后跳过" in (
+        as_admin.get("/convergence-rules/").content.decode()
+    )
+
+
+def test_it_keeps_dimensions_with_values(as_admin: Client) -> None:
+    explicit = {"name": "set", "values": ["a", "b"]}
+    rule = factories.convergence_rule(dimensions=["host", explicit])
+    form = as_admin.get(f"/convergence-rules/{rule.pk}/edit/").context["form"]
+    data = convergence_data(same_1="", labels="", explicit=form["explicit"].value(), name=rule.name)
+
+    assert as_admin.post(f"/convergence-rules/{rule.pk}/edit/", data).status_code == 302
+    rule.refresh_from_db()
+    assert rule.dimensions == ["host", explicit]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"remark": ""}, "remark"),
+        ({"count": "0"}, "count"),
+        ({"window": "7"}, "window"),
+        ({"same_0": "", "same_1": "", "labels": ""}, "__all__"),
+        ({"explicit": "- {name: moon}"}, "explicit"),
+        ({"business": ""}, "business"),
+    ],
+)
+def test_it_refuses_a_convergence_rule(
+    as_operator: Client, game: Business, changes: dict[str, Any], field: str
+) -> None:
+    data = convergence_data(**({"business": str(game.pk)} | changes))
+
+    answer = as_operator.post("/convergence-rules/new/", data)
+
+    assert list(answer.context["form"].errors) == [field]
+    assert not ConvergenceRule.objects.exists()
+
+
+def test_it_lets_a_business_do_without_a_global_rule(as_operator: Client, game: Business, pay: Business) -> None:
+    rule = factories.convergence_rule()
+    url = f"/convergence-rules/{rule.pk}/block/"
+
+    assert as_operator.post(url, {"business": game.pk, "blocked": "on"}).status_code == 302
+    assert list(rule.blocked_by.all()) == [game]
+    assert AuditEntry.objects.get().verb == "convergence_rule.block"
+    assert ConfigVersion.current("convergence") == 1
+
+    assert as_operator.post(url, {"business": pay.pk, "blocked": "on"}).status_code == 404
+    assert as_operator.post(f"/convergence-rules/{rule.pk}/enable/", {"on": "0"}).status_code == 404
+    assert as_operator.post(url, {"business": game.pk}).status_code == 302
+    assert not rule.blocked_by.exists()
