@@ -152,6 +152,7 @@ FTA_WORK_KINDS = [
     "fta.intake.kind.InboxKind",
     "fta.healing.kind.StepKind",
     "fta.pipeline.SleeperKind",
+    "fta.convergence.kind.IncidentKind",
     "fta.healing.kind.ExecutionKind",
     "fta.healing.verification.VerificationKind",
     "approvals.services.ApprovalKind",

@@ -18,6 +18,7 @@ execution_changed = Signal()  # execution, frm, to: every move of an execution's
 incident_opened = Signal()  # incident
 incident_joined = Signal()  # incident, execution: a further execution joined
 incident_closed = Signal()  # incident
+incident_analysed = Signal()  # incident: its findings name what its alerts have in common
 system_fault = Signal()  # text, subject (a short stable key): something that the maintainers must hear
 healing_judged = Signal()  # execution: `healed` was settled
 

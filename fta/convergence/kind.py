@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from fta import signals
 from fta.convergence import common_cause
 from fta.convergence.engine import lock
 from fta.convergence.incidents import close
@@ -33,6 +34,7 @@ class IncidentKind:
             if _to_analyse(now).filter(pk=pk).exists():
                 incident.findings = common_cause.analyse(incident)
                 Incident.objects.filter(pk=pk).update(findings=incident.findings)
+                signals.announce(signals.incident_analysed, incident=incident)
             if _to_close(now).filter(pk=pk).exists():
                 close(incident, now)
 

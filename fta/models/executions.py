@@ -160,6 +160,7 @@ class Execution(models.Model):
             models.Index(fields=["state", "-id"], name="execution_state_id"),
             models.Index(fields=["business", "-id"], name="execution_business_id"),
             models.Index(fields=["package", "host", "-id"], name="execution_history"),
+            models.Index(fields=["package", "received_at"], name="execution_budget"),
         ]
 
     def __str__(self) -> str:
