@@ -1,0 +1,5 @@
+"""The Django admin: inventory and configuration to keep, history to read."""
+
+from fta.admin import configuration, history, inventory
+
+__all__ = ["configuration", "history", "inventory"]

@@ -1,0 +1,97 @@
+"""Businesses, hosts, people and credentials in the admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fta.admin.base import AuditedAdmin, secret_field
+from fta.lib.secrets import digest
+from fta.models import ApiKey, Business, Credential, Host, Person
+
+_SHORTEST_KEY = 16
+
+
+@admin.register(Business)
+class BusinessAdmin(AuditedAdmin):
+    list_display = ("code", "name", "archived")
+    list_filter = ("archived",)
+    search_fields = ("code", "name")
+    filter_horizontal = ("maintainers",)
+
+
+@admin.register(Person)
+class PersonAdmin(AuditedAdmin):
+    list_display = ("user", "wecom_userid", "active", "deputy", "deputy_until")
+    list_filter = ("active", "user__groups", "businesses")
+    list_select_related = ("user", "deputy__user")
+    search_fields = ("user__username", "user__first_name", "wecom_userid")
+    filter_horizontal = ("businesses",)
+    readonly_fields = ("managed",)
+
+
+@admin.register(Host)
+class HostAdmin(AuditedAdmin):
+    list_display = ("ip", "name", "business", "set_name", "module", "connection", "is_spare", "archived")
+    list_filter = ("business", "connection", "is_spare", "archived")
+    list_select_related = ("business",)
+    search_fields = ("ip", "name", "set_name", "module")
+    filter_horizontal = ("operators",)
+
+
+class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A credential; its secret can be replaced and not shown."""
+
+    new_secret = secret_field(gettext_lazy("新内容"), gettext_lazy("私钥、密码或令牌；留空为不改。保存后不再显示。"))
+
+    class Meta:
+        model = Credential
+        fields = ("name", "kind")
+
+    def clean_new_secret(self) -> str:
+        secret = str(self.cleaned_data["new_secret"])
+        if not secret and not self.instance.pk:
+            raise forms.ValidationError(_("请填写内容"))
+        return secret.replace("\r\n", "\n")
+
+
+@admin.register(Credential)
+class CredentialAdmin(AuditedAdmin):
+    form = CredentialForm
+    list_display = ("name", "kind")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.secret = form.cleaned_data["new_secret"] or obj.secret
+        super().save_model(request, obj, form, change)
+
+
+class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A key for the REST API; kept as a digest, so it can be replaced and not shown."""
+
+    key = secret_field(gettext_lazy("新密钥"), gettext_lazy("至少 16 个字符；留空为不改。保存后不再显示。"))
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "user", "enabled")
+
+    def clean_key(self) -> str:
+        key = str(self.cleaned_data["key"])
+        if (key or not self.instance.pk) and len(key) < _SHORTEST_KEY:
+            raise forms.ValidationError(_("密钥至少 %(n)d 个字符") % {"n": _SHORTEST_KEY})
+        return key
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(AuditedAdmin):
+    form = ApiKeyForm
+    list_display = ("name", "user", "enabled", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    readonly_fields = ("created_at", "last_used_at")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if form.cleaned_data["key"]:
+            obj.key_digest = digest(form.cleaned_data["key"])
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,128 @@
+"""The Django admin: what may be changed there is checked and audited, history can only be read."""
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from fta.admin.base import HistoryAdmin
+from fta.lib.secrets import digest
+from fta.models import AuditEntry, ConfigVersion, Credential, Execution, Person, Rule, Source
+from tests import factories
+
+INLINE_ONLY = {"alertevent", "executionevent", "stepattempt", "member"}
+
+
+@pytest.fixture
+def root(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("root", "root@example.com", "pass-word-12345"))
+    return client
+
+
+def changed(page: Any, **values: Any) -> dict[str, Any]:
+    """Return what a browser would send back of an admin form, with some values changed."""
+    form = page.context["adminform"].form
+    data = {field.html_name: field.value() for field in form if field.value() not in (None, False)}
+    data |= {f"{field.html_name}_0": "" for field in form if field.html_name.endswith("_at")}
+    return data | values
+
+
+def test_it_knows_every_model() -> None:
+    registered = {model._meta.model_name for model in admin.site._registry}
+
+    assert {model._meta.model_name for model in apps.get_app_config("fta").get_models()} - registered == INLINE_ONLY
+
+
+def test_it_shows_every_list_and_row(root: Client) -> None:
+    alert = factories.alert()
+    run = factories.execution(alert=alert, package=factories.package())
+    factories.step(run)
+    factories.rule()
+    factories.convergence_rule()
+    for model in apps.get_app_config("fta").get_models():
+        if model._meta.model_name in INLINE_ONLY:
+            continue
+        assert root.get(reverse(f"admin:fta_{model._meta.model_name}_changelist")).status_code == 200, model
+        for row in model._default_manager.all()[:1]:
+            url = reverse(f"admin:fta_{model._meta.model_name}_change", args=[row.pk])
+            assert root.get(url).status_code == 200, model
+
+
+def test_it_changes_a_rule_with_audit_and_a_new_version(root: Client) -> None:
+    rule = factories.rule()
+    url = reverse("admin:fta_rule_change", args=[rule.pk])
+    data = changed(root.get(url), priority=7, match='{"alert_type": "cpu"}', parameters="{}", notify="{}")
+
+    assert root.post(url, data).status_code == 302
+
+    rule.refresh_from_db()
+    assert (rule.priority, rule.match) == (7, {"alert_type": "cpu"})
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.verb) == ("root", "rule.change")
+    assert entry.data["changes"]["priority"] == ["100", "7"]
+    assert ConfigVersion.current("rules") == 1
+
+
+def test_it_refuses_conditions_that_cannot_be_compiled(root: Client) -> None:
+    rule = factories.rule()
+    url = reverse("admin:fta_rule_change", args=[rule.pk])
+    data = changed(root.get(url), match='{"content": {"regex": "("}}', parameters="{}", notify="{}")
+
+    answer = root.post(url, data)
+
+    assert "match" in answer.context["adminform"].form.errors
+    assert Rule.objects.get().match == {"alert_type": "disk_full"}
+    assert not AuditEntry.objects.exists()
+    assert ConfigVersion.current("rules") == 0
+
+
+def test_it_never_edits_a_state(root: Client) -> None:
+    run = factories.execution(alert=factories.alert(), state="held")
+    url = reverse("admin:fta_execution_change", args=[run.pk])
+
+    assert root.post(url, {"state": "succeeded"}).status_code == 403
+    assert root.post(reverse("admin:fta_execution_delete", args=[run.pk]), {"post": "yes"}).status_code == 403
+    assert Execution.objects.get().state == "held"
+    for model, site in admin.site._registry.items():
+        if model._meta.app_label == "fta" and any(field.name == "state" for field in model._meta.fields):
+            assert isinstance(site, HistoryAdmin), model
+
+
+def test_it_replaces_a_source_secret_and_keeps_the_old_one_for_a_day(root: Client) -> None:
+    source = factories.source()
+    url = reverse("admin:fta_source_change", args=[source.pk])
+    page = root.get(url)
+    shapes = {"cidrs": "[]", "relay_to": "[]", "options": "{}"}
+
+    assert root.post(url, changed(page, secret="short", **shapes)).status_code == 200
+    assert root.post(url, changed(page, secret="another-secret-0123456789", **shapes)).status_code == 302
+
+    fresh = Source.objects.get()
+    assert fresh.secret_digest == digest("another-secret-0123456789")
+    assert fresh.previous_digest == source.secret_digest
+    assert source.secret_digest not in page.content.decode()
+    entry = AuditEntry.objects.get()
+    assert entry.verb == "source.change"
+    assert "another-secret" not in str(entry.data)
+
+
+def test_it_never_shows_a_credential(root: Client) -> None:
+    made = Credential.objects.create(name="ssh", kind="password", secret="hunter2-hunter2")
+    url = reverse("admin:fta_credential_change", args=[made.pk])
+    page = root.get(url)
+
+    assert "hunter2" not in page.content.decode()
+    assert root.post(url, changed(page, name="ssh-2")).status_code == 302
+    made.refresh_from_db()
+    assert (made.name, made.secret) == ("ssh-2", "hunter2-hunter2")
+    assert "hunter2" not in str(AuditEntry.objects.get().data)
+
+
+def test_it_is_closed_to_operators(client: Client, operator: Person) -> None:
+    client.force_login(operator.user)
+
+    assert client.get(reverse("admin:fta_rule_changelist")).status_code == 302
