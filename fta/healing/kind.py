@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from fta.engine.claim import lapsed
-from fta.healing.start import due_executions, end_late, start_ready
+from fta.healing.start import end_late, overdue, start_ready, startable
 from fta.healing.steps import reap, run_step, wake
 from fta.models import Execution, StepRun
 from fta.models.engine import DbNow
@@ -46,14 +46,13 @@ class ExecutionKind:
     lane = "execute"
 
     def due(self, limit: int, now: datetime) -> list[int]:
-        return list(Execution.objects.filter(due_executions()).order_by("id").values_list("pk", flat=True)[:limit])
+        found = list(overdue().order_by("deadline_at").values_list("pk", flat=True)[:limit])
+        found += startable().order_by("id").values_list("pk", flat=True)[:limit]
+        return found[:limit]
 
     def do(self, pk: int) -> None:
         now = timezone.now()
-        state = Execution.objects.values_list("state", flat=True).filter(pk=pk).first()
-        if state == Execution.State.READY:
-            start_ready(pk, now)
+        if overdue().filter(pk=pk).exists():
+            end_late(pk, now)
         else:
-            due = Execution.objects.filter(due_executions(), pk=pk).exists()
-            if due:
-                end_late(pk, now)
+            start_ready(pk, now)

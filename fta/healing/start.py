@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from fta import audit, ports
@@ -128,13 +128,14 @@ def end_late(pk: int, now: datetime) -> None:
             end_execution(execution, Execution.State.SKIPPED, _("超过时限，没有人审批"), now)
 
 
-def due_executions() -> Q:
-    """Return the condition on Execution that there is something to do: one may start, or one is out of time."""
-    late, state = Q(deadline_at__lte=DbNow()), Execution.State
+def startable() -> QuerySet[Execution]:
+    """Return the executions that are ready and not halted, or too late to wait for that."""
+    return Execution.objects.filter(not_halted() | Q(deadline_at__lte=DbNow()), state=Execution.State.READY)
+
+
+def overdue() -> QuerySet[Execution]:
+    """Return the executions that are out of time and that no step of theirs, nor the expiry of an approval, is about to end."""
     busy = Exists(StepRun.objects.filter(execution=OuterRef("pk"), state=StepRun.State.RUNNING))
-    abandoned = Q(deadline_at__lte=DbNow() - HELD_GRACE)  # the expiry of the approval comes first
-    return (
-        (Q(state=state.READY) & (not_halted() | late))
-        | (Q(state=state.RUNNING) & (late | Q(cancel_requested=True)) & ~Q(busy))
-        | (Q(state=state.HELD) & abandoned)
-    )
+    running = Q(state=Execution.State.RUNNING) & ~Q(busy)
+    held = Q(state=Execution.State.HELD, deadline_at__lte=DbNow() - HELD_GRACE)
+    return Execution.objects.filter(running | held, ended_at=None, deadline_at__lte=DbNow())

@@ -63,6 +63,9 @@ def retry(execution: Execution, user: User, reason: str, node: int | None, only:
         held=reasons,
     )
     if reasons:
+        # Who wants it done again does not approve it: the requester is left out of those who are asked.
+        Execution.objects.filter(pk=locked.pk).update(requested_by=user)
+        locked.requested_by = user
         hold(locked, reasons, now)
     else:
         _run(locked, text, now)
