@@ -249,7 +249,10 @@ def _why(result: str, present: dict[int, StepRun]) -> str:
     if result in (Execution.State.SUCCEEDED, Execution.State.ALMOST):
         return ""
     found = [step for state in states for step in present.values() if step.state == state]
-    return f"{named(found[-1])}：{found[-1].error or found[-1].get_state_display()}"[:500] if found else ""
+    if not found:
+        return ""
+    what = found[-1].error or found[-1].output.strip() or found[-1].get_state_display()
+    return f"{named(found[-1])}：{what}"[:500]
 
 
 def named(step: StepRun) -> str:

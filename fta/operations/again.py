@@ -106,7 +106,7 @@ def _reasons(execution: Execution, steps: Sequence[StepRun], changes: Sequence[s
     unsure = [
         step for step in steps if step.policy != StepRun.Policy.IDEMPOTENT and step.state == StepRun.State.UNKNOWN
     ]
-    reasons = [_("%(step)s 的结果未知，再做一次可能重复") % {"step": named(step)} for step in unsure]
+    reasons = [_("%(step)s的结果未知，再做一次可能重复") % {"step": named(step)} for step in unsure]
     reasons += changes
     needed = execution.needs_approval or mode_now(execution) == Mode.APPROVAL
     if not reasons and needed and not ports.gate().approved(execution):

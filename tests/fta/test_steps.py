@@ -259,6 +259,13 @@ def test_it_parks_a_sleep_and_wakes_it_in_time(host: Any) -> None:
     assert stage.state(execution) == "succeeded"
 
 
+def test_it_ends_skipped_with_the_words_of_a_guard(actor: Actor, host: Any) -> None:
+    execution = stage.ready(node(1, "guard", success=2, params={"count": 1, "minutes": 5}), node(2))
+    stage.drain()
+    assert (stage.state(execution), actor.seen) == ("skipped", [])
+    assert "不再处理" in execution.reason
+
+
 def test_it_starts_a_join_once_when_its_branches_end(actor: Actor, host: Any) -> None:
     execution = stage.ready(node(1, success=[2, 3]), node(2, success=4), node(3, success=4), node(4))
     stage.drain()
