@@ -110,9 +110,11 @@ class Supervisor:
 
     def commands(self) -> dict[str, list[str]]:
         gunicorn = [self.python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "fta.wsgi"]
+        portal = f"http://127.0.0.1:{self.port}"
         simulator = [
             *(self.python, "manage.py", "wecom_simulator", "--port", str(self.port + 1)),
-            *("--callback-url", f"http://127.0.0.1:{self.port}/wechat/entry/"),
+            *("--callback-url", f"{portal}/wechat/entry/", "--menu-url", f"{portal}/wechat/todo/"),
+            *("--chat", "FTAALERTS:告警群:lisi,wangwu"),
         ]
         return {"simulator": simulator, "web": gunicorn, "engine": [self.python, "manage.py", "engine"]}
 
