@@ -42,8 +42,8 @@ class AnyYamlField(YamlField):
 
     def clean(self, value: Any) -> Any:
         text = forms.CharField.clean(self, value)
-        found = read_yaml(text, kinds=(Mapping, list, str)) if text.lstrip().startswith(("{", "[")) else text
-        return found or None
+        found = read_yaml(text, kinds=(Mapping, list, str)) if text.startswith(("{", "[")) else text
+        return found.replace("\r\n", "\n") if isinstance(found, str) else found
 
     @staticmethod
     def can_show(value: Any) -> bool:
@@ -188,11 +188,24 @@ class NumbersField(CommaField):
         return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-class ScriptField(forms.CharField):
-    """A script: kept as written, with the line ends of Unix."""
+class TextField(forms.CharField):
+    """Text of several lines, with the line ends of Unix: a browser sends those of DOS."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(widget=_area(10, wrap="off"), strip=False, **kwargs)
+    def __init__(self, rows: int = 2, **kwargs: Any) -> None:
+        kwargs.setdefault("required", False)
+        kwargs.setdefault("widget", forms.Textarea(attrs={"rows": rows}))
+        super().__init__(**kwargs)
 
     def to_python(self, value: Any) -> str:
         return str(super().to_python(value) or "").replace("\r\n", "\n")
+
+    def can_show(self, value: Any) -> bool:
+        """Tell whether the value comes back from a browser as it was."""
+        return isinstance(value, str) and "\r" not in value and not (self.strip and value != value.strip())
+
+
+class ScriptField(TextField):
+    """A script, kept as written."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget=_area(10, wrap="off"), strip=False, **kwargs)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from fta.healing.runners.http import METHODS
 from fta.lib.types import JSONDict
 from fta.web import choices
-from fta.web.forms.fields import AnyYamlField, CommaField, NumbersField, PairsField, ScriptField, YamlField
+from fta.web.forms.fields import AnyYamlField, CommaField, NumbersField, PairsField, ScriptField, TextField, YamlField
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 _NO_RENDER = _("脚本正文不接受变量拼接；参数以 JSON（标准输入）和环境变量 FTA_PARAM_名称 传入")
@@ -39,7 +39,7 @@ class ParamsForm(forms.Form):
             return type(value) is int
         if isinstance(field, forms.ChoiceField):
             return field.valid_value(value)
-        return isinstance(value, str)
+        return isinstance(value, str) and value == value.strip() and not set(value) & set("\r\n")
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -70,7 +70,7 @@ class ParamsForm(forms.Form):
 class ScriptParams(ParamsForm):
     OPEN = ("interpreter", "secrets", "extra")
 
-    script = ScriptField(label=_("脚本"), required=False, help_text=_NO_RENDER)
+    script = ScriptField(label=_("脚本"), help_text=_NO_RENDER)
     arguments = PairsField(
         label=_("参数"), typed=True, help_text=_("每行一个 name=value，值可以用变量，如 path=${params.path}")
     )
@@ -83,7 +83,9 @@ class ScriptParams(ParamsForm):
 class HttpParams(ParamsForm):
     OPEN = ("status", "jmespath", "extra")
 
-    method = forms.ChoiceField(label=_("方法"), choices=[(name, name) for name in METHODS], initial="POST")
+    method = forms.ChoiceField(
+        label=_("方法"), required=False, choices=[("", _("POST（默认）")), *((name, name) for name in METHODS)]
+    )
     url = forms.CharField(label=_("地址"), required=False, widget=forms.TextInput(attrs={"class": "is-mono"}))
     headers = PairsField(
         label=_("请求头"), sign=":", rows=2, help_text=_("每行一个 Name: value；密文请写在其他参数的 secret_headers 里")
@@ -112,12 +114,7 @@ class HttpParams(ParamsForm):
 
 
 class ApprovalParams(ParamsForm):
-    message = forms.CharField(
-        label=_("请示什么"),
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=_("如 重启 ${ip}（${alert_type}）"),
-    )
+    message = TextField(label=_("请示什么"), help_text=_("如 重启 ${ip}（${alert_type}）"))
     policy = forms.ChoiceField(label=_("审批策略"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -131,7 +128,7 @@ class ApprovalParams(ParamsForm):
 
 
 class NotifyParams(ParamsForm):
-    message = forms.CharField(label=_("内容"), required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    message = TextField(label=_("内容"))
     channels = forms.MultipleChoiceField(label=_("通知服务"), required=False, widget=forms.CheckboxSelectMultiple)
     to = CommaField(
         label=_("告诉谁"), help_text=_("企业微信账号，多个用逗号隔开，可以用 ${operators}；留空按通知服务的设置")
@@ -155,7 +152,9 @@ class SleepParams(ParamsForm):
 
     @classmethod
     def _shows(cls, name: str, value: Any) -> bool:
-        return type(value) in (int, str) if name == "seconds" else super()._shows(name, value)
+        if name != "seconds":
+            return super()._shows(name, value)
+        return (type(value) is int and value >= 0) or (super()._shows(name, value) and not value.isdigit())
 
     def params(self) -> JSONDict:
         found = super().params()
@@ -177,8 +176,7 @@ class PingParams(ParamsForm):
     expect = forms.ChoiceField(
         label=_("怎样算成功"),
         required=False,
-        choices=[("up", _("有应答")), ("down", _("没有应答"))],
-        initial="up",
+        choices=[("", _("有应答（默认）")), ("up", _("有应答")), ("down", _("没有应答"))],
     )
     count = forms.IntegerField(label=_("最多试几次"), required=False, help_text=_("默认 3 次，有应答就停"))
 

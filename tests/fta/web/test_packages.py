@@ -1,0 +1,299 @@
+"""Pages of packages: list, view, editor without script, versions, a run by hand."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fta.healing.runners import RUNNERS
+from fta.models import AuditEntry, Business, ConfigVersion, Execution, Package, PackageVersion, Person
+from fta.web.forms.node_params import FORMS, form_of
+from fta.web.forms.packages import NodeForm
+from tests import factories
+
+SCRIPT = '#!/bin/sh\necho "$FTA_PARAM_PATH"\n'
+
+
+@pytest.fixture
+def as_operator(client: Client, operator: Person) -> Client:
+    client.force_login(operator.user)
+    return client
+
+
+def node_data(at: int, **fields: Any) -> dict[str, Any]:
+    return {f"nodes-{at}-{name.replace('p_', 'p-', 1)}": value for name, value in fields.items()}
+
+
+def package_data(game: Business, **changes: Any) -> dict[str, Any]:
+    data = {
+        "key": "clean-logs",
+        "name": "清理日志",
+        "business": str(game.pk),
+        "risk": "low",
+        "mode": "approval",
+        "note": "第一版",
+        "nodes": ["0"],
+        "parameters": ["0"],
+        "parameters-0-name": "path",
+        "parameters-0-type": "string",
+        "parameters-0-default": "/var/tmp",
+        "action": "save",
+    }
+    first = node_data(0, id="1", name="清理", type="script", p_script=SCRIPT.replace("\n", "\r\n"), timeout="60s")
+    return data | first | {"nodes-0-p-arguments": "path=${params.path}\ndays=7"} | changes
+
+
+def test_it_saves_a_script_package(as_operator: Client, game: Business) -> None:
+    answer = as_operator.post("/packages/new/", package_data(game, max_hosts="3", window="10m", scope="module"))
+
+    assert answer.status_code == 302, answer.context["draft"].wrong()
+    assert answer["Location"] == "/packages/clean-logs/"
+    package = Package.objects.get()
+    assert (package.business, package.mode) == (game, "approval")
+    assert package.budget == {"max_hosts": 3, "window": 600, "scope": "module"}
+    version = package.current
+    assert version is not None
+    assert (version.number, version.author, version.note) == (1, "lisi", "第一版")
+    assert version.parameters == [{"name": "path", "type": "string", "default": "/var/tmp"}]
+    node = version.nodes[0]
+    assert node["params"] == {"script": SCRIPT, "arguments": {"path": "${params.path}", "days": 7}}
+    assert (node["timeout"], node["policy"]) == (60, "once")
+    assert list(AuditEntry.objects.order_by("id").values_list("verb", flat=True)) == ["package.add", "package.save"]
+    assert ConfigVersion.current("packages") == 2
+
+
+def composite(game: Business, **changes: Any) -> dict[str, Any]:
+    data = package_data(game, nodes=["0", "3", "7"])
+    data |= node_data(0, id="1", type="ping_check", p_tcp_port="9", success="3", failure="2")
+    data |= node_data(3, id="2", type="approval", p_message="重启 ${ip}", success="3", failure="")
+    data |= node_data(7, id="3", type="http", p_method="POST", p_url="http://127.0.0.1/restart", p_status="200, 202")
+    data |= {"nodes-7-p-headers": "X-Trace: ${execution.id}", "nodes-7-p-body": '{"ip": "${ip}"}'}
+    return data | changes
+
+
+def test_it_saves_a_graph(as_operator: Client, game: Business) -> None:
+    answer = as_operator.post("/packages/new/", composite(game))
+
+    assert answer.status_code == 302, answer.context["draft"].wrong()
+    nodes = PackageVersion.objects.get().nodes
+    assert [node["next"] for node in nodes] == [{"success": [3], "failure": [2]}, {"success": [3]}, {}]
+    assert nodes[2]["params"] == {
+        "method": "POST",
+        "url": "http://127.0.0.1/restart",
+        "headers": {"X-Trace": "${execution.id}"},
+        "body": {"ip": "${ip}"},
+        "success": {"status": [200, 202]},
+    }
+    page = as_operator.get("/packages/clean-logs/").content.decode()
+    assert "成功后 → 3 · 失败时 → 2" in page
+    assert "重启 ${ip}" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "block", "message"),
+    [
+        ({"nodes-7-p-url": "ftp://x"}, "节点 3", "url 应以 http:// 或 https:// 开头"),
+        ({"nodes-3-p-message": "重启 ${moon}"}, "节点 2", "未知的变量：${moon}"),
+        ({"nodes-7-success": "1"}, "节点 3", "节点在一个环上，流程不会结束"),
+        ({"nodes-3-success": "9"}, "节点 2", "指向不存在的节点 9"),
+        ({"nodes-0-success": "", "nodes-0-failure": ""}, "节点 3", "从起始节点走不到这个节点"),
+        ({"nodes-3-timeout": "soon"}, "节点 2", "超时：应为时长，如 30s、5m、1h"),
+        ({"nodes-3-p-extra": "message: x"}, "节点 2", "其他参数（YAML）：message 已在上面填写，只留一处"),
+        ({"nodes-3-p-extra": "moon: x"}, "节点 2", "没有参数 moon"),
+        ({"nodes-3-p-policy": "nobody"}, "节点 2", "审批策略"),
+        ({"parameters-0-name": "Bad"}, "参数 Bad", "参数名只能用小写字母"),
+        ({"business": ""}, "基本信息", "业务：请选择你负责的业务；全局套餐由管理员设置"),
+        ({"key": "new"}, "基本信息", "标识：这个标识不能用"),
+    ],
+)
+def test_it_names_the_wrong_node(
+    as_operator: Client, game: Business, changes: dict[str, Any], block: str, message: str
+) -> None:
+    answer = as_operator.post("/packages/new/", composite(game, **changes))
+
+    assert answer.status_code == 200
+    assert any(at == block and message in text for _anchor, at, text in answer.context["draft"].wrong())
+    assert message in answer.content.decode()
+    assert not Package.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_it_adds_and_drops_blocks_and_keeps_what_was_typed(as_operator: Client, game: Business) -> None:
+    page = as_operator.post("/packages/new/", composite(game, action="add-node", kind="sleep", name=""))
+
+    draft = page.context["draft"]
+    assert [form["id"].value() for form in draft.nodes] == ["1", "2", "3", 4]
+    assert [str(form.prefix) for form in draft.nodes] == ["nodes-0", "nodes-3", "nodes-7", "nodes-8"]
+    assert draft.nodes[2].params["url"].value() == "http://127.0.0.1/restart"
+    assert draft.nodes[3]["type"].value() == "sleep"
+    assert "要改后才能保存" not in page.content.decode()
+
+    page = as_operator.post("/packages/new/", composite(game, action="drop:nodes-3"))
+    assert [form["id"].value() for form in page.context["draft"].nodes] == ["1", "3"]
+
+    page = as_operator.post("/packages/new/", composite(game, action="add-parameter"))
+    assert [form["name"].value() for form in page.context["draft"].parameters] == ["path", None]
+
+    page = as_operator.post("/packages/new/", composite(game, **{"action": "redraw", "nodes-7-type": "guard"}))
+    assert set(page.context["draft"].nodes[2].params.fields) == {"count", "minutes", "extra"}
+    assert not Package.objects.exists()
+
+
+def test_it_checks_without_saving(as_operator: Client, game: Business) -> None:
+    page = as_operator.post("/packages/new/", composite(game, action="check"))
+
+    assert "检查通过" in page.content.decode()
+    assert not Package.objects.exists()
+
+
+def sent_back(page: Any, **changes: Any) -> dict[str, Any]:
+    """Return what a browser would send of the editor, with some values changed."""
+    draft = page.context["draft"]
+    forms = [draft.head, *draft.parameters, *draft.nodes, *(node.params for node in draft.nodes)]
+    values = {field.html_name: field.value() for form in forms for field in form}
+    data = {name: value for name, value in values.items() if value not in (None, False)}
+    data["nodes"] = [str(form.prefix).removeprefix("nodes-") for form in draft.nodes]
+    data["parameters"] = [str(form.prefix).removeprefix("parameters-") for form in draft.parameters]
+    return data | {"action": "save"} | changes
+
+
+def test_it_makes_a_version_of_a_change_and_none_without(as_operator: Client, game: Business) -> None:
+    as_operator.post("/packages/new/", composite(game))
+    url = "/packages/clean-logs/edit/"
+
+    assert as_operator.post(url, sent_back(as_operator.get(url))).status_code == 302
+    assert PackageVersion.objects.count() == 1
+
+    assert as_operator.post(url, sent_back(as_operator.get(url), **{"nodes-0-name": "先看看"})).status_code == 302
+    assert Package.objects.get().current == PackageVersion.objects.get(number=2)
+
+    old = as_operator.get(f"{url}?version=1")
+    assert as_operator.post(f"{url}?version=1", sent_back(old)).status_code == 302
+    versions = PackageVersion.objects.order_by("number")
+    assert (versions[2].number, versions[2].sha256) == (3, versions[0].sha256)
+    assert "旧版本" in as_operator.get("/packages/clean-logs/?version=2").content.decode()
+    assert as_operator.get("/packages/clean-logs/?version=9").status_code == 404
+
+
+def test_it_audits_a_promotion(as_operator: Client, game: Business) -> None:
+    as_operator.post("/packages/new/", composite(game))
+    url = "/packages/clean-logs/edit/"
+
+    as_operator.post(url, sent_back(as_operator.get(url), mode="auto"))
+
+    entry = AuditEntry.objects.order_by("-id")[0]
+    assert (entry.verb, entry.data["changes"]) == ("package.change", {"mode": ["approval", "auto"]})
+
+
+def test_it_seals_secret_parameters(as_operator: Client, game: Business) -> None:
+    data = package_data(game, **{"parameters-0-type": "secret", "parameters-0-default": ""})
+    data |= {"parameters-0-secret": "hunter2-hunter2", "nodes-0-p-arguments": "", "nodes-0-p-secrets": "path"}
+
+    assert as_operator.post("/packages/new/", data).status_code == 302
+    version = PackageVersion.objects.get()
+    assert version.secrets == {"path": "hunter2-hunter2"}
+    url = "/packages/clean-logs/edit/"
+    page = as_operator.get(url)
+    assert "hunter2" not in page.content.decode()
+    assert "hunter2" not in as_operator.get("/packages/clean-logs/").content.decode()
+
+    as_operator.post(url, sent_back(page, **{"nodes-0-name": "再来"}))
+    assert PackageVersion.objects.get(number=2).secrets == {"path": "hunter2-hunter2"}
+    assert "hunter2" not in str(list(AuditEntry.objects.values_list("data", flat=True)))
+
+
+def test_it_keeps_to_the_users_businesses(as_operator: Client, pay: Business, admin: Person) -> None:
+    factories.package("global")
+    factories.package("foreign", business=pay)
+    listed = [each.package.key for each in as_operator.get("/packages/").context["listed"]]
+
+    assert listed == ["global"]
+    assert as_operator.get("/packages/global/").status_code == 200
+    for url in ("/packages/global/edit/", "/packages/foreign/", "/packages/foreign/edit/"):
+        assert as_operator.get(url).status_code == 404
+    assert as_operator.post("/packages/global/archive/").status_code == 404
+    assert not AuditEntry.objects.exists()
+
+    as_operator.force_login(admin.user)
+    assert as_operator.get("/packages/foreign/edit/").status_code == 200
+
+
+def test_it_archives_only_what_no_rule_uses(as_operator: Client, game: Business) -> None:
+    package = factories.package(business=game)
+    rule = factories.rule(package=package)
+
+    as_operator.post("/packages/clean-disk/archive/")
+    package.refresh_from_db()
+    assert not package.archived
+
+    rule.archived = True
+    rule.save()
+    as_operator.post("/packages/clean-disk/archive/")
+    package.refresh_from_db()
+    assert package.archived
+    assert AuditEntry.objects.get().verb == "package.archive"
+    assert as_operator.get("/packages/clean-disk/").status_code == 404
+
+
+def test_it_runs_by_hand_on_own_hosts_only(as_operator: Client, game: Business, pay: Business) -> None:
+    package = factories.package(parameters=[{"name": "path", "type": "string", "required": True}])
+    factories.host("127.0.0.10", business=game)
+    factories.host("127.0.1.11", name="pay-11", business=pay)
+    url = f"/packages/{package.key}/run/"
+
+    refused = as_operator.post(url, {"ip": "127.0.1.11", "reason": "试试", "p_path": "/x"})
+    assert "不在你的业务里" in refused.content.decode()
+    assert "请填写原因" in as_operator.post(url, {"ip": "127.0.0.10", "p_path": "/x"}).content.decode()
+    assert "参数 path 必填" in as_operator.post(url, {"ip": "127.0.0.10", "reason": "试试"}).content.decode()
+    assert not Execution.objects.exists()
+
+    answer = as_operator.post(url, {"ip": "127.0.0.10", "reason": "试试", "p_path": "/x", "dry_run": "1"})
+    run = Execution.objects.get()
+    assert answer["Location"] == f"/executions/{run.pk}/"
+    assert (run.state, run.plan["parameters"]) == ("shadowed", {"path": "/x"})
+    assert AuditEntry.objects.get().data["reason"] == "试试"
+
+
+def test_it_lets_viewers_look_only(client: Client, viewer: Person, game: Business) -> None:
+    package = factories.package(business=game)
+    factories.host()
+    client.force_login(viewer.user)
+
+    page = client.get("/packages/clean-disk/")
+
+    assert page.status_code == 200
+    assert page.context["run_form"] is None
+    assert client.get("/packages/clean-disk/edit/").status_code == 404
+    client.post(f"/packages/{package.key}/run/", {"ip": "127.0.0.10", "reason": "试试"})
+    assert not Execution.objects.exists()
+
+
+def test_it_has_a_form_for_every_type_with_parameters() -> None:
+    assert set(RUNNERS) - set(FORMS) == {"mark_almost_success"}
+    assert form_of("mark_almost_success")().fields.keys() == {"extra"}
+
+
+SCALARS = st.one_of(st.text("ab1 =:,\"'-\n", max_size=6), st.integers(-9, 9), st.booleans(), st.none())
+VALUES = st.one_of(
+    SCALARS,
+    st.lists(SCALARS, max_size=3),
+    st.dictionaries(st.text("ab= :", min_size=1, max_size=3), SCALARS, max_size=3),
+)
+
+
+@given(st.data())
+def test_it_loses_no_parameter_between_the_form_and_the_node(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from([each for each in FORMS if each not in ("approval", "notify")]))
+    names = sorted(set(form_of(kind).base_fields) - {"extra", "status", "jmespath"} | {"other"})
+    filled = VALUES.filter(lambda value: value not in (None, "", [], {}))
+    params = data.draw(st.dictionaries(st.sampled_from(names), filled, max_size=4))
+    unbound = NodeForm.stored("n", {"id": 1, "type": kind, "params": params}).params
+    values = {field.html_name: field.value() for field in unbound if field.value() is not None}
+    posted = {name: str(value).replace("\n", "\r\n") for name, value in values.items()}  # as a browser does
+
+    form = form_of(kind)(posted, prefix="n-p")
+
+    assert form.is_valid(), form.errors
+    assert form.params() == params
