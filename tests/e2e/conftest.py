@@ -1,0 +1,172 @@
+"""A browser, a running portal with a simulated corp beside it, and the phone of a member."""
+
+import copy
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.conftest import skip_or_fail
+from tests.stage import ROOT, SECRETS, Stage
+
+CHROMIUM = Path(os.environ.get("FTA_CHROMIUM", "/usr/bin/chromium"))
+# Nothing but this machine can be reached, whatever a page links to.
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"),
+]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
+HOSTS = range(21, 60)  # a host of its own for every alert of a test, so that no convergence joins two tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.xdist_group("stage"))
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        skip_or_fail("browser", f"{CHROMIUM} is not installed")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="package")
+def portal(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The demo's portal with more hosts; started once for all pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    document = yaml.safe_load((ROOT / "deploy/demo/portal.yaml").read_text(encoding="utf-8"))
+    host = next(row for row in document["hosts"] if row["name"] == "web-11")
+    local = next(row for row in document["hosts"] if row["name"] == "local-1")
+    document["hosts"] += [{**copy.deepcopy(host), "ip": f"127.0.0.{n}", "name": f"web-{n}"} for n in HOSTS]
+    document["hosts"] += [{**copy.deepcopy(local), "ip": f"127.0.0.{n}", "name": f"local-{n}"} for n in range(12, 16)]
+    config = folder / "portal.yaml"
+    config.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    made = Stage(folder)
+    try:
+        yield made.prepare(config).start("web", "engine")
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="package")
+def free_hosts() -> Iterator[str]:
+    return iter([f"127.0.0.{n}" for n in HOSTS])
+
+
+class Watch:
+    """Everything that pages complained about: script errors, refusals of the content policy, missing files."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+        self.expected: tuple[str, ...] = ()
+
+    def attend(self, page: Page) -> None:
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(words in message.text for words in self.expected):
+            self.complaints.append(f"{message.page.url if message.page else ''}: {message.text}")
+
+
+Contexts = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    made = Watch()
+    yield made
+    assert made.complaints == []
+
+
+@pytest.fixture
+def contexts(browser: Browser, watch: Watch) -> Iterator[Contexts]:
+    """Make browser contexts that share nothing; their pages are watched."""
+    made: list[BrowserContext] = []
+
+    def make(**options: Any) -> BrowserContext:
+        context = browser.new_context(locale="zh-CN", timezone_id="Asia/Shanghai", **options)
+        context.set_default_timeout(10_000)
+        context.on("page", watch.attend)
+        made.append(context)
+        return context
+
+    expect.set_options(timeout=10_000)
+    yield make
+    for context in made:
+        context.close()
+
+
+class Phone:
+    """The simulator's page in one member's hand."""
+
+    def __init__(self, page: Page, stage: Stage, userid: str) -> None:
+        self.page, self.stage, self.userid = page, stage, userid
+        page.goto(f"{stage.wecom}/?member={userid}")
+        self.chat = page.get_by_label("会话", exact=True)
+
+    def say(self, text: str) -> None:
+        self.page.get_by_role("textbox", name="回复").fill(text)
+        self.page.get_by_role("button", name="发送").click()
+
+    def card(self, words: str) -> Any:
+        return self.chat.locator(".f-tcard").filter(has_text=words)
+
+
+@pytest.fixture
+def phone(contexts: Contexts, portal: Stage) -> Callable[[str], Phone]:
+    return lambda userid: Phone(contexts(viewport=DESKTOP).new_page(), portal, userid)
+
+
+@pytest.fixture(scope="package")
+def admin_state(browser: Browser, portal: Stage) -> Any:
+    """Sign in as the administrator through the form; return what the browser keeps of it."""
+    context = browser.new_context(locale="zh-CN")
+    page = context.new_page()
+    page.goto(portal.base)
+    page.get_by_label("用户名").fill("admin")
+    page.get_by_label("密码").fill(SECRETS["ADMIN_PASSWORD"])
+    page.get_by_role("button", name="登录", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+class Asked:
+    """An alert that waits for a yes: its host, its execution, its approval and the code to answer with."""
+
+    def __init__(self, stage: Stage, ip: str) -> None:
+        self.stage, self.ip = stage, ip
+        self.alert = stage.post_alert(f"e2e-{ip}", "host_down", ip, content=f"{ip} 连续 3 次 Ping 不通")["alerts"][0]["id"]
+        text = stage.wait(lambda: self._texts(), f"lisi to be asked about {ip}")
+        self.code = re.search(r"同意请回复: TY (\d+_\d+)", text)[1]  # type: ignore[index]
+
+    def _texts(self) -> str:
+        said = (text for text in self.stage.texts("lisi") if f"重启 {self.ip}（" in text and "请审核" in text)
+        return next(said, "")
+
+    @property
+    def approval(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.stage.execution_of(self.alert)["approvals"][0]  # type: ignore[index]
+        return found
+
+    def calls(self) -> int:
+        return sum(call["body"]["ip"] == self.ip for call in self.stage.hook.calls)
+
+
+@pytest.fixture
+def ask(portal: Stage, free_hosts: Iterator[str]) -> Callable[[], Asked]:
+    return lambda: Asked(portal, next(free_hosts))
