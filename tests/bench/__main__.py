@@ -43,8 +43,8 @@ def measure(rounds: int, quick: bool) -> list[Figure]:
         second = BenchStage(Path(name) / "engine")
         try:
             second.made().start("web", "engine")
-            found += messages.measure(second, rounds, 1.0 if quick else 3.0)
-            found += callbacks.measure(second, 1.0 if quick else 4.0, 50 if quick else callbacks.PENDING)
+            found += messages.measure(second, rounds, 1.0 if quick else 2.5)
+            found += callbacks.measure(second, 1.0 if quick else 6.0, 50 if quick else callbacks.PENDING)
         finally:
             second.close()
     return found

@@ -11,7 +11,7 @@ from wechat.simulator import sending
 
 HOSTS = 200
 HEADERS = {"Content-Type": "application/json", "X-Secret": SECRETS["FTA_SOURCE_SECRET"]}
-STORMS = 40  # alert types, so that each storm is an incident of its own
+STORMS = 2  # alert types, so that each storm is an incident of its own
 CONVERGES_AT = 20  # alerts
 
 
