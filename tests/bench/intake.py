@@ -1,6 +1,7 @@
 """Goal 1: intake, durable before the answer, against a bare view on the same server and against Alertmanager."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from tests.bench.client import middle, percentile, send
 from tests.bench.load import Spec
@@ -18,12 +19,13 @@ def measure(stage: BenchStage, rounds: int, seconds: float) -> list[Figure]:
     """Drive each server in turn, round after round; only the web processes of the portal run."""
     stage.start("web")
     view, peer = bare(stage), alertmanager(stage)
-    rates, slowest = defaultdict(list), defaultdict(list)
+    rates: Rates = defaultdict(list)
+    slowest: Rates = defaultdict(list)
     try:
         specs = _specs(stage, view.port, peer.port if peer else 0, seconds)
         for number in range(rounds + 1):  # the first round warms up and does not count
             for name, spec in specs.items():
-                outcome = send(Spec(**{**vars(spec), "tag": f"r{number}"}))
+                outcome = send(replace(spec, tag=f"r{number}"))
                 if number:
                     rates[name].append(outcome.good * spec.per_request / outcome.seconds)
                     slowest[name].append(percentile(outcome.milliseconds, 0.99))
@@ -36,29 +38,16 @@ def measure(stage: BenchStage, rounds: int, seconds: float) -> list[Figure]:
 
 
 def _specs(stage: BenchStage, view: int, peer: int, seconds: float) -> dict[str, Spec]:
-    ours = {
-        "port": stage.port,
-        "path": "/intake/rest/",
-        "headers": HEADERS,
-        "item": alert("bench_alert"),
-        "seconds": seconds,
-    }
-    bare_view = {**ours, "port": view, "path": "/bare/"}
-    specs = {"bare view": Spec(**bare_view), "portal": Spec(**ours)}
+    portal = Spec(stage.port, "/intake/rest/", HEADERS, alert("bench_alert"), seconds=seconds)
+    bare_view = replace(portal, port=view, path="/bare/")
+    specs = {"bare view": bare_view, "portal": portal}
     if peer:
         item = alert_of_alertmanager(told=False)
-        theirs = {
-            "port": peer,
-            "path": "/api/v2/alerts",
-            "headers": JSON,
-            "item": item,
-            "listed": True,
-            "seconds": seconds,
-        }
-        specs["Alertmanager"] = Spec(**theirs)
-        specs["Alertmanager, 100"] = Spec(**theirs, per_request=LISTED)
-    specs["bare view, 100"] = Spec(**bare_view, per_request=LISTED, listed=True)
-    specs["portal, 100"] = Spec(**ours, per_request=LISTED, listed=True)
+        theirs = Spec(peer, "/api/v2/alerts", JSON, item, listed=True, seconds=seconds)
+        specs["Alertmanager"] = theirs
+        specs["Alertmanager, 100"] = replace(theirs, per_request=LISTED)
+    specs["bare view, 100"] = replace(bare_view, per_request=LISTED, listed=True)
+    specs["portal, 100"] = replace(portal, per_request=LISTED, listed=True)
     return specs
 
 

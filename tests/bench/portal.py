@@ -35,7 +35,7 @@ class BenchStage(Stage):
     def count(self, query: str) -> int:
         """Return the one number that a query finds in the portal's database."""
         with psycopg.connect(self.database.url) as link:
-            row = link.execute(query).fetchone()  # type: ignore[arg-type]
+            row = link.execute(query).fetchone()
         return int(row[0]) if row else 0
 
 

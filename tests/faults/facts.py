@@ -57,7 +57,7 @@ def lost_leases(stage: FaultStage) -> int:
 
 
 def _rows(link: "psycopg.Connection[Any]", query: str) -> list[tuple[Any, ...]]:
-    return link.execute(query).fetchall()  # type: ignore[arg-type]
+    return link.execute(query).fetchall()
 
 
 def _of(kind: Any, link: "psycopg.Connection[Any]", query: str) -> list[Any]:

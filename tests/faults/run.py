@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,6 @@ def _figures(facts: Facts) -> list[tuple[str, str]]:
     ]
 
 
-def _counts(counts: "Counter[str] | dict[str, int] | object") -> str:
-    pairs = sorted(dict(counts).items())  # type: ignore[call-overload]
+def _counts(counts: Mapping[str, int]) -> str:
+    pairs = sorted(counts.items())
     return ", ".join(f"{name} {count}" for name, count in pairs) or "none"
