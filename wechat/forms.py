@@ -49,7 +49,7 @@ class ConfigForm(forms.Form):
         label=gettext_lazy("AgentId"), required=False, min_value=1, max_value=2**53, widget=_mono(inputmode="numeric")
     )
     secret = forms.CharField(label=gettext_lazy("Secret"), required=False, max_length=256, widget=_mono())
-    token = forms.CharField(label=gettext_lazy("Token"), required=False, widget=_mono())
+    token = forms.CharField(label="Token", required=False, widget=_mono())
     encoding_aes_key = forms.CharField(label=gettext_lazy("EncodingAESKey"), required=False, widget=_mono())
     approval_admins = forms.CharField(
         label=gettext_lazy("审批管理员"), required=False, widget=_mono(),

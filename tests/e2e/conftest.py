@@ -145,6 +145,23 @@ def admin_state(browser: Browser, portal: Stage) -> Any:
     return state
 
 
+@pytest.fixture
+def menu(portal: Stage, contexts: Contexts, admin_state: Any) -> None:
+    """Have the menu published, by its button."""
+    if portal.world.menus:
+        return
+    page = contexts(storage_state=admin_state).new_page()
+    page.goto(f"{portal.base}/doc/wechat_config/")
+    page.get_by_role("button", name="发布菜单").click()
+    expect(page.locator("main")).to_contain_text("菜单已发布")
+
+
+def sideways(page: Page) -> bool:
+    """Tell whether the page as a whole can be scrolled to the side."""
+    found: bool = page.evaluate("document.scrollingElement.scrollWidth > document.scrollingElement.clientWidth")
+    return found
+
+
 class Asked:
     """An alert that waits for a yes: its host, its execution, its approval and the code to answer with."""
 
