@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import unified_diff
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
@@ -51,6 +52,7 @@ def context(
         "package": package,
         "version": version,
         "is_current": version == package.current,
+        "difference": difference(version, package.current),
         "drawing": drawing_of(version) if version else None,
         "nodes": [_node(each) for each in version.nodes] if version else [],
         "parameters": version.parameters if version else [],
@@ -63,6 +65,16 @@ def context(
         "asks_after_failures": package.failures_in_a_row >= FAILURES_UNTIL_APPROVAL,
         "run_form": run_form or _run_form(package, user),
     }
+
+
+def difference(old: PackageVersion | None, new: PackageVersion | None) -> list[str]:
+    """Return the lines that differ between two versions, with a little around each; none for the same version."""
+    if old is None or new is None or old.pk == new.pk:
+        return []
+    before, after = (
+        yaml_text({"parameters": each.parameters, "nodes": each.nodes}).splitlines() for each in (old, new)
+    )
+    return list(unified_diff(before, after, lineterm="", n=2))[2:]
 
 
 def _run_form(package: Package, user: Any) -> RunForm | None:

@@ -47,9 +47,9 @@ class AnyYamlField(YamlField):
 
     @staticmethod
     def can_show(value: Any) -> bool:
-        return isinstance(value, Mapping | list) or (
-            isinstance(value, str) and not value.lstrip().startswith(("{", "["))
-        )
+        if not isinstance(value, str):
+            return isinstance(value, Mapping | list)
+        return value == value.strip() and "\r" not in value and not value.startswith(("{", "["))
 
     def prepare_value(self, value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, Mapping | list) else value

@@ -60,7 +60,7 @@ class ParamsForm(forms.Form):
 
     def more(self) -> list[forms.BoundField]:
         """Return the fields that are folded away."""
-        return [field for field in self if field.name in self.OPEN]
+        return [self[name] for name in self.OPEN]
 
     def more_in_use(self) -> bool:
         """Tell whether a folded field has a value or an error."""

@@ -178,6 +178,14 @@ class NodeForm(forms.Form):
     def is_valid(self) -> bool:
         return all([super().is_valid(), self.params.is_valid()])
 
+    MORE = ("count", "delay", "backoff", "always")
+
+    def more_in_use(self) -> bool:
+        """Tell whether a folded field has a value or an error, and should be in sight."""
+        asked = self["count"].value() not in (None, "", 0, "0") or bool(self["always"].value())
+        wrong = self.is_bound and any(self[name].errors for name in self.MORE)
+        return asked or wrong or self.params.more_in_use()
+
     def clean_timeout(self) -> int | None:
         return _length(self.cleaned_data["timeout"])
 

@@ -173,7 +173,9 @@ def test_it_makes_a_version_of_a_change_and_none_without(as_operator: Client, ga
     assert as_operator.post(f"{url}?version=1", sent_back(old)).status_code == 302
     versions = PackageVersion.objects.order_by("number")
     assert (versions[2].number, versions[2].sha256) == (3, versions[0].sha256)
-    assert "旧版本" in as_operator.get("/packages/clean-logs/?version=2").content.decode()
+    page = as_operator.get("/packages/clean-logs/?version=2")
+    assert "旧版本" in page.content.decode()
+    assert [line for line in page.context["difference"] if line[0] in "+-"] == ["-  name: 先看看", "+  name: 清理"]
     assert as_operator.get("/packages/clean-logs/?version=9").status_code == 404
 
 
