@@ -24,6 +24,7 @@ from fta.web.forms.packages import NodeForm, PackageForm, ParameterForm
 from fta.web.sentences import duration_text
 
 MAX_BLOCKS = 200
+MAX_DIGITS = 8
 _PLACE = re.compile(r"(nodes|parameters)\[(\d+)\](?:\.(\w+))?")
 
 
@@ -135,7 +136,7 @@ class Draft:
         read: dict[int, tuple[NodeForm, Node]] = {}
         for form in self.nodes:
             raw = _raw(form)
-            if str(raw.get("id")).isdigit() and int(raw["id"]) not in read:
+            if _is_number(raw.get("id")) and int(raw["id"]) not in read:
                 node = {"id": int(raw["id"]), "name": raw.get("name", ""), "type": raw.get("type", "script")}
                 edges = {kind: _ids(raw.get(kind)) for kind in ("success", "failure", "always")}
                 read[node["id"]] = (form, node_of(node | {"next": edges}))
@@ -171,7 +172,7 @@ def _messages(form: forms.Form) -> list[str]:
 
 
 def _numbers(data: QueryDict, name: str) -> list[str]:
-    found = [each for each in data.getlist(name) if each.isascii() and each.isdigit() and len(each) < 6]
+    found = [each for each in data.getlist(name) if _is_number(each)]
     return list(dict.fromkeys(found))[:MAX_BLOCKS]
 
 
@@ -180,9 +181,14 @@ def _raw(form: forms.Form | ParamsForm) -> dict[str, Any]:
     return {bound.name: value for bound in form if (value := bound.value()) is not None}
 
 
+def _is_number(value: Any) -> bool:
+    text = str(value)
+    return text.isascii() and text.isdigit() and len(text) < MAX_DIGITS
+
+
 def _ids(value: Any) -> list[int]:
     words = value if isinstance(value, list) else re.split(r"[,，、\s]+", str(value or ""))
-    return [int(word) for word in words if str(word).isdigit()]
+    return [int(word) for word in words if _is_number(word)]
 
 
 def _free_place(blocks: Sequence[forms.Form]) -> int:
@@ -190,4 +196,4 @@ def _free_place(blocks: Sequence[forms.Form]) -> int:
 
 
 def _free_id(nodes: Sequence[NodeForm]) -> int:
-    return max((int(raw) for each in nodes if (raw := str(each["id"].value() or "")).isdigit()), default=0) + 1
+    return max((int(raw) for each in nodes if _is_number(raw := each["id"].value())), default=0) + 1

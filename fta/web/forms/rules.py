@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.healing.parameters import resolve
-from fta.models import Alert, Mode, Package, Rule, Shield
+from fta.models import Mode, Package, Rule, Shield
 from fta.web import choices, conditions
 from fta.web.forms.fields import PairsField
 from fta.web.forms.match import MatchForm
@@ -166,15 +166,6 @@ class ShieldForm(MatchForm):
     def values(self) -> dict[str, Any]:
         """Return the row's values."""
         return {name: self.cleaned_data[name] for name in (*self.OWN, "match")}
-
-
-def draft_of(alert: Alert) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return conditions and a name for a rule that would have taken this alert."""
-    match: dict[str, Any] = {"source": alert.source.name, "alert_type": alert.alert_type}
-    if alert.business:
-        match["business"] = alert.business.code
-    name = alert.title or alert.alert_type
-    return match, {"name": name[:128], "mode": Mode.APPROVAL, "alert_type_how": "equals"}
 
 
 def shown_match(form: MatchForm) -> dict[str, Any] | None:

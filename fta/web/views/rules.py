@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from fta.config import editing
-from fta.models import Alert, Rule
-from fta.web import territory
+from fta.models import Rule
+from fta.web import drafts, territory
 from fta.web.editing_rights import editors_only
-from fta.web.forms.rules import RuleForm, draft_of, shown_match
+from fta.web.forms.rules import RuleForm, shown_match
 from fta.web.refused_edits import show_problems
 from fta.web.sentences import rule_text
 
@@ -38,11 +38,7 @@ def rules(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Make a rule, from scratch or from an alert (?alert=<id>)."""
-    match: dict[str, Any] | None = None
-    initial: dict[str, Any] = {}
-    if request.GET.get("alert", "").isdigit():
-        alerts = Alert.objects.visible_to(request.user).select_related("source", "business")
-        match, initial = draft_of(get_object_or_404(alerts, pk=request.GET["alert"]))
+    match, initial = drafts.asked(request)
     form = RuleForm(request.user, None, request.POST or None, match=match, initial=initial)
     return _edit(request, form, Rule())
 

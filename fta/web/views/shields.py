@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from fta.config import editing
 from fta.matching.shields import in_force
-from fta.models import Alert, Shield
-from fta.web import territory
+from fta.models import Shield
+from fta.web import drafts, territory
 from fta.web.editing_rights import editors_only
-from fta.web.forms.rules import ShieldForm, draft_of, shown_match
+from fta.web.forms.rules import ShieldForm, shown_match
 from fta.web.refused_edits import show_problems
 from fta.web.sentences import conditions_text
 
@@ -48,11 +48,7 @@ def shields(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Make a shield, from scratch or from an alert (?alert=<id>)."""
-    match: dict[str, Any] | None = None
-    initial: dict[str, Any] = {}
-    if request.GET.get("alert", "").isdigit():
-        alerts = Alert.objects.visible_to(request.user).select_related("source", "business")
-        match, initial = draft_of(get_object_or_404(alerts, pk=request.GET["alert"]))
+    match, initial = drafts.asked(request)
     form = ShieldForm(request.user, None, request.POST or None, match=match, initial=initial)
     return _edit(request, form, Shield(author=request.user.get_username()))
 

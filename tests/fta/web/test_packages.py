@@ -138,6 +138,11 @@ def test_it_adds_and_drops_blocks_and_keeps_what_was_typed(as_operator: Client, 
 
     page = as_operator.post("/packages/new/", composite(game, **{"action": "redraw", "nodes-7-type": "guard"}))
     assert set(page.context["draft"].nodes[2].params.fields) == {"count", "minutes", "extra"}
+
+    for strange in ("²", "9" * 5000, "-1", ""):
+        changes = {"nodes-0-id": strange, "nodes-0-success": strange}
+        for action in ("save", "add-node", "redraw"):
+            assert as_operator.post("/packages/new/", composite(game, action=action, **changes)).status_code == 200
     assert not Package.objects.exists()
 
 

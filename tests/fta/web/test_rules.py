@@ -147,7 +147,9 @@ def test_it_drafts_a_rule_from_an_alert(as_operator: Client, game: Business, pay
     assert page.context["form"]["business"].value() == ["game"]
     assert "告警类型为 mem_high" in page.content.decode()
     assert "<b>过高" not in page.content.decode()
-    assert as_operator.get(f"/rules/new/?alert={foreign.pk}").status_code == 404
+    for strange in (foreign.pk, "²", "x", "9" * 30):
+        assert as_operator.get(f"/rules/new/?alert={strange}").status_code == 404
+        assert as_operator.get(f"/shields/new/?alert={strange}").status_code == 404
 
 
 def test_it_previews_without_saving(as_operator: Client) -> None:
@@ -181,9 +183,7 @@ def test_it_leaves_global_rules_to_admins(as_operator: Client, admin: Person) ->
     assert AuditEntry.objects.get().data["changes"] == {"enabled": [True, False]}
 
 
-def test_it_lets_viewers_read_only_and_strangers_see_nothing(
-    client: Client, viewer: Person, stranger: Person
-) -> None:
+def test_it_lets_viewers_read_only_and_strangers_see_nothing(client: Client, viewer: Person, stranger: Person) -> None:
     factories.rule(match={"business": "game"})
     client.force_login(viewer.user)
     assert len(client.get("/rules/").context["listed"]) == 1
@@ -209,9 +209,7 @@ TEXT = st.one_of(
 )
 MATCHES = st.dictionaries(
     st.sampled_from(["source", "alert_type", "severity", "business", "set", "module", "ip", "content", "host"]), TEXT
-).flatmap(
-    lambda match: st.dictionaries(WORDS, TEXT).map(lambda labels: match | ({"labels": labels} if labels else {}))
-)
+).flatmap(lambda match: st.dictionaries(WORDS, TEXT).map(lambda labels: match | ({"labels": labels} if labels else {})))
 
 
 @given(MATCHES)
@@ -287,9 +285,7 @@ def convergence_data(**changes: Any) -> dict[str, Any]:
     return data | changes
 
 
-def test_it_saves_a_global_convergence_rule_with_an_exception(
-    as_admin: Client, game: Business, pay: Business
-) -> None:
+def test_it_saves_a_global_convergence_rule_with_an_exception(as_admin: Client, game: Business, pay: Business) -> None:
     answer = as_admin.post("/convergence-rules/new/", convergence_data(blocked_by=[str(pay.pk)]))
 
     assert answer.status_code == 302, answer.context["form"].errors
