@@ -13,7 +13,7 @@ import django
 
 from tests.bench import callbacks, intake, messages
 from tests.bench.portal import BenchStage
-from tests.bench.report import Figure, show
+from tests.bench.report import Figure, machine, show
 from tests.stage import POSTGRES, reachable
 
 
@@ -27,7 +27,8 @@ def main() -> int:
     if not reachable(POSTGRES):
         print(f"Not run: no PostgreSQL answers at {POSTGRES}; FTA_TEST_POSTGRES names another")
         return 2
-    print(show(measure(args.rounds, args.quick)))
+    on = machine()
+    print(show(measure(args.rounds, args.quick), on))
     return 0
 
 
@@ -37,13 +38,13 @@ def measure(rounds: int, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="fta-bench-") as name:
         first = BenchStage(Path(name) / "intake")
         try:
-            found = intake.measure(first.made(), rounds, 0.3 if quick else 1.0)
+            found = intake.measure(first.made(), rounds, 0.3 if quick else 0.8)
         finally:
             first.close()
         second = BenchStage(Path(name) / "engine")
         try:
             second.made().start("web", "engine")
-            found += messages.measure(second, rounds, 1.0 if quick else 2.5)
+            found += messages.measure(second, rounds, 1.0 if quick else 2.0)
             found += callbacks.measure(second, 1.0 if quick else 6.0, 50 if quick else callbacks.PENDING)
         finally:
             second.close()

@@ -37,9 +37,9 @@ def at_most(kind: str, value: float, limit: float, unit: str = "×") -> Wanted:
     return Wanted(kind, f"≤ {limit:g}{unit}", not math.isnan(value) and value <= limit)
 
 
-def show(figures: list[Figure]) -> str:
-    """Return the report as text."""
-    lines = [machine(), ""]
+def show(figures: list[Figure], on: str) -> str:
+    """Return the report as text; `on` says what was measured on."""
+    lines = [on, ""]
     part = ""
     for figure in figures:
         if figure.part != part:
@@ -55,7 +55,7 @@ def show(figures: list[Figure]) -> str:
 
 
 def machine() -> str:
-    """Return what the figures were measured on."""
+    """Return what is measured on, and how busy it is before."""
     load = os.getloadavg()[0]
     return (
         f"{os.cpu_count()} cores, load before {load:.1f}, {platform.machine()}, Python {platform.python_version()}; ratios of one "

@@ -75,7 +75,7 @@ def test_it_keeps_the_rate_and_does_not_call_a_refusal_good(server: Counting) ->
 
 def test_it_says_met_and_missed_and_never_meets_a_limit_with_nothing() -> None:
     limits = (at_least("gate", 0.9, 0.8), at_most("goal", 3.0, 2.5), at_most("gate", percentile([], 0.5), 1))
-    text = show([Figure("Part", "a figure", "0.9", limits)])
+    text = show([Figure("Part", "a figure", "0.9", limits)], "a machine")
     assert "gate ≥ 0.8×: met · goal ≤ 2.5×: MISSED · gate ≤ 1×: MISSED" in text
     assert "gates met: 1 of 2" in text
     assert "goals met: 0 of 1" in text
