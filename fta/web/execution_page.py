@@ -110,6 +110,8 @@ def _row(node: Node, step: StepRun | None, asked: Mapping[int, str]) -> Row:
 def _note(step: StepRun) -> str:
     if step.error:
         return step.error
+    if step.type == "approval":
+        return ""  # its result is the number of the approval, which the page shows beside
     parts = [f"{name} = {value}" for name, value in step.result.items() if isinstance(value, str | int | float)]
     return "，".join(parts)[:200]
 

@@ -45,6 +45,7 @@ EVENTS: dict[str, Promise] = {
     "convergence.summary": _("收敛汇总"),
     "convergence.defence": _("异常防御"),
     "system.fault": _("系统故障"),
+    "step.message": _("通知节点"),
 }
 
 

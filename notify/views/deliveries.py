@@ -18,7 +18,11 @@ from notify.forms import DeliveryFilter
 from notify.messages import EVENTS
 from notify.models import ChannelKind, Delivery
 
-OTHERS = {"channel.test": gettext_lazy("测试"), "step.message": gettext_lazy("通知节点")}
+OTHERS = {
+    "channel.test": gettext_lazy("测试"),
+    "step.message": gettext_lazy("通知节点"),
+    "reply": gettext_lazy("应答"),
+}
 KINDS: dict[str, object] = dict(ChannelKind.choices)
 
 

@@ -104,7 +104,7 @@ def send_test(request: HttpRequest) -> HttpResponse:
     now, userid = timezone.now(), form.cleaned_data["to"]
     text = _("【故障自愈】测试消息，由 %(who)s 发出。收到即表示应用消息可用。") % {"who": request.user.get_username()}
     outbox.post(
-        dedup_key=f"wechat-test:{userid}:{now.timestamp()}", kind="wecom_app", event="test",
+        dedup_key=f"wechat-test:{userid}:{now.timestamp()}", kind="wecom_app", event="channel.test",
         message=Message(form="text", text=text), recipients=[userid], now=now,
     )  # fmt: skip
     audit.record(request.user.get_username(), "wechat.test_message", ("wechat.wecomapp", "default"), now, to=userid)
