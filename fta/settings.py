@@ -198,7 +198,8 @@ FTA_MAX_DEPTH = 32
 DATA_UPLOAD_MAX_MEMORY_SIZE = FTA_MAX_BODY
 FTA_LEASE_SECONDS = env.int("FTA_LEASE_SECONDS", default=60)
 FTA_ENGINE_THREADS = env.int("FTA_ENGINE_THREADS", default=8)
-FTA_POLL_SECONDS = env.float("FTA_POLL_SECONDS", default=0.2)
+# How often everything is looked for; rings come in between and are answered at once.
+FTA_POLL_SECONDS = env.float("FTA_POLL_SECONDS", default=1.0)
 # Hosts, host:port or CIDRs that HTTP steps and webhooks may reach besides public addresses.
 FTA_HTTP_ALLOW: list[str] = env.list("FTA_HTTP_ALLOW", default=[])
 FTA_LOCAL_SCRIPTS = env.bool("FTA_LOCAL_SCRIPTS", default=True)

@@ -3,18 +3,23 @@
 Used by the flow, browser, fault and bench suites. Everything binds to 127.0.0.1 on free ports.
 """
 
+import atexit
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -93,23 +98,60 @@ class Hook:
         self._server.server_close()
 
 
+@cache
+def _migrated(postgres: bool) -> str:
+    """Migrate one database for all stages of this process, and return its file or name: they start as copies of it."""
+    if not postgres:
+        path = Path(tempfile.mkdtemp(prefix="fta-stage-")) / "template.sqlite3"
+        _migrate(f"sqlite:///{path}")
+        with sqlite3.connect(path) as link:
+            link.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+        return str(path)
+    name = f"fta_template_{uuid.uuid4().hex[:12]}"
+    _on_postgres(f'CREATE DATABASE "{name}"')
+    atexit.register(_on_postgres, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _migrate(POSTGRES.rsplit("/", 1)[0] + f"/{name}")
+    return name
+
+
+def _migrate(url: str) -> None:
+    env = {**os.environ, **SECRETS, "DEBUG": "0", "DATABASE_URL": url}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=env, check=True, timeout=120)
+
+
+def _on_postgres(statement: str) -> None:
+    with psycopg.connect(POSTGRES, autocommit=True) as link:
+        link.execute(statement)
+
+
 class Database:
-    """A database of one stage: an SQLite file, or a PostgreSQL database made for it and dropped with it."""
+    """A migrated database of one stage: an SQLite file, or a PostgreSQL database made for it and dropped with it."""
 
     def __init__(self, folder: Path, postgres: bool) -> None:
         self.postgres = postgres
+        template = _migrated(postgres)
         if not postgres:
+            shutil.copy(template, folder / "stage.sqlite3")
             self.url = f"sqlite:///{folder / 'stage.sqlite3'}"
             return
         self.name = f"fta_stage_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(POSTGRES, autocommit=True) as link:
-            link.execute(f'CREATE DATABASE "{self.name}"')
+        _on_postgres(f'CREATE DATABASE "{self.name}" TEMPLATE "{template}"')
         self.url = POSTGRES.rsplit("/", 1)[0] + f"/{self.name}"
 
     def close(self) -> None:
         if self.postgres:
-            with psycopg.connect(POSTGRES, autocommit=True) as link:
-                link.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+            _on_postgres(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+
+
+SETUP = """
+import sys, django
+django.setup()
+from django.core.management import call_command
+call_command("apply_config", sys.argv[1])
+call_command("ensure_admin", "--username", "admin")
+"""
 
 
 class Stage:
@@ -176,10 +218,11 @@ class Stage:
         )
 
     def prepare(self, config: str | Path = "deploy/demo/portal.yaml") -> "Stage":
-        """Migrate, apply the configuration, make the administrator."""
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("apply_config", str(config))
-        self.manage("ensure_admin", "--username", "admin")
+        """Apply the configuration and make the administrator; the database comes migrated."""
+        env = {**self.env, "DJANGO_SETTINGS_MODULE": "fta.settings"}
+        command = [sys.executable, "-c", SETUP, str(config)]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
         return self
 
     def command(self, kind: str) -> list[str]:
@@ -187,7 +230,20 @@ class Stage:
             return [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "fta.wsgi"]
         if kind == "engine":
             return [sys.executable, "manage.py", "engine"]
-        return [sys.executable, "-m", "celery", "-A", "fta", "worker", "-P", "threads", "-c", "4", "--loglevel", "WARNING"]
+        return [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "fta",
+            "worker",
+            "-P",
+            "threads",
+            "-c",
+            "4",
+            "--loglevel",
+            "WARNING",
+        ]
 
     def start(self, *names: str) -> "Stage":
         """Start processes by name: web, engine, worker, with a number behind for a second one (engine2)."""
@@ -232,10 +288,8 @@ class Stage:
     def close(self) -> None:
         for child in [*self.processes.values(), *self._extra]:
             if child.poll() is None:
-                try:
+                with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL) if child in self.processes.values() else child.kill()
-                except ProcessLookupError:
-                    pass
                 child.wait(10)
         self._stop_wecom()
         self.hook.close()
@@ -277,7 +331,14 @@ class Stage:
         return answer.json()
 
     def post_alert(self, source_id: str, alert_type: str, ip: str, wait: bool = True, **more: Any) -> dict[str, Any]:
-        body = {"source_id": source_id, "alert_type": alert_type, "ip": ip, "content": "测试", "level": "critical", **more}
+        body = {
+            "source_id": source_id,
+            "alert_type": alert_type,
+            "ip": ip,
+            "content": "测试",
+            "level": "critical",
+            **more,
+        }
         answer = requests.post(
             f"{self.base}/intake/rest/{'?wait=1' if wait else ''}",
             json=body,
@@ -297,7 +358,9 @@ class Stage:
             run = self.execution_of(alert)
             return run if run and run["state"] in states else None
 
-        found: dict[str, Any] = self.wait(reached, f"alert {alert} to reach {states}: {self.execution_of(alert)}", seconds)
+        found: dict[str, Any] = self.wait(
+            reached, f"alert {alert} to reach {states}: {self.execution_of(alert)}", seconds
+        )
         return found
 
     def texts(self, userid: str) -> list[str]:

@@ -19,8 +19,33 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "fta_work"
 TASK = "fta.tasks.wake"
-# Rings of this process, for the engine loop that lives in it.
-local_bell = threading.Event()
+
+
+class Bell:
+    """Where rings of one process arrive: which kinds of work were rung for since the last look."""
+
+    def __init__(self) -> None:
+        self.answered = False  # an engine lives in this process
+        self._rung: set[str] = set()
+        self._arrived = threading.Condition()
+
+    def ring(self, kind: str) -> None:
+        """Note a ring and wake whoever waits."""
+        with self._arrived:
+            self._rung.add(kind)
+            self._arrived.notify_all()
+
+    def wait(self, seconds: float) -> set[str]:
+        """Wait for a ring, at most so long; return the kinds that were rung for."""
+        with self._arrived:
+            if not self._rung:
+                self._arrived.wait(seconds)
+            rung, self._rung = self._rung, set()
+            return rung
+
+
+# For the engine loop that lives in this process.
+local_bell = Bell()
 _rings: "queue.SimpleQueue[tuple[str, int]]" = queue.SimpleQueue()
 _ringer: threading.Thread | None = None
 _start = threading.Lock()
@@ -33,11 +58,11 @@ def ring(kind: str, pk: int) -> None:
 
 
 def _ring(kind: str, pk: int) -> None:
-    local_bell.set()
+    local_bell.ring(kind)
     if settings.CELERY_BROKER_URL:
         _ensure_ringer()
         _rings.put((kind, pk))
-    elif connection.vendor == "postgresql":
+    elif connection.vendor == "postgresql" and not local_bell.answered:  # other engines poll; one is enough to answer
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, kind])
 

@@ -6,9 +6,10 @@ decision or a message.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5
 ERROR_PAUSE_SECONDS = 1.0
+SQLITE_GLANCE_SECONDS = 0.05
 
 
 class Engine:
@@ -31,6 +33,7 @@ class Engine:
         self, threads: int | None = None, poll: float | None = None, work: Iterable[str] | None = None
     ) -> None:
         self.poll = poll or settings.FTA_POLL_SECONDS
+        self.sqlite = connection.vendor == "sqlite"
         wanted = set(work) if work is not None else None
         self.kinds = [kind for name, kind in kinds.registry().items() if wanted is None or name in wanted]
         per_lane = max(1, (threads or settings.FTA_ENGINE_THREADS) // 2)
@@ -41,27 +44,34 @@ class Engine:
         self.busy: set[tuple[str, int]] = set()
         self.lock = threading.Lock()
         self.stopping = threading.Event()
+        self.behind: set[str] = set()  # kinds with more due items than there was room for
+        self.data_version = 0
         self.bell = doorbell.local_bell
         self.listener: threading.Thread | None = None
 
     def run(self) -> None:
-        """Poll, and be rung, until `stop`."""
+        """Look at the kinds that are rung for, and at all of them every `poll` seconds, until `stop`."""
         started = timezone.now()
-        next_beat = datetime.min.replace(tzinfo=UTC)
+        next_beat = next_look = 0.0
+        rung: set[str] = set()
         self._listen()
+        self.bell.answered = True
         while not self.stopping.is_set():
-            now = timezone.now()
+            clock, now = time.monotonic(), timezone.now()
             try:
-                if now >= next_beat:
+                if clock >= next_beat:
                     self._beat(started, now)
-                    next_beat = now + timedelta(seconds=HEARTBEAT_SECONDS)
-                self.pass_once(now)
+                    next_beat = clock + HEARTBEAT_SECONDS
+                if clock >= next_look:
+                    self.pass_once(now)
+                    next_look = clock + self.poll
+                elif rung:
+                    self.pass_once(now, rung)
+                rung = self._wait(next_look)
             except DatabaseError:
                 logger.exception("Unable to look for work; the database is asked again")
                 connection.close()
                 self.stopping.wait(ERROR_PAUSE_SECONDS)
-            self.bell.wait(self.poll)
-            self.bell.clear()
         for pool in self.pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
         connection.close()
@@ -69,21 +79,50 @@ class Engine:
     def stop(self) -> None:
         """Stop claiming; `run` returns once the work in hand has ended."""
         self.stopping.set()
-        self.bell.set()
+        self.bell.ring("stop")
 
-    def pass_once(self, now: datetime) -> int:
-        """Hand every due item to its lane, once; return how many were handed over."""
+    def pass_once(self, now: datetime, only: set[str] | None = None) -> int:
+        """Hand every due item (of the kinds in `only`) to its lane, once; return how many were handed over."""
         handed = 0
         for kind in self.kinds:
-            room = self.width[kind.lane] * 2 - self._busy_with(kind.name)
-            if room <= 0:
+            if only is not None and kind.name not in only:
                 continue
-            for pk in kind.due(room + self._busy_with(kind.name), now):
+            busy = self._busy_with(kind.name)
+            room = self.width[kind.lane] * 2 - busy
+            if room <= 0:
+                self.behind.add(kind.name)
+                continue
+            found = kind.due(room + busy, now)
+            # There may be more than was asked for: the end of an item then rings for the next look.
+            (self.behind.add if len(found) >= room + busy else self.behind.discard)(kind.name)
+            for pk in found:
                 if self._take(kind.name, pk):
                     future = self.pools[kind.lane].submit(self._do, kind.do, pk)
                     future.add_done_callback(self._release(kind.name, pk))
                     handed += 1
         return handed
+
+    def _wait(self, until: float) -> set[str]:
+        """Wait for a ring until the next look at everything is due.
+
+        SQLite has no NOTIFY, but it tells cheaply whether another process has committed: then everything is looked at.
+        """
+        while True:
+            left = until - time.monotonic()
+            if left <= 0 or self.stopping.is_set():
+                return set()
+            rung = self.bell.wait(min(left, SQLITE_GLANCE_SECONDS) if self.sqlite else left)
+            if self.sqlite and self._changed():
+                return {kind.name for kind in self.kinds}
+            if rung:
+                return rung
+
+    def _changed(self) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA data_version")
+            (version,) = cursor.fetchone()
+        changed, self.data_version = version != self.data_version, version
+        return bool(changed)
 
     def drain(self, rounds: int = 200) -> None:
         """Do everything that is due now, in this thread, until nothing is left: for tests and commands."""
@@ -111,7 +150,8 @@ class Engine:
         def release(future: "Future[None]") -> None:
             with self.lock:
                 self.busy.discard((name, pk))
-            self.bell.set()
+            if name in self.behind:
+                self.bell.ring(name)
 
         return release
 
@@ -119,7 +159,7 @@ class Engine:
         close_old_connections()
         try:
             do(pk)
-        except Exception:  # noqa: BLE001 - the outermost loop: one item must not end the engine
+        except Exception:  # the outermost loop: one item must not end the engine
             logger.exception("Unable to do item %s of %s", pk, getattr(do, "__qualname__", do))
             self.stopping.wait(ERROR_PAUSE_SECONDS)  # an item that fails at once must not spin
         finally:
@@ -147,8 +187,8 @@ class Engine:
                 with connection.cursor() as cursor:
                     cursor.execute(f"LISTEN {doorbell.CHANNEL}")
                 while not self.stopping.is_set():
-                    for _ in raw.notifies(timeout=5.0, stop_after=1):
-                        self.bell.set()
+                    for notice in raw.notifies(timeout=5.0, stop_after=1):
+                        self.bell.ring(notice.payload)
             except Exception:  # noqa: BLE001 - psycopg's and Django's errors alike: listen again, polling goes on
                 logger.warning("Unable to listen for doorbells; polling goes on")
                 connection.close()
