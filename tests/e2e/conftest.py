@@ -164,12 +164,21 @@ def sideways(page: Page) -> bool:
     return found
 
 
+def keep(page: Page, name: str) -> None:
+    """Save a picture for people to look at, when FTA_SCREENSHOTS says where."""
+    folder = os.environ.get("FTA_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
 class Asked:
     """An alert that waits for a yes: its host, its execution, its approval and the code to answer with."""
 
     def __init__(self, stage: Stage, ip: str) -> None:
         self.stage, self.ip = stage, ip
-        self.alert = stage.post_alert(f"e2e-{ip}", "host_down", ip, content=f"{ip} 连续 3 次 Ping 不通")["alerts"][0]["id"]
+        self.alert = stage.post_alert(f"e2e-{ip}", "host_down", ip, content=f"{ip} 连续 3 次 Ping 不通")["alerts"][0][
+            "id"
+        ]
         text = stage.wait(lambda: self._texts(), f"lisi to be asked about {ip}", 60)
         self.code = re.search(r"同意请回复: TY (\d+_\d+)", text)[1]  # type: ignore[index]
 

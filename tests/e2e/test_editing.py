@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import DESKTOP, Contexts
+from tests.e2e.conftest import DESKTOP, Contexts, keep
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -62,7 +62,10 @@ def _nodes(page: Page) -> dict[str, str]:
 
 def test_it_heals_with_a_script_written_on_the_page(portal: Stage, page: Page) -> None:
     _begin_package(page, "clean-inode", "清理小文件")
-    _fill(page, **{"nodes-0-name": "清理", "nodes-0-p-script": "#!/bin/sh\necho cleaned by hand", "nodes-0-timeout": "60s"})
+    _fill(
+        page,
+        **{"nodes-0-name": "清理", "nodes-0-p-script": "#!/bin/sh\necho cleaned by hand", "nodes-0-timeout": "60s"},
+    )
     _save_package(page)
     _add_rule(page, "inode 用尽", "inode_full", "清理小文件（clean-inode）")
 
@@ -85,6 +88,7 @@ def test_it_takes_the_way_of_failure_through_a_graph(portal: Stage, page: Page) 
     _fill(page, **{"nodes-0-success": "2", "nodes-0-failure": "9"})
     page.get_by_role("button", name="检查").click()
     expect(page.get_by_role("alert").first).to_contain_text("节点 1：指向不存在的节点 9")
+    keep(page, "package-wrong")
     _fill(page, **{"nodes-0-failure": "3"})
     page.get_by_role("button", name="检查").click()
     expect(page.locator("main")).to_contain_text("检查通过")
@@ -101,3 +105,4 @@ def test_it_takes_the_way_of_failure_through_a_graph(portal: Stage, page: Page) 
     assert [state for title, state in shown.items() if "补救" in title] == ["is-succeeded"]
     page.locator("svg.f-flow a").filter(has_text="补救").click()
     expect(page.locator("#f-output")).to_contain_text("restarted")
+    keep(page, "execution-graph")

@@ -1,13 +1,10 @@
 """Every page of the side bar, on a desk and on a phone: it opens, complains of nothing and does not slide sideways."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
 
-from tests.e2e.conftest import DESKTOP, PHONE, Asked, Contexts, sideways
+from tests.e2e.conftest import DESKTOP, PHONE, Asked, Contexts, keep, sideways
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -21,21 +18,18 @@ MORE = (
 )  # fmt: skip
 
 
-def _keep(page: Page, name: str, path: str) -> None:
-    """Save a picture for people to look at, when they said where."""
-    folder = os.environ.get("FTA_SCREENSHOTS")
-    if folder:
-        title = path.split("?")[0].strip("/").replace("/", "-") or "dashboard"
-        page.screenshot(path=Path(folder) / f"{name}-{title}.png", full_page=True)
-
-
 def test_it_opens_every_page(portal: Stage, contexts: Contexts, admin_state: Any, waiting: Asked) -> None:
     page = contexts(viewport=DESKTOP, storage_state=admin_state, base_url=portal.base).new_page()
     page.goto("/")
     links = page.locator("#f-side a[href]").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert len(links) >= 16
     run, approval = portal.execution_of(waiting.alert) or {}, waiting.approval["id"]
-    rows = [f"/alerts/{waiting.alert}/", f"/executions/{run['id']}/", f"/approvals/{approval}/", f"/wechat/todo/{approval}/"]
+    rows = [
+        f"/alerts/{waiting.alert}/",
+        f"/executions/{run['id']}/",
+        f"/approvals/{approval}/",
+        f"/wechat/todo/{approval}/",
+    ]
 
     found: dict[str, tuple[int, list[str]]] = {}
     for path in dict.fromkeys([*links, *MORE, *rows]):
@@ -43,7 +37,7 @@ def test_it_opens_every_page(portal: Stage, contexts: Contexts, admin_state: Any
         sliding = []
         for name, size in WIDTHS.items():
             page.set_viewport_size(size)
-            _keep(page, name, path)
+            keep(page, f"{name}-{path.split('?')[0].strip('/').replace('/', '-') or 'dashboard'}")
             sliding += [name] if sideways(page) else []
         found[path] = (answer.status if answer else 0, sliding)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import Asked, Phone
+from tests.e2e.conftest import Asked, Phone, keep
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -27,6 +27,7 @@ def test_it_acts_once_after_a_reply(portal: Stage, phone: Phones, ask: Ask) -> N
     assert (asked.approval["state"], asked.approval["decided_by"]) == ("approved", "lisi")
     expect(lisi.card(asked.ip)).to_contain_text("lisi 已在")
     expect(lisi.card(asked.ip).get_by_role("button", name="同意")).to_have_count(0)
+    keep(lisi.page, "simulator")
 
 
 def test_it_takes_the_yes_of_a_card(portal: Stage, phone: Phones, ask: Ask) -> None:

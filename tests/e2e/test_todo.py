@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import PHONE, Asked, Contexts, sideways
+from tests.e2e.conftest import PHONE, Asked, Contexts, keep, sideways
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -36,9 +36,19 @@ def test_it_refuses_with_a_comment_after_the_evidence(portal: Stage, ask: Ask, t
 
     _item(todo, asked).get_by_role("link").click()
 
-    for words in (f"重启 {asked.ip}", "为什么", "连续 3 次 Ping 不通", "同意后会执行", portal.hook.url, "最近五次", "无人回答", "计划摘要"):
+    for words in (
+        f"重启 {asked.ip}",
+        "为什么",
+        "连续 3 次 Ping 不通",
+        "同意后会执行",
+        portal.hook.url,
+        "最近五次",
+        "无人回答",
+        "计划摘要",
+    ):
         expect(todo.locator("body")).to_contain_text(words)
     assert not sideways(todo)
+    keep(todo, "todo-detail")
     todo.get_by_label("意见").fill("先看磁盘")
     todo.get_by_role("button", name="驳回").click()
 
@@ -57,6 +67,7 @@ def test_it_agrees_to_two_at_once_and_leaves_the_third(portal: Stage, ask: Ask, 
 
     for asked in (first, second):
         _item(todo, asked).get_by_role("checkbox").check()
+    keep(todo, "todo-picked")
     todo.get_by_role("button", name="同意").click()
 
     expect(todo.locator("body")).to_contain_text("已同意 2 个。")
@@ -78,6 +89,7 @@ def test_it_shows_who_was_first(portal: Stage, ask: Ask, todo: Page) -> None:
 
     todo.get_by_role("button", name="同意").click()
 
+    keep(todo, "todo-late")
     expect(todo.locator(".m-block").filter(has_text="结果")).to_contain_text("admin_wx 最先决定")
     expect(todo.get_by_role("button", name="同意")).to_have_count(0)
     assert (asked.approval["state"], asked.approval["decided_by"]) == ("refused", "admin_wx")

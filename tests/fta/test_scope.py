@@ -19,4 +19,3 @@ def test_it_shows_an_operator_only_the_own_packages(game: Business, pay: Busines
         Package.objects.create(key=f"of-{business.code if business else 'all'}", name="重启", business=business)
 
     assert set(Package.objects.visible_to(operator.user).values_list("key", flat=True)) == {"of-game", "of-all"}
-
