@@ -26,6 +26,12 @@ SEVERITIES = {
     "warning": (2, gettext_lazy("警告")),
     "info": (1, gettext_lazy("提示")),
 }
+ROLES = {
+    "admin": gettext_lazy("平台管理员"),
+    "operator": gettext_lazy("运维"),
+    "approver": gettext_lazy("审批人"),
+    "viewer": gettext_lazy("只读"),
+}
 RISKS = {"low": gettext_lazy("低"), "medium": gettext_lazy("中"), "high": gettext_lazy("高")}
 
 
@@ -61,6 +67,12 @@ def state(thing: Any, kind: str = "", large: bool = False) -> SafeString:
 def state_word(value: str, kind: str = "") -> str:
     """Return only the word of a state."""
     return str(look_of(str(value), kind).word)
+
+
+@register.filter
+def role(name: str) -> str:
+    """Return the word of a role; a group that is none keeps its name."""
+    return str(ROLES.get(name, name))
 
 
 @register.simple_tag

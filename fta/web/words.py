@@ -28,6 +28,15 @@ CHANNELS: dict[str, Promise] = {
     "web": _("网页"),
     "api": _("接口"),
 }
+WORK: dict[str, Promise] = {
+    "inbox": _("读收到的告警"),
+    "sleeper": _("收敛后再判断"),
+    "execution": _("开始执行"),
+    "step": _("执行步骤"),
+    "verification": _("判定自愈"),
+    "approval": _("审批的提醒与过期"),
+    "delivery": _("投递消息"),
+}
 EVENTS: dict[str, Promise] = {
     "alert.firing": _("告警"),
     "alert.resolved": _("告警恢复"),
@@ -85,6 +94,11 @@ def duration(seconds: int) -> str:
 def channel_word(channel: str) -> str:
     """Return by which way somebody decided."""
     return str(CHANNELS.get(channel, channel))
+
+
+def work_word(kind: str) -> str:
+    """Return what a kind of work does."""
+    return str(WORK.get(kind, kind))
 
 
 def event_word(event: str) -> str:

@@ -12,6 +12,7 @@ from fta.models import Heartbeat
 from fta.web import metrics
 from fta.web.due import due_work
 from fta.web.parts import is_ready, parts
+from fta.web.words import work_word
 
 
 @login_required
@@ -20,7 +21,7 @@ def page(request: HttpRequest) -> HttpResponse:
     """Show every part with its remedy, the engines, and what is due."""
     now = timezone.now()
     found = parts(now)
-    due = [(each.kind, each.count, each.age(now)) for each in due_work(now)]
+    due = [(work_word(each.kind), each.kind, each.count, each.age(now)) for each in due_work(now)]
     beats = Heartbeat.objects.order_by("-beat_at")[:20]
     return render(
         request, "fta/health.html", {"parts": found, "due": due, "beats": beats, "ready": is_ready(found), "now": now}

@@ -22,6 +22,13 @@ def choices(card: Json) -> list[Json]:
 
 
 @register.filter
+def opens_by_button(card: Json) -> bool:
+    """Tell whether one of a card's buttons already leads where a tap on the card leads."""
+    url = card.get("card_action", {}).get("url")
+    return any(button.get("url") == url for button in card.get("button_list", ()))
+
+
+@register.filter
 def lines(detail: str) -> str:
     """Return a message with one element a line, for reading; other text stays as it is."""
     if not detail.startswith("<xml>"):
