@@ -80,7 +80,7 @@ def post_test(channel: Channel, who: str, now: datetime) -> list[Delivery]:
         row = post(
             dedup_key=f"test:{channel.pk}:{address.part}:{now.timestamp():.3f}",
             kind=address.kind,
-            event="channel.test",
+            event=selectors.TEST_EVENT,
             message=message,
             recipients=address.recipients,
             channel=channel,

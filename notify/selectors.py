@@ -12,6 +12,7 @@ from fta.models.scope import in_scope, is_admin, roles_of
 from notify.models import Channel, ChannelKind, Delivery, NotificationRule, Template
 
 R = TypeVar("R", bound=Model)
+TEST_EVENT = "channel.test"
 _READERS = ("operator", "approver", "viewer")
 
 
@@ -37,6 +38,8 @@ def operable_deliveries(user: Any) -> QuerySet[Delivery]:
 
 def _scoped(user: Any, *roles: str) -> QuerySet[Delivery]:
     mine = in_scope(user, "execution__business", *roles) | in_scope(user, "alert__business", *roles)
+    if roles_of(user) & set(roles) and not is_admin(user):
+        mine |= Q(event=TEST_EVENT)  # of no business, and who sent it must see what became of it
     return Delivery.objects.filter(mine).select_related("channel", "alert", "execution")
 
 
@@ -48,6 +51,11 @@ def readable(user: Any, rows: QuerySet[R]) -> QuerySet[R]:
 def editable(user: Any, rows: QuerySet[R]) -> QuerySet[R]:
     """Return the rows of the configuration for admins, none for others."""
     return rows if is_admin(user) else rows.none()
+
+
+def testable(user: Any, rows: QuerySet[Channel]) -> QuerySet[Channel]:
+    """Return the channels by which the user may send a test message: it changes nothing, so operators may."""
+    return rows if roles_of(user) & {"operator", "admin"} else rows.none()
 
 
 def live_templates() -> QuerySet[Template]:

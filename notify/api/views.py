@@ -39,7 +39,7 @@ class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc] # the libr
 
 
 class ChannelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Channel]):
-    """Channels: to read for every role, to test for admins."""
+    """Channels: to read for every role, to test for operators and admins."""
 
     serializer_class = ChannelSerializer
     queryset = Channel.objects.none()
@@ -52,7 +52,7 @@ class ChannelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: Any = None) -> Response:
         """Send a test message; the answer names the deliveries to look at."""
-        channel = get_object_or_404(selectors.editable(request.user, selectors.live_channels()), pk=pk)
+        channel = get_object_or_404(selectors.testable(request.user, selectors.live_channels()), pk=pk)
         rows = outbox.post_test(channel, request.user.get_username(), timezone.now())
         return Response({"deliveries": [row.pk for row in rows]}, status=status.HTTP_202_ACCEPTED)
 

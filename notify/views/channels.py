@@ -24,6 +24,7 @@ def channels(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": [(row, selectors.receivers_of(row)) for row in rows],
         "may_edit": is_admin(request.user),
+        "may_test": selectors.testable(request.user, rows).exists(),
         "kinds": ChannelKind.choices,
     }
     return render(request, "notify/channels.html", context)
@@ -67,7 +68,7 @@ def _edit(request: HttpRequest, form: ChannelForm, channel: Channel | None, kind
 @require_POST
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a test message and go to where its outcome shows."""
-    channel = get_object_or_404(selectors.editable(request.user, selectors.live_channels()), pk=pk)
+    channel = get_object_or_404(selectors.testable(request.user, selectors.live_channels()), pk=pk)
     rows = outbox.post_test(channel, request.user.get_username(), timezone.now())
     messages.info(request, _("测试消息已放入发件箱，共 %(count)d 条，结果见下。") % {"count": len(rows)})
     return redirect(f"{reverse('notify:deliveries')}?channel={channel.pk}")

@@ -1,0 +1,225 @@
+"""The notification pages and their API, by who may see and change what."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from fta.models import AuditEntry, Person
+from notify import outbox
+from notify.message import Message
+from notify.models import Channel, Delivery, NotificationRule, Template
+from tests import factories
+from tests.notify.conftest import FakeTransport
+
+pytestmark = pytest.mark.django_db
+SECRET = "https://qyapi.example/cgi-bin/webhook/send?key=very-secret-key"
+
+
+def signed_in(person: Person) -> Client:
+    client = Client()
+    client.force_login(person.user)
+    return client
+
+
+def failed(channel: Channel, **fields: Any) -> Delivery:
+    row = outbox.post(
+        dedup_key=f"k{Delivery.objects.count()}",
+        kind=channel.kind,
+        event="execution.failed",
+        message=Message("text", title="<b>即将</b>执行", text="<script>alert(1)</script>"),
+        channel=channel,
+        now=timezone.now(),
+        **fields,
+    )
+    assert row is not None
+    Delivery.objects.filter(pk=row.pk).update(state="failed", last_error="企业微信拒绝：60020", remedy="加入可信 IP")
+    return row
+
+
+@pytest.fixture
+def own(app_channel: Channel, operator: Person) -> Delivery:
+    run = factories.execution(alert=factories.alert(host=factories.host()))
+    return failed(app_channel, execution=run, alert=run.alert, recipients=["lisi"])
+
+
+def test_it_lists_deliveries_of_own_businesses_only(
+    own: Delivery, app_channel: Channel, operator: Person, approver: Person, stranger: Person, admin: Person
+) -> None:
+    system = failed(app_channel)
+    for person, seen in ((operator, {own.pk}), (approver, set()), (stranger, set()), (admin, {own.pk, system.pk})):
+        page = signed_in(person).get(reverse("notify:deliveries"))
+        assert page.status_code == 200
+        assert {row["delivery"].pk for row in page.context["rows"]} == seen
+        assert signed_in(person).get(reverse("notify:delivery", args=[own.pk])).status_code == (
+            200 if own.pk in seen else 404
+        )
+    assert Client().get(reverse("notify:deliveries")).status_code == 302
+
+
+def test_it_filters_deliveries(own: Delivery, admin: Person) -> None:
+    client = signed_in(admin)
+    for query, count in (
+        ("state=failed", 1),
+        ("state=sent", 0),
+        ("q=lisi", 1),
+        (f"q=%23{own.execution_id}", 1),
+        ("q=nobody", 0),
+        ("state=nonsense", 1),
+    ):
+        page = client.get(f"{reverse('notify:deliveries')}?{query}")
+        assert len(page.context["rows"]) == count, query
+
+
+def test_a_delivery_page_explains_and_escapes(own: Delivery, operator: Person) -> None:
+    url = reverse("notify:delivery", args=[own.pk])
+    for headers in ({}, {"HX-Request": "true"}):
+        text = signed_in(operator).get(url, headers=headers).content.decode()
+        assert "企业微信拒绝：60020" in text
+        assert "加入可信 IP" in text
+        assert "<script>alert" not in text
+        assert "<b>即将" not in text
+    assert "<html" not in text
+
+
+def test_only_who_operates_the_business_sends_again(
+    own: Delivery, operator: Person, viewer: Person, approver: Person, fake: type[FakeTransport], deliver: Any
+) -> None:
+    url = reverse("notify:delivery-resend", args=[own.pk])
+    for person in (viewer, approver):
+        assert signed_in(person).post(url).status_code == 404
+    assert signed_in(operator).get(url).status_code == 405
+    assert not AuditEntry.objects.filter(verb="delivery.resend").exists()
+    assert signed_in(operator).post(url).status_code == 302
+    deliver()
+    own.refresh_from_db()
+    assert own.state == "sent"
+    assert AuditEntry.objects.get(verb="delivery.resend").actor == "lisi"
+    assert "没有重发" in signed_in(operator).post(url, follow=True).content.decode()
+
+
+def test_an_admin_makes_a_channel_of_each_kind(admin: Person, operator: Person) -> None:
+    forms: dict[str, dict[str, str]] = {
+        "wecom_app": {"to_user": "lisi\nwangwu", "message": "text"},
+        "wecom_robot": {"groups": f"值班一群 | {SECRET} | lisi", "message": "markdown"},
+        "wecom_chat": {"chat_id": "FTAALERTS", "owner": "lisi", "members": "lisi，wangwu", "message": "text"},
+        "email": {"to": "ops@example.com"},
+        "webhook": {"url": "https://hooks.example/x", "secret": "signing-secret-0123456789"},
+    }
+    for kind, data in forms.items():
+        url = reverse("notify:channel-new", args=[kind])
+        assert signed_in(operator).post(url, {"name": kind, **data}).status_code == 404
+        assert signed_in(admin).get(url).status_code == 200
+        assert signed_in(admin).post(url, {"name": kind, "enabled": "on", **data}).status_code == 302
+    rows = {row.kind: row.config for row in Channel.objects.all()}
+    assert rows["wecom_app"] == {"to_user": ["lisi", "wangwu"], "message": "text"}
+    assert rows["wecom_robot"]["groups"] == [{"name": "值班一群", "webhook": SECRET, "mentions": ["lisi"]}]
+    assert rows["wecom_chat"]["members"] == ["lisi", "wangwu"]
+    assert AuditEntry.objects.filter(verb="channel.add", actor="boss").count() == 5
+    again = signed_in(admin).post(
+        reverse("notify:channel-new", args=["email"]), {"name": "email", "to": "a@example.com"}
+    )
+    assert again.status_code == 400
+    assert signed_in(admin).get(reverse("notify:channel-new", args=["pigeon"])).status_code == 404
+
+
+def test_secrets_are_never_shown_and_kept_unless_replaced(admin: Person) -> None:
+    robot = Channel.objects.create(
+        name="群", kind="wecom_robot", config={"groups": [{"name": "一群", "webhook": SECRET}]}
+    )
+    hook = Channel.objects.create(
+        name="钩", kind="webhook", config={"url": "https://h/x", "secret": "signing-secret-0123456789"}
+    )
+    client = signed_in(admin)
+    for channel in (robot, hook):
+        text = client.get(reverse("notify:channel", args=[channel.pk])).content.decode()
+        assert "very-secret-key" not in text
+        assert "signing-secret" not in text
+    client.post(
+        reverse("notify:channel", args=[robot.pk]),
+        {"name": "群", "groups": "一群 | ••••••••\n二群 | https://h/2", "enabled": "on"},
+    )
+    client.post(
+        reverse("notify:channel", args=[hook.pk]), {"name": "钩", "url": "https://h/y", "secret": "", "enabled": "on"}
+    )
+    robot.refresh_from_db()
+    hook.refresh_from_db()
+    assert [group["webhook"] for group in robot.config["groups"]] == [SECRET, "https://h/2"]
+    assert hook.config == {"url": "https://h/y", "secret": "signing-secret-0123456789"}
+    assert "very-secret-key" not in str(list(AuditEntry.objects.values_list("data", flat=True)))
+
+
+def test_what_the_transport_finds_wrong_is_shown_at_the_field(admin: Person) -> None:
+    page = signed_in(admin).post(reverse("notify:channel-new", args=["email"]), {"name": "邮件", "to": "nobody"})
+    assert page.status_code == 400
+    assert "“nobody”不是邮箱地址。" in page.content.decode()
+    assert not Channel.objects.exists()
+
+
+def test_a_test_message_goes_by_every_way(
+    admin: Person, viewer: Person, robots: Channel, fake: type[FakeTransport], deliver: Any
+) -> None:
+    url = reverse("notify:channel-test", args=[robots.pk])
+    assert signed_in(viewer).post(url).status_code == 404
+    page = signed_in(admin).post(url, follow=True)
+    assert "共 2 条" in page.content.decode()
+    deliver()
+    assert [message.title for _, message in fake.sent] == ["测试消息：“值班群”可以收到"] * 2
+    assert Delivery.objects.filter(event="channel.test", state="sent").count() == 2
+
+
+def test_an_admin_keeps_rules(admin: Person, operator: Person, viewer: Person, app_channel: Channel) -> None:
+    data = {
+        "name": "失败告诉值班",
+        "enabled": "on",
+        "events": ["execution.failed", "execution.unknown"],
+        "channels": [app_channel.pk],
+        "to": "lisi\n@maintainer",
+        "match": '{"business": "game"}',
+        "start": "09:00",
+        "end": "18:00",
+        "days": ["1", "5"],
+        "throttle": "60",
+    }
+    url = reverse("notify:rule-new")
+    assert signed_in(operator).post(url, data).status_code == 404
+    client = signed_in(admin)
+    for wrong in ({"match": "{"}, {"match": '{"colour": "red"}'}, {"to": "nobody"}, {"events": ["pigeon"]}):
+        assert client.post(url, {**data, **wrong}).status_code == 400
+    assert client.post(url, data).status_code == 302
+    rule = NotificationRule.objects.get()
+    assert rule.hours == {"from": "09:00", "to": "18:00", "days": [1, 5]}
+    assert (rule.to, rule.throttle, rule.match) == (["lisi", {"role": "maintainer"}], 60, {"business": "game"})
+    edit = reverse("notify:rule", args=[rule.pk])
+    assert "@maintainer" in client.get(edit).content.decode()
+    assert client.post(edit, {**data, "name": "改名", "channels": [app_channel.pk]}).status_code == 302
+    assert "改名" in signed_in(viewer).get(reverse("notify:rules")).content.decode()
+    assert client.post(reverse("notify:rule-archive", args=[rule.pk])).status_code == 302
+    assert AuditEntry.objects.filter(verb__startswith="notificationrule.").count() == 4
+    assert not client.get(reverse("notify:rules")).context["rows"]
+
+
+def test_an_admin_writes_templates_and_previews_them_on_a_real_alert(admin: Person, operator: Person) -> None:
+    alert = factories.alert(labels={"team": "{{7*7}}"}, host=factories.host())
+    client, body = signed_in(admin), "{{ alert.target }} {{ alert.labels.team }}"
+    preview = reverse("notify:template-preview")
+    assert signed_in(operator).post(preview, {"body": body}).status_code == 404
+    assert f"local-1（{alert.target}） {{{{7*7}}}}" in client.post(preview, {"body": body}).content.decode()
+    assert "nothing" in client.post(preview, {"body": "{{ alert.nothing }}"}).content.decode()
+    url = reverse("notify:template-new")
+    assert client.get(url).status_code == 200
+    assert client.post(url, {"name": "坏", "body": "{{ 'a'.center(9) }}"}).status_code == 400
+    assert client.post(url, {"name": "短", "event": "alert.firing", "body": body}).status_code == 302
+    template = Template.objects.get()
+    assert client.get(reverse("notify:template", args=[template.pk])).status_code == 200
+    assert client.post(reverse("notify:template-archive", args=[template.pk])).status_code == 302
+    assert "还没有模板" in client.get(reverse("notify:templates")).content.decode()
+
+
+def test_lists_show_nothing_to_strangers(stranger: Person, operator: Person, app_channel: Channel) -> None:
+    for name in ("notify:channels", "notify:rules", "notify:templates"):
+        assert signed_in(stranger).get(reverse(name)).status_code == 200
+    assert "wecom" not in [row.name for row, _ in signed_in(stranger).get(reverse("notify:channels")).context["rows"]]
+    assert "wecom" in [row.name for row, _ in signed_in(operator).get(reverse("notify:channels")).context["rows"]]
