@@ -109,7 +109,7 @@ class NotificationRules:
             "to": reader.texts("to"),
             "template": Template.objects.filter(name=template, archived=False).first() if template else None,
             "throttle": reader.seconds("throttle", 0),
-            "options": {key: value for key in _GROUPING if (value := reader.raw(key)) is not None},
+            "options": _options(reader),
             "send_resolved": reader.flag("send_resolved"),
             "enabled": reader.flag("enabled", True),
             "archived": False,
@@ -146,7 +146,14 @@ class NotificationRules:
         ]
 
 
-_GROUPING = ("group_by", "group_wait", "group_interval", "repeat_interval")
+_SPANS = ("group_wait", "group_interval", "repeat_interval")
+
+
+def _options(reader: Reader) -> dict[str, Any]:
+    """Take how the rule groups and repeats; spans become seconds."""
+    found: dict[str, Any] = {key: seconds for key in _SPANS if (seconds := reader.seconds(key, None))}
+    names = reader.texts("group_by")
+    return found | ({"group_by": names} if names else {})
 
 
 def _channels(reader: Reader, run: Run) -> list[Channel]:

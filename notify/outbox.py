@@ -31,17 +31,19 @@ def post(
     approval_ref: int | None = None,
     now: datetime,
     not_before: datetime | None = None,
+    group: str = "",
 ) -> Delivery | None:
     """Write a delivery and ring for it when the transaction commits; None when this `dedup_key` was posted before.
 
     `kind` is a key of NOTIFY_TRANSPORTS. `recipients` are what that transport addresses: WeCom userids, mail addresses,
     the name of one robot group; empty means those that the channel's configuration names.
+    Deliveries of one `group` that wait at the same time are sent as one message.
     """
     row = Delivery(
         dedup_key=key(dedup_key),
         kind=kind,
         event=event,
-        payload={"message": message.to_json()},
+        payload={"message": message.to_json()} | ({"group": group} if group else {}),
         recipients=list(recipients),
         channel=channel,
         lane=lane,

@@ -16,7 +16,7 @@ from notify.models import Delivery
 MIN_FOLLOWERS = 4  # fewer are quicker read one by one
 MAX_FOLLOWERS = 200
 _SHOWN = 15
-_KINDS = ("wecom_app", "wecom_robot", "wecom_chat")
+_KINDS = ("wecom_app", "wecom_robot", "wecom_chat", "email")
 _FORMS = ("text", "markdown", "plain")
 _HOLD = timedelta(seconds=120)  # longer than a lease, so that nobody sends them while the digest is on its way
 
@@ -24,7 +24,7 @@ _HOLD = timedelta(seconds=120)  # longer than a lease, so that nobody sends them
 def followers(row: Delivery) -> list[Delivery]:
     """Take the deliveries that waited with this one for the same readers; empty when there are only a few.
 
-    Only those that were postponed by a limit are gathered, never approvals.
+    Only those that wait for a limit, or for their group, are gathered; never approvals.
     """
     if row.lane == Delivery.Lane.APPROVAL or row.not_before is None or row.kind not in _KINDS:
         return []
@@ -39,8 +39,9 @@ def followers(row: Delivery) -> list[Delivery]:
         attempts=0,
         payload__message__form__in=_FORMS,
     ).order_by("id")
-    rows = list(same[:MAX_FOLLOWERS])
-    if len(rows) < MIN_FOLLOWERS:
+    group = row.payload.get("group")
+    rows = list((same.filter(payload__group=group) if group else same)[:MAX_FOLLOWERS])
+    if len(rows) < (1 if group else MIN_FOLLOWERS):
         return []
     mine = Delivery.objects.filter(soon, pk__in=[each.pk for each in rows], state=Delivery.State.PENDING)
     taken = mine.update(not_before=DbNow() + _HOLD)

@@ -60,7 +60,7 @@ def _claim(row: Delivery, now: datetime) -> int:
             DeliveryAttempt.objects.create(delivery=row, number=row.attempts, started_at=now)
             return fence
     except limits.LimitReached as reached:
-        limits.postpone(row, now, reached.seconds)
+        limits.postpone(row, reached.seconds)
         raise
 
 

@@ -25,6 +25,7 @@ class Limit:
 
 LIMITS = {"member": Limit(30, 1000, 10), "robot": Limit(20, 1200, 5)}
 _EVERYBODY = "@all"
+_KEPT_MINUTES = 25 * 60  # longer than anything here looks back
 
 
 class LimitReached(Exception):
@@ -40,7 +41,9 @@ def take(row: Delivery, now: datetime) -> None:
     minute, into = divmod(now.timestamp(), 60)
     for key in sorted(_keys(row)):
         limit = LIMITS[key.split(":", 1)[0]]
-        Allowance.objects.get_or_create(key=key, minute=int(minute))
+        _row, fresh = Allowance.objects.get_or_create(key=key, minute=int(minute))
+        if fresh:
+            Allowance.objects.filter(minute__lt=int(minute) - _KEPT_MINUTES).delete()
         Allowance.objects.filter(key=key, minute=int(minute)).update(used=F("used") + 1)
         if _used(key, int(minute), into) > limit.minute - (0 if row.lane == Delivery.Lane.APPROVAL else limit.kept):
             raise LimitReached(key, 60 - into + 1)
@@ -48,15 +51,10 @@ def take(row: Delivery, now: datetime) -> None:
             raise LimitReached(key, 300)
 
 
-def postpone(row: Delivery, now: datetime, seconds: float) -> None:
+def postpone(row: Delivery, seconds: float) -> None:
     """Let the delivery wait, without counting it as a try."""
     waiting = Delivery.objects.filter(pk=row.pk, state=Delivery.State.PENDING)
     waiting.update(not_before=DbNow() + timedelta(seconds=seconds))
-
-
-def forget(now: datetime) -> None:
-    """Delete the counts that no limit looks at any more."""
-    Allowance.objects.filter(minute__lt=int(now.timestamp() // 60) - 61).delete()
 
 
 def _keys(row: Delivery) -> Iterator[str]:

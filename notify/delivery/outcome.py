@@ -17,7 +17,7 @@ from fta.models.engine import DbNow, NotInState, move
 from fta.signals import announce
 from notify import transports
 from notify.models import Channel, Delivery, DeliveryAttempt
-from notify.transports.base import UNKNOWN, OutcomeUnknown, Receipt, TransportError
+from notify.transports.base import REFUSED, UNKNOWN, OutcomeUnknown, Receipt, TransportError
 
 logger = logging.getLogger(__name__)
 State = Delivery.State
@@ -80,7 +80,7 @@ def reap(row: Delivery, now: datetime) -> None:
 
 
 def _next_state(row: Delivery, error: TransportError) -> str:
-    if error.outcome == "refused":
+    if error.outcome == REFUSED:
         return State.FAILED
     if error.outcome == UNKNOWN and not _idempotent(row.kind):
         return State.UNKNOWN

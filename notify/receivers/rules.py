@@ -3,7 +3,7 @@
 import json
 import logging
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 from fta.matching import Condition, InvalidMatch, Subject, compile_match
@@ -11,6 +11,7 @@ from fta.models import Business
 from notify import outbox, selectors
 from notify.messages import Occasion, covers
 from notify.models import Channel, Delivery, NotificationRule
+from notify.receivers.grouping import group_of, waits_until
 from notify.services import compose
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def _compiled(match: str) -> Condition:
 
 def _post(rule: NotificationRule, channel: Channel, occasion: Occasion, now: datetime) -> None:
     people = selectors.people(rule.to, business_of(occasion))
-    wait = rule.options.get("group_wait")
+    group = group_of(rule, occasion)
+    not_before = waits_until(rule, group, now)
     for address in selectors.addresses(channel, people):
         form = selectors.form_of(channel, address.kind)
         template = selectors.template_for(occasion.event, address.kind, rule.template)
@@ -79,14 +81,16 @@ def _post(rule: NotificationRule, channel: Channel, occasion: Occasion, now: dat
             execution=occasion.execution,
             approval_ref=occasion.approval.pk if occasion.approval else None,
             now=now,
-            not_before=now + timedelta(seconds=wait) if isinstance(wait, int | float) and wait > 0 else None,
+            not_before=not_before,
+            group=group,
         )
 
 
 def _key(rule: NotificationRule, occasion: Occasion, now: datetime) -> str:
     """Return what tells one telling from another; a throttled rule tells of like things once in each span of time."""
-    if not rule.throttle:
+    span = rule.throttle or rule.options.get("repeat_interval")
+    if not span:
         return occasion.key
     alert = occasion.alert
     topic = f"{alert.alert_type}:{alert.target}" if alert else occasion.key
-    return f"{topic}:{int(now.timestamp()) // rule.throttle}"
+    return f"{topic}:{int(now.timestamp()) // span}"

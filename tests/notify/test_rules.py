@@ -1,16 +1,20 @@
 """Notification rules: from a signal of the healing floor to rows in the outbox."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from fta import ports, signals
 from fta.models import Alert, Execution, Host, Incident, Member, Person
 from notify.models import Channel, Delivery, NotificationRule, Template
 from tests import factories
+from tests.notify.conftest import FakeTransport
 
 pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)  # far from where spans of time begin
 
 
 def rule(*channels: Channel, events: tuple[str, ...] = ("execution.*",), **fields: Any) -> NotificationRule:
@@ -83,6 +87,7 @@ def test_it_addresses_people_by_name_and_role(app_channel: Channel, maintainer: 
     assert [row.recipients for row in Delivery.objects.order_by("id")] == [["wangwu"], ["lisi"]]
 
 
+@time_machine.travel(NOON, tick=False)
 def test_it_throttles_like_things(app_channel: Channel) -> None:
     rule(app_channel, throttle=86400)
     alert = factories.alert(host=local())
@@ -118,6 +123,7 @@ def test_a_failure_mails_the_maintainers_without_any_rule(maintainer: Person, ad
     assert Delivery.objects.count() == 1
 
 
+@time_machine.travel(NOON, tick=False)
 def test_a_fault_without_a_rule_goes_to_the_admins_once_an_hour(admin: Person, app_channel: Channel) -> None:
     for _ in range(3):
         signals.announce(signals.system_fault, text="收件箱有读不懂的内容", subject="inbox")
@@ -188,3 +194,29 @@ def test_the_messenger_sends_a_nodes_message(app_channel: Channel, robots: Chann
     with pytest.raises(ValueError, match="没有可用的"):
         ports.messenger().tell(step, "x", [], ["nobody"], now)
     assert Delivery.objects.count() == 3
+
+
+def test_a_group_waits_and_is_told_in_one_message(
+    app_channel: Channel, fake: type[FakeTransport], deliver: Any
+) -> None:
+    rule(app_channel, options={"group_by": ["alert_type"], "group_wait": 30, "group_interval": 3600})
+    for _ in range(3):
+        ended("skipped")
+    ended("skipped", alert=factories.alert(alert_type="ping", host=local()))
+    deliver()
+    assert fake.sent == []
+    Delivery.objects.update(not_before=timezone.now() - timedelta(seconds=1))
+    deliver()
+    assert sorted(message.title[:12] for _, message in fake.sent) == ["3 条通知合并为一条", "local-1（127."]
+    ended("skipped")
+    late = Delivery.objects.get(state="pending")
+    assert late.not_before is not None
+    assert late.not_before.timestamp() % 3600 == 0
+
+
+@time_machine.travel(NOON, tick=False)
+def test_it_repeats_no_sooner_than_asked(app_channel: Channel) -> None:
+    rule(app_channel, options={"repeat_interval": 86400})
+    for _ in range(2):
+        ended("skipped")
+    assert Delivery.objects.count() == 1
