@@ -66,6 +66,7 @@ def test_it_heals_with_a_script_written_on_the_page(portal: Stage, page: Page) -
         page,
         **{"nodes-0-name": "清理", "nodes-0-p-script": "#!/bin/sh\necho cleaned by hand", "nodes-0-timeout": "60s"},
     )
+    page.locator("[name=nodes-0-policy]").select_option("idempotent")
     _save_package(page)
     _add_rule(page, "inode 用尽", "inode_full", "清理小文件（clean-inode）")
 
@@ -85,6 +86,8 @@ def test_it_takes_the_way_of_failure_through_a_graph(portal: Stage, page: Page) 
     scripts = ("echo no answer; exit 3", "echo all well", "echo restarted")
     for at, (name, script) in enumerate(zip(("探测", "收尾", "补救"), scripts, strict=True)):
         _fill(page, **{f"nodes-{at}-name": name, f"nodes-{at}-p-script": f"#!/bin/sh\n{script}"})
+    for at in range(3):
+        page.locator(f"[name=nodes-{at}-policy]").select_option("idempotent")
     _fill(page, **{"nodes-0-success": "2", "nodes-0-failure": "9"})
     page.get_by_role("button", name="检查").click()
     expect(page.get_by_role("alert").first).to_contain_text("节点 1：指向不存在的节点 9")
