@@ -73,6 +73,12 @@ def test_it_filters_deliveries(own: Delivery, admin: Person) -> None:
         assert len(page.context["rows"]) == count, query
 
 
+def test_it_finds_a_delivery_by_a_chinese_group(robots: Channel, admin: Person) -> None:
+    row = failed(robots, recipients=["值班一群"])
+    page = signed_in(admin).get(f"{reverse('notify:deliveries')}?q=值班一群")
+    assert [found["delivery"].pk for found in page.context["rows"]] == [row.pk]
+
+
 def test_a_delivery_page_explains_and_escapes(own: Delivery, operator: Person) -> None:
     url = reverse("notify:delivery", args=[own.pk])
     for headers in ({}, {"HX-Request": "true"}):
