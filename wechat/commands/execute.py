@@ -89,9 +89,9 @@ def _details(command: Command, person: Person, now: datetime) -> str:
 
 
 def _delegate(command: Command, person: Person, now: datetime) -> str:
-    if len(command.words) != 2:
+    if len(command.words) < 2:
         return messages.delegate_form()
-    code, userid = command.words
+    code, userid = command.words[:2]
     approval = _by_code(code, person)
     other = Person.objects.by_wecom(userid).select_related("user").first()
     if approval is None:
@@ -108,7 +108,7 @@ def _delegate(command: Command, person: Person, now: datetime) -> str:
 def _halt(command: Command, person: Person, now: datetime) -> str:
     if not is_admin(person.user):
         return messages.only_admins()
-    if len(command.words) != 2 or not _minutes(command.words[1]):
+    if len(command.words) < 2 or not _minutes(command.words[1]):
         return messages.switch_form()
     key, minutes = command.words[0], _minutes(command.words[1])
     scope = _scope(key)

@@ -26,7 +26,8 @@ _VERBS = [(verb, re.compile(pattern, re.IGNORECASE)) for verb, pattern in _SPOKE
 _ALONE = frozenset({"list", "help"})  # with more text behind, these words were not meant as commands
 # The request's own line, copied whole: "同意请回复: TY 20431_2".
 _QUOTED = re.compile(r"(?:同意|驳回)请回复\s*:\s*")
-_SEPARATORS = " \t,;:、;+"
+_SEPARATORS = " \t,;:、。+"
+_ENDING = ".!~"
 _CODE = re.compile(r"\d+_\d+")
 # Right behind the verb a code is expected, so that a wrong one is named in the answer; further on it may be a comment's word.
 _LIKE_A_CODE = re.compile(r"\d{2,}|(?=[^\s]*\d)[A-Za-z][A-Za-z0-9_.\-/#]*")
@@ -92,8 +93,9 @@ def _decision(verb: Verb, line: str, rest: str, known: frozenset[str]) -> Comman
     left = rest.lstrip(_SEPARATORS)
     while left:
         token = re.split(rf"[{re.escape(_SEPARATORS)}]", left, maxsplit=1)[0]
-        if _is_code(token, known) or (not codes and _LIKE_A_CODE.fullmatch(token)):
-            codes.append(token)
+        code = token.rstrip(_ENDING)
+        if _is_code(code, known) or (not codes and _LIKE_A_CODE.fullmatch(code)):
+            codes.append(code)
         elif not (codes and _verb_of(token) == verb):
             break
         left = left[len(token) :].lstrip(_SEPARATORS)

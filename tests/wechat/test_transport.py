@@ -1,0 +1,335 @@
+"""The transports, through the outbox and the engine where that matters, against the simulated corp."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from fta.models import Person
+from notify import outbox
+from notify.message import Message
+from notify.models import Channel, Delivery
+from notify.transports import base
+from tests.wechat.conftest import Corp
+from wechat.models import CardCopy, WecomApp
+from wechat.transport import AppTransport, ChatTransport, RobotTransport
+
+ASKED = Message(
+    form="approval_card",
+    title="执行前审批：磁盘清理",
+    text="磁盘清理（127.0.0.10）",
+    url="http://mycompany.com/wechat/todo/7/",
+    facts=(("告警", "disk_full /data 98%"), ("风险", "高")),
+    task_id="fta-7-1-s0",
+    buttons=(("驳回", "refuse:7", "2"), ("同意", "approve:7", "1"), ("详情", "detail", "4")),
+)
+ENDED = Message(
+    form="card_update",
+    title="磁盘清理（127.0.0.10）",
+    text="李四 已在 14:05:12 同意",
+    url="http://mycompany.com/wechat/todo/7/",
+    state="approved",
+)
+
+
+def row(message: Message, *to: str, kind: str = "wecom_app", **more: Any) -> Delivery:
+    made = outbox.post(
+        dedup_key=f"test:{Delivery.objects.count()}", kind=kind, event="test", message=message,
+        recipients=to, now=timezone.now(), **more,
+    )  # fmt: skip
+    assert made is not None
+    return made
+
+
+def channel(kind: str, **config: Any) -> Channel:
+    return Channel.objects.create(name=kind, kind=kind, config=config)
+
+
+def send(delivery: Delivery) -> base.Receipt:
+    transport = {"wecom_app": AppTransport, "wecom_robot": RobotTransport, "wecom_chat": ChatTransport}[delivery.kind]()
+    return transport.send(delivery, Message.from_json(delivery.payload["message"]))
+
+
+def test_it_sends_a_text_exactly(corp: Corp) -> None:
+    receipt = send(row(Message(form="text", text="【故障自愈】审批成功"), "lisi"))
+    assert corp.texts("lisi") == ["【故障自愈】审批成功"]
+    assert receipt.provider["msgid"][0].startswith("sim-")
+    assert receipt.note == ""
+
+
+def test_it_sends_one_delivery_once_and_two_like_ones_twice(corp: Corp) -> None:
+    message = Message(form="text", text="【故障自愈】审批成功")
+    first, second = row(message, "lisi"), row(message, "lisi")
+    for delivery in (first, first, second):
+        send(delivery)
+    assert len(corp.texts("lisi")) == 2
+
+
+def test_it_splits_a_long_text_by_bytes_at_line_ends(corp: Corp) -> None:
+    lines = [f"第 {number} 行，磁盘使用率超过阈值" for number in range(100)]
+    send(row(Message(form="text", text="\n".join(lines)), "lisi"))
+    parts = corp.texts("lisi")
+    assert 2 <= len(parts) <= 4
+    assert all(len(part.encode()) <= 2048 for part in parts)
+    assert "\n".join(parts).split("\n") == lines
+
+
+def test_it_uses_the_channels_own_receivers_and_form(corp: Corp) -> None:
+    made = channel("wecom_app", to_user=["lisi"], to_party=[2], message="markdown")
+    send(row(Message(form="plain", title="磁盘", text="**写满**"), channel=made))
+    assert [bubble.msgtype for bubble in corp.inbox("lisi")] == ["markdown"]
+    assert [bubble.msgtype for bubble in corp.inbox("zhaoliu")] == ["markdown"]
+
+
+@pytest.mark.parametrize("form", ["textcard", "news", "template_card"])
+def test_it_sends_cards_with_a_link_and_text_without(corp: Corp, form: str) -> None:
+    made = channel("wecom_app", to_user=["lisi"], message=form)
+    send(row(Message(form="plain", title="磁盘写满", text="98%", url="http://mycompany.com/x"), channel=made))
+    send(row(Message(form="plain", title="磁盘写满", text="98%"), channel=made))
+    assert [bubble.msgtype for bubble in corp.inbox("lisi")] == [form, "text"]
+
+
+def test_it_reports_who_did_not_get_it(corp: Corp) -> None:
+    receipt = send(row(Message(form="text", text="x"), "lisi", "Ghost"))
+    assert "ghost" in receipt.note
+    assert corp.texts("lisi") == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "code_shown"),
+    [
+        (-1, base.NotSent, "-1"),
+        (45009, base.NotSent, "45009"),
+        (45033, base.NotSent, "45033"),
+        (60011, base.Refused, "60011"),
+        (50003, base.Refused, "50003"),
+        (99999, base.Refused, "99999"),
+    ],
+)
+def test_it_sorts_errors_by_what_they_ask_for(
+    corp: Corp, code: int, error: type[base.TransportError], code_shown: str
+) -> None:
+    corp.world.faults.set({"next_errcodes": [code]})
+    with pytest.raises(error) as raised:
+        send(row(Message(form="text", text="x"), "lisi"))
+    assert type(raised.value) is error
+    assert raised.value.code == code_shown
+    assert raised.value.remedy
+
+
+def test_it_waits_out_the_window_of_a_limit(corp: Corp) -> None:
+    corp.world.faults.set({"next_errcodes": [45009]})
+    with pytest.raises(base.NotSent) as raised:
+        send(row(Message(form="text", text="x"), "lisi"))
+    assert raised.value.retry_after == 60
+
+
+def test_it_shows_the_address_that_is_not_trusted(corp: Corp) -> None:
+    corp.world.faults.set({"untrusted_ip": True})
+    with pytest.raises(base.Refused) as raised:
+        send(row(Message(form="text", text="x"), "lisi"))
+    assert raised.value.code == "60020"
+    assert "企业微信看到的地址是 127.0.0.1" in raised.value.remedy
+    assert "企业可信IP" in raised.value.remedy
+
+
+def test_it_refuses_when_all_receivers_are_wrong_or_none_is_named(corp: Corp) -> None:
+    for to, code in ((("ghost",), "81013"), ((), "82001")):
+        with pytest.raises(base.Refused) as raised:
+            send(row(Message(form="text", text="x"), *to))
+        assert raised.value.code == code
+
+
+def test_it_says_unknown_when_the_answer_is_lost(corp: Corp) -> None:
+    corp.world.faults.set({"next_http_statuses": [502]})
+    with pytest.raises(base.OutcomeUnknown):
+        send(row(Message(form="text", text="x"), "lisi"))
+
+
+def test_it_says_not_sent_when_nobody_listens(app: WecomApp) -> None:
+    WecomApp.objects.update(api_url="http://127.0.0.1:9/")
+    with pytest.raises(base.NotSent):
+        send(row(Message(form="text", text="x"), "lisi"))
+
+
+def test_it_says_what_to_do_without_an_application(db: None) -> None:
+    with pytest.raises(base.Refused) as raised:
+        send(row(Message(form="text", text="x"), "lisi"))
+    assert "企业微信配置页" in raised.value.remedy
+
+
+# --- cards ---
+
+
+@pytest.fixture
+def asked(corp: Corp) -> Iterator[Delivery]:
+    delivery = row(ASKED, "lisi", "wangwu", approval_ref=7)
+    send(delivery)
+    Delivery.objects.filter(pk=delivery.pk).update(state="sent")
+    yield delivery
+
+
+def ended(**more: Any) -> Delivery:
+    return row(ENDED, "lisi", "wangwu", approval_ref=7, **more)
+
+
+def test_it_sends_a_card_and_keeps_its_response_code(corp: Corp, asked: Delivery) -> None:
+    card = corp.inbox("lisi")[0].body
+    assert card["card_type"] == "button_interaction"
+    assert [button.get("key") or button.get("url") for button in card["button_list"]] == [
+        "refuse:7",
+        "approve:7",
+        "http://mycompany.com/wechat/todo/7/",
+    ]
+    copy = CardCopy.objects.get()
+    assert (copy.task_id, copy.userids, copy.approval_ref) == ("fta-7-1-s0", ["lisi", "wangwu"], 7)
+    assert copy.response_code in corp.world.response_codes
+
+
+def test_it_does_not_send_a_card_twice(corp: Corp, asked: Delivery) -> None:
+    corp.world.duplicates.clear()
+    assert "先前已经送达" in send(asked).note
+    assert len(corp.inbox("lisi")) == 1
+    assert CardCopy.objects.get().response_code
+
+
+def test_it_closes_the_card_of_every_receiver(corp: Corp, asked: Delivery) -> None:
+    send(ended())
+    for userid in ("lisi", "wangwu"):
+        (bubble,) = corp.inbox(userid)
+        assert bubble.card is not None
+        assert bubble.card.locked
+        assert bubble.card.body["main_title"]["desc"] == "李四 已在 14:05:12 同意"
+    assert CardCopy.objects.get().used_at is not None
+
+
+def test_it_tells_by_message_when_the_card_cannot_be_updated(corp: Corp, asked: Delivery) -> None:
+    for right in corp.world.response_codes.values():
+        right.used = True
+    receipt = send(ended())
+    assert "改发消息" in receipt.note
+    assert "李四 已在 14:05:12 同意" in corp.texts("wangwu")[-1]
+
+
+def test_it_tells_by_message_after_72_hours(corp: Corp, asked: Delivery) -> None:
+    CardCopy.objects.update(issued_at=timezone.now() - timedelta(hours=73))
+    send(ended())
+    assert corp.calls("message/update_template_card") == 0
+    assert "李四" in corp.texts("lisi")[-1]
+
+
+def test_it_takes_a_used_code_for_its_own_earlier_try(corp: Corp, asked: Delivery) -> None:
+    for right in corp.world.response_codes.values():
+        right.used = True
+    delivery = ended()
+    delivery.attempts = 2
+    assert send(delivery).note == ""
+    assert len(corp.inbox("lisi")) == 1
+
+
+def test_it_waits_for_a_card_that_is_still_being_sent(corp: Corp) -> None:
+    going = row(ASKED, "lisi", approval_ref=7)
+    CardCopy.objects.create(
+        app=corp.app, approval_ref=7, delivery_ref=going.pk, task_id="t", userids=["lisi"], issued_at=timezone.now()
+    )
+    with pytest.raises(base.NotSent) as raised:
+        send(ended())
+    assert raised.value.retry_after == 5
+
+
+# --- robots and chats ---
+
+
+def robot(corp: Corp, key: str = "demo1", **more: Any) -> Channel:
+    group = {"name": "值班一群", "webhook": f"{corp.base}/cgi-bin/webhook/send?key={key}", **more}
+    return channel("wecom_robot", groups=[{"name": "别的群", "webhook": "http://127.0.0.1:9/"}, group])
+
+
+def test_it_sends_through_the_robot_of_the_named_group(corp: Corp) -> None:
+    made = robot(corp, mentions=["lisi"])
+    receipt = send(row(Message(form="plain", text="**磁盘写满**"), "值班一群", kind="wecom_robot", channel=made))
+    (bubble,) = corp.world.robots["demo1"].bubbles
+    assert bubble.body["content"] == "**磁盘写满**\n<@lisi>"
+    assert "demo1" not in receipt.request + receipt.answer
+
+
+def test_it_mentions_in_a_robots_text(corp: Corp) -> None:
+    send(
+        row(Message(form="text", text="写满", mentions=("@all",)), "值班一群", kind="wecom_robot", channel=robot(corp))
+    )
+    assert corp.world.robots["demo1"].bubbles[0].body["mentioned_list"] == ["@all"]
+
+
+def test_it_explains_a_removed_robot(corp: Corp) -> None:
+    with pytest.raises(base.Refused) as raised:
+        send(row(Message(form="text", text="x"), "值班一群", kind="wecom_robot", channel=robot(corp, "gone")))
+    assert (raised.value.code, "Webhook" in raised.value.remedy) == ("93000", True)
+
+
+def test_it_does_not_reach_inner_addresses_through_a_robot(app: WecomApp, settings: Any) -> None:
+    settings.FTA_HTTP_ALLOW = []
+    made = channel(
+        "wecom_robot", groups=[{"name": "g", "webhook": "http://127.0.0.1:9/cgi-bin/webhook/send?key=abcdefgh"}]
+    )
+    with pytest.raises(base.Refused) as raised:
+        send(row(Message(form="text", text="x"), "g", kind="wecom_robot", channel=made))
+    assert "FTA_HTTP_ALLOW" in raised.value.remedy
+    assert "abcdefgh" not in str(raised.value)
+
+
+def test_it_does_not_repeat_a_robots_message_of_which_a_part_is_out(
+    corp: Corp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corp.world.robots["demo1"].sent_at.extend([corp.world.clock()] * 19)
+    long = Message(form="text", text="\n".join(f"第 {number} 行，磁盘写满" for number in range(200)))
+    with pytest.raises(base.OutcomeUnknown) as raised:
+        send(row(long, "值班一群", kind="wecom_robot", channel=robot(corp)))
+    assert "前 1 段已送达" in raised.value.text
+
+
+def test_it_sends_into_a_chat(corp: Corp) -> None:
+    made = channel("wecom_chat", chat_id="FTAALERTS", owner="lisi", members=["lisi", "wangwu"])
+    send(row(Message(form="plain", text="磁盘写满"), kind="wecom_chat", channel=made))
+    assert corp.world.chats["FTAALERTS"].bubbles[0].body["content"] == "磁盘写满"
+
+
+def test_it_makes_a_chat_that_is_missing(corp: Corp) -> None:
+    made = channel("wecom_chat", chat_id="NEW1", name="新群", owner="lisi", members=["lisi", "wangwu"])
+    send(row(Message(form="plain", text="磁盘写满"), kind="wecom_chat", channel=made))
+    chat = corp.world.chats["NEW1"]
+    assert (chat.name, chat.owner, len(chat.bubbles)) == ("新群", "lisi", 1)
+
+
+def test_it_refuses_a_missing_chat_without_members(corp: Corp) -> None:
+    with pytest.raises(base.Refused):
+        send(row(Message(form="text", text="x"), kind="wecom_chat", channel=channel("wecom_chat", chat_id="NOPE")))
+
+
+@pytest.mark.parametrize(
+    ("transport", "good", "bad", "field"),
+    [
+        (AppTransport(), {"to_user": ["lisi"]}, {}, "to_user"),
+        (AppTransport(), {"to_party": "2"}, {"to_user": ["a"], "message": "fax"}, "message"),
+        (RobotTransport(), {"groups": [{"name": "g", "webhook": "https://x/?key=1"}]}, {"groups": []}, "groups"),
+        (
+            RobotTransport(),
+            {"groups": [{"name": "g", "webhook": "https://x/"}]},
+            {"groups": [{"webhook": "x"}]},
+            "groups",
+        ),
+        (ChatTransport(), {"chat_id": "A1"}, {"chat_id": "群"}, "chat_id"),
+        (ChatTransport(), {"chat_id": "A1"}, {"chat_id": "A1", "members": ["a", "b"], "owner": "c"}, "owner"),
+    ],
+)
+def test_it_checks_a_channels_configuration(
+    transport: base.Transport, good: dict[str, Any], bad: dict[str, Any], field: str
+) -> None:
+    assert list(transport.validate(good)) == []
+    assert transport.validate(bad)[0][0] == field
+
+
+def test_it_reaches_the_person_who_replied(corp: Corp, operator: Person) -> None:
+    send(row(Message(form="text", text="答"), operator.wecom_userid))
+    assert corp.texts("lisi") == ["答"]
