@@ -1,12 +1,17 @@
 """The audit trail: `record` is the only writer of AuditEntry, `verify` finds the first row that was touched."""
 
 import hashlib
+import hmac
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from fta.models import AuditEntry
 
@@ -50,7 +55,7 @@ def record(actor: str, verb: str, obj: Any, at: datetime | None = None, **data: 
 def verify() -> AuditEntry | None:
     """Walk the chain and return the first row that does not fit, or None when all of it holds.
 
-    Cutting the newest rows leaves a chain that holds: compare `head()` with a copy kept elsewhere.
+    Cutting the newest rows leaves a chain that holds: check a signed head that was kept elsewhere.
     """
     previous = GENESIS
     for row in AuditEntry.objects.order_by("id").iterator(chunk_size=1000):
@@ -61,6 +66,59 @@ def verify() -> AuditEntry | None:
     return None
 
 
+class HeadRefused(Exception):
+    """A kept head was not signed by this portal, or the chain no longer holds what it tells of."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The chain at one moment: the hash of its newest row, how many rows led to it, and a signature of both."""
+
+    head: str
+    count: int
+    at: str  # ISO 8601
+    hmac: str
+
+    @classmethod
+    def read(cls, text: str) -> "Head":
+        """Return a head that was written out; raises HeadRefused for whatever this portal's keys did not sign."""
+        try:
+            data = json.loads(text)
+            kept = cls(str(data["head"]), int(data["count"]), str(data["at"]), str(data["hmac"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise HeadRefused("this is no head of an audit chain") from error
+        keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        if not any(hmac.compare_digest(kept.hmac.encode(), _sign(asdict(kept), key).encode()) for key in keys):
+            raise HeadRefused("the head's signature does not hold")
+        return kept
+
+    def text(self) -> str:
+        """Return the head as one line of JSON, for `read`."""
+        return json.dumps(asdict(self)) + "\n"
+
+
+def signed_head(now: datetime) -> Head:
+    """Return the chain's present head, signed, to be kept off the machine."""
+    newest = AuditEntry.objects.order_by("-id").first()
+    count = AuditEntry.objects.filter(id__lte=newest.pk).count() if newest else 0
+    data = {"head": newest.row_hash if newest else GENESIS, "count": count, "at": now.isoformat()}
+    return Head(**data, hmac=_sign(data, settings.SECRET_KEY))
+
+
+def check_head(kept: Head) -> None:
+    """Raise HeadRefused unless the chain still begins with exactly the rows that the head tells of."""
+    row = AuditEntry.objects.filter(row_hash=kept.head).order_by("id").first()
+    if row is None and kept.count:
+        raise HeadRefused(f"entry {kept.count} of {kept.at} is no longer in the chain: entries were cut off")
+    if row is not None and AuditEntry.objects.filter(id__lte=row.pk).count() != kept.count:
+        raise HeadRefused(f"the chain does not hold {kept.count} entries up to the kept head")
+
+
+def _sign(data: Mapping[str, Any], key: str) -> str:
+    signed = json.dumps([data["head"], data["count"], data["at"]])
+    return salted_hmac("fta.audit.head", signed, key, algorithm="sha256").hexdigest()
+
+
 def head() -> str:
-    """Return the hash of the newest row, to be kept off the machine."""
+    """Return the hash of the newest row."""
     return AuditEntry.objects.order_by("-id").values_list("row_hash", flat=True).first() or GENESIS

@@ -1,27 +1,59 @@
-"""manage.py audit_verify: walk the audit chain and name the first row that was touched."""
+"""manage.py audit_verify: walk the audit chain, name the first row that was touched, and keep signed heads of it."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from fta import audit
 from fta.models import AuditEntry
 
 
 class Command(BaseCommand):
-    help = "Verify the audit trail's hash chain. Exit 1 names the first bad row."
+    help = (
+        "Verify the audit trail's hash chain. Exit 1 names the first bad row. "
+        "Rows cut off at the end leave a chain that holds: write signed heads to another machine and verify against them."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--head", default="", help="a head hash kept elsewhere, which must still be in the chain")
+        parser.add_argument(
+            "--head-file", type=Path, metavar="FILE", help="a signed head that must still be in the chain"
+        )
+        parser.add_argument(
+            "--write-head", type=Path, metavar="FILE", help="write the signed head; one that is there is verified first"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         bad = audit.verify()
         if bad is not None:
-            self.stdout.write(f"broken at entry {bad.pk}: {bad.verb} {bad.object_type} {bad.object_id} by {bad.actor}")
-            sys.exit(1)
-        kept = options["head"]
-        if kept and kept != audit.GENESIS and not AuditEntry.objects.filter(row_hash=kept).exists():
-            self.stdout.write("the kept head is no longer in the chain: entries were cut off")
-            sys.exit(1)
+            self._fail(f"broken at entry {bad.pk}: {bad.verb} {bad.object_type} {bad.object_id} by {bad.actor}")
+        if options["head_file"]:
+            self._check(options["head_file"])
+        if options["write_head"]:
+            self._write(options["write_head"])
         self.stdout.write(f"ok: {AuditEntry.objects.count()} entries, head {audit.head()}")
+
+    def _check(self, path: Path) -> None:
+        try:
+            audit.check_head(audit.Head.read(path.read_text(encoding="utf-8")))
+        except audit.HeadRefused as refused:
+            self._fail(f"{path}: {refused}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"Unable to read {path}: {error}") from error
+
+    def _write(self, path: Path) -> None:
+        """Write beside the file and rename, so that a full disk never leaves half a head."""
+        if path.exists():
+            self._check(path)
+        fresh = path.with_name(path.name + ".new")
+        try:
+            fresh.write_text(audit.signed_head(timezone.now()).text(), encoding="utf-8")
+            fresh.replace(path)
+        except OSError as error:
+            raise CommandError(f"Unable to write {path}: {error}") from error
+
+    def _fail(self, text: str) -> None:
+        self.stdout.write(text)
+        sys.exit(1)

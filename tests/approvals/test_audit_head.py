@@ -1,0 +1,126 @@
+"""The audit chain as its command sees it: the first bad row, and signed heads that show a cut tail."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from fta import audit
+from fta.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+
+
+def entries(number: int) -> None:
+    for each in range(number):
+        audit.record("lisi", "approval.decide", ("approvals.approval", str(each)), timezone.now(), answer="approve")
+
+
+def run(*args: str) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("audit_verify", *args, stdout=out)
+    except SystemExit as end:
+        return int(str(end.code)), out.getvalue()
+    return 0, out.getvalue()
+
+
+def tamper(statement: str, *values: object) -> None:
+    """Change rows as somebody with the database's own tools would."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Path:
+    entries(3)
+    path = tmp_path / "head.json"
+    assert run("--write-head", str(path))[0] == 0
+    return path
+
+
+def test_it_names_the_first_bad_row() -> None:
+    entries(4)
+    second = AuditEntry.objects.order_by("id")[1]
+    tamper("UPDATE fta_auditentry SET actor = 'wangwu' WHERE id >= %s", second.pk)
+    code, said = run()
+    assert code == 1
+    assert f"broken at entry {second.pk}: approval.decide" in said
+
+
+def test_it_names_the_row_behind_a_hole() -> None:
+    entries(4)
+    first, second, third, _last = AuditEntry.objects.order_by("id")
+    tamper("DELETE FROM fta_auditentry WHERE id = %s", second.pk)
+    assert f"broken at entry {third.pk}" in run()[1]
+    assert first.pk < second.pk
+
+
+def test_it_finds_a_kept_head_in_a_chain_that_grew(head: Path) -> None:
+    kept = json.loads(head.read_text())
+    assert (kept["head"], kept["count"]) == (audit.head(), 3)
+    entries(2)
+    assert run("--head-file", str(head)) == (0, f"ok: 5 entries, head {audit.head()}\n")
+    assert run("--write-head", str(head))[0] == 0
+    assert json.loads(head.read_text())["count"] == 5
+
+
+def test_it_sees_a_cut_tail(head: Path) -> None:
+    last = AuditEntry.objects.latest("id")
+    tamper("DELETE FROM fta_auditentry WHERE id = %s", last.pk)
+    assert run()[0] == 0  # what is left is a chain
+    entries(1)  # and it may even have grown again
+    before = head.read_text()
+    for option in ("--head-file", "--write-head"):  # an old head is never replaced by one that hides the cut
+        code, said = run(option, str(head))
+        assert code == 1
+        assert "cut off" in said
+    assert head.read_text() == before
+
+
+def test_it_sees_rows_that_were_taken_out_before_the_head(head: Path) -> None:
+    first = AuditEntry.objects.earliest("id")
+    tamper("DELETE FROM fta_auditentry WHERE id = %s", first.pk)
+    with pytest.raises(audit.HeadRefused):
+        audit.check_head(audit.Head.read(head.read_text()))
+
+
+@pytest.mark.parametrize("change", [{"count": 2}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"hmac": "0" * 64}])
+def test_it_believes_no_head_that_it_did_not_sign(head: Path, change: dict[str, object]) -> None:
+    head.write_text(json.dumps({**json.loads(head.read_text()), **change}))
+    code, said = run("--head-file", str(head))
+    assert code == 1
+    assert "signature does not hold" in said
+
+
+def test_it_takes_a_head_of_an_earlier_key(head: Path, settings: pytest.FixtureRequest) -> None:
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]  # type: ignore[attr-defined]
+    settings.SECRET_KEY = "another-signing-key-0123456789-0123456789-0123456789"  # type: ignore[attr-defined]
+    assert run("--head-file", str(head))[0] == 0
+    settings.SECRET_KEY_FALLBACKS = []  # type: ignore[attr-defined]
+    assert run("--head-file", str(head))[0] == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"head": 1}', "\u2028"])
+def test_it_says_what_is_no_head(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "head.json"
+    path.write_text(text)
+    assert "no head of an audit chain" in run("--head-file", str(path))[1]
+
+
+def test_it_says_when_a_file_cannot_be_read_or_written(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="Unable to read"):
+        call_command("audit_verify", "--head-file", str(tmp_path / "none.json"))
+    with pytest.raises(CommandError, match="Unable to write"):
+        call_command("audit_verify", "--write-head", str(tmp_path / "no" / "head.json"))
+
+
+def test_it_keeps_the_head_of_an_empty_chain(tmp_path: Path) -> None:
+    path = tmp_path / "head.json"
+    assert run("--write-head", str(path))[0] == 0
+    entries(1)
+    assert run("--head-file", str(path))[0] == 0
