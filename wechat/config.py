@@ -58,7 +58,9 @@ class Wecom:
             item.update({"api_url": row.api_url, "app_url": row.app_url, "static_url": row.static_url})
             item.update({"verify_files": row.verify_files} if row.verify_files else {})
             if row.is_default:
-                item["approval_admins"] = [a.person.wecom_userid for a in ApprovalAdmin.objects.select_related("person")]
+                item["approval_admins"] = [
+                    a.person.wecom_userid for a in ApprovalAdmin.objects.select_related("person")
+                ]
             found.append({key: value for key, value in item.items() if value not in ("", None)})
         return found[0] if len(found) == 1 else found
 

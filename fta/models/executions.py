@@ -1,7 +1,6 @@
 """Executions and their step runs: the state machines of healing."""
 
 import uuid
-from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -14,8 +13,6 @@ from fta.models.inventory import Business, Host
 from fta.models.packages import Mode, Package, PackageVersion
 from fta.models.rules import ConvergenceRule, Rule, Shield
 from fta.models.scope import ScopedQuerySet
-
-STEP_NAMESPACE = uuid.UUID("6f9619ff-8b86-d011-b42d-00c04fc964ff")
 
 
 class ExecutionState(models.TextChoices):
@@ -214,7 +211,9 @@ class StepRun(Claimable):
     plan_sha256 = models.CharField(max_length=64)
     # The approval node whose yes this step stands on; the claim checks that yes again.
     permit = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    idem_key = models.UUIDField(unique=True)
+    # The same over every attempt of this step and never used again, not even by a database that is made anew: the target
+    # and the journal on its host know the step by it.
+    idem_key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     input = models.JSONField(default=dict, blank=True, help_text="rendered parameters, secrets masked")
     result = models.JSONField(default=dict, blank=True)
     output = models.TextField(_("输出"), blank=True)
@@ -243,15 +242,6 @@ class StepRun(Claimable):
 
     def __str__(self) -> str:
         return f"{self.execution_id}_{self.node}"
-
-    @staticmethod
-    def key_of(execution_id: int, node: int, iteration: int) -> uuid.UUID:
-        """Return the key that stays the same over every attempt of this step."""
-        return uuid.uuid5(STEP_NAMESPACE, f"{execution_id}/{node}/{iteration}")
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.idem_key = self.idem_key or self.key_of(self.execution_id, self.node, self.iteration)
-        super().save(*args, **kwargs)
 
 
 class StepAttempt(models.Model):

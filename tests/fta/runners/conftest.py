@@ -1,6 +1,7 @@
 """A step in hand, as its caller would give it to a runner."""
 
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from django.utils import timezone
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
 from fta.models import Execution, StepRun
+
+STEP_KEY = uuid.UUID("0f0e0d0c-0b0a-4908-8706-050403020100")
 
 LOCAL = {"id": 1, "ip": "127.0.0.10", "name": "local-1", "connection": "local"}
 Run = Callable[..., Outcome]
@@ -31,7 +34,7 @@ def context(kind: str, params: dict[str, Any], values: Mapping[str, str] | None 
         node=1,
         type=kind,
         policy=given.pop("policy", RUNNERS[kind].default_policy),
-        idem_key=StepRun.key_of(7, 1, 1),
+        idem_key=STEP_KEY,
         fence=3,
     )
     defaults: dict[str, Any] = {

@@ -11,15 +11,14 @@ import pytest
 
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.local import OUTPUT_LIMIT
-from fta.models import StepRun
-from tests.fta.runners.conftest import LOCAL, run
+from tests.fta.runners.conftest import LOCAL, STEP_KEY, run
 from tests.fta.runners.payloads import HOSTILE
 
 pytestmark = pytest.mark.usefixtures("var_dir")
 
 
 def journal(var_dir: Path) -> Path:
-    return var_dir / "journal" / str(StepRun.key_of(7, 1, 1))
+    return var_dir / "journal" / str(STEP_KEY)
 
 
 def alive(pid: int) -> bool:
