@@ -7,3 +7,6 @@ from django.utils.translation import gettext_lazy as _
 class ApprovalsConfig(AppConfig):
     name = "approvals"
     verbose_name = _("审批")
+
+    def ready(self) -> None:
+        from approvals import freshness  # noqa: F401 - registers the stamp of sign-ins

@@ -21,7 +21,7 @@ _ANSWERS = {Decision.Answer.APPROVE: "同意", Decision.Answer.REFUSE: "驳回"}
 _WAYS = {"reply": "微信审批", "card": "微信审批", "todo": "微信审批", "web": "网页审批", "api": "接口审批"}
 
 # What a WeCom card shows of a text before it cuts it by itself (page 90236 advises these lengths).
-_TITLE, _DESCRIPTION, _VALUE = 36, 110, 26
+_TITLE, _LINE, _VALUE = 36, 56, 26
 
 
 def one_line(text: str) -> str:
@@ -73,8 +73,8 @@ def card(approval: Approval, evidence: Mapping[str, Any], part: str) -> Message:
     """Return the card with the evidence and the buttons; `part` tells apart the cards of one approval."""
     return Message(
         form="approval_card",
-        title=shorten(str(evidence["title"]), _TITLE),
-        text=shorten(approval.message, _DESCRIPTION),
+        title=shorten(approval.message, _TITLE),
+        text=card_text(approval, evidence),
         url=detail_link(approval),
         facts=card_facts(evidence),
         state=approval.state,
@@ -88,6 +88,24 @@ def card(approval: Approval, evidence: Mapping[str, Any], part: str) -> Message:
     )
 
 
+def card_text(approval: Approval, evidence: Mapping[str, Any]) -> str:
+    """Return what stands below a card's title: which question, what changed or why it is asked, what would run."""
+    runs = [line for run in evidence.get("runs", ()) for line in str(run["text"]).splitlines() if line.strip()]
+    incident = evidence.get("incident")
+    about = "；".join(evidence.get("changes") or evidence.get("reasons") or ())
+    whole = "" if len(approval.message) <= _TITLE else approval.message
+    lines = [
+        (_("编号 %(code)s，计划 %(hash)s") if evidence["short_hash"] else _("编号 %(code)s"))
+        % {"code": approval.code, "hash": evidence["short_hash"]},
+        _("计划变了：%(what)s") % {"what": about} if evidence.get("changes") else about or whole,
+        _("执行：%(command)s") % {"command": "；".join(runs)} if runs else "",
+        _("收敛事件：%(title)s，共 %(n)d 条") % {"title": incident["title"], "n": incident["count"]}
+        if incident
+        else "",
+    ]
+    return "\n".join(shorten(line, _LINE) for line in lines if line)
+
+
 def task_id(approval: Approval, part: str) -> str:
     """Return the id under which WeCom knows a card; it names the round, so an old card cannot answer a new question."""
     return f"fta-{approval.pk}-{approval.round}-{part}"
@@ -98,21 +116,24 @@ def card_facts(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     alert, host = evidence.get("alert"), evidence.get("host")
     rows = [
         (_("告警"), f"{alert['type']} {alert['content']}" if alert else ""),
-        (_("对象"), _target(host, int(evidence.get("host_count") or 0))),
+        (_("对象"), _target(host)),
         (_("将执行"), "；".join(run["title"] for run in evidence.get("runs", ()))),
-        (_("风险"), str(evidence.get("risk") or "")),
+        (_("风险"), _impact(str(evidence.get("risk") or ""), int(evidence.get("host_count") or 0))),
         (_("最近五次"), str(evidence.get("last_five_summary") or "")),
         (_("无人回答"), str(evidence.get("on_silence") or "").rpartition("；")[2]),
     ]
     return tuple((name, shorten(value, _VALUE)) for name, value in rows if value)
 
 
-def _target(host: Mapping[str, Any] | None, count: int) -> str:
+def _target(host: Mapping[str, Any] | None) -> str:
     if not host:
         return ""
-    owner = "、".join(host["operators"][:2])
-    more = _("，共 %(n)d 台") % {"n": count} if count > 1 else ""
-    return f"{host['name'] or host['ip']}{more} {owner}".strip()
+    name, owners = host["name"] or host["ip"], "、".join(host["operators"][:2])
+    return _("%(host)s，负责人 %(who)s") % {"host": name, "who": owners} if owners else name
+
+
+def _impact(risk: str, count: int) -> str:
+    return _("%(risk)s，共 %(n)d 台") % {"risk": risk, "n": count} if risk and count else risk
 
 
 def outcome(approval: Approval) -> str:

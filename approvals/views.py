@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from approvals import selectors, services
+from approvals import freshness, selectors, services
 from approvals.forms import DecideForm, DecideManyForm, FilterForm, LeaveForm
 from approvals.models import Approval, Decision
 from fta.lib.types import User
@@ -77,12 +78,17 @@ def detail(request: SignedIn, pk: int) -> HttpResponse:
 @require_POST
 def decide(request: SignedIn, pk: int) -> HttpResponse:
     """Take one answer."""
-    approval = get_object_or_404(Approval.objects.visible_to(request.user), pk=pk)
     form = DecideForm(request.POST)
+    approval = Approval.objects.visible_to(request.user).filter(pk=pk).first()
+    if approval is None:
+        services.turn_away(pk, request.user, form.data.get("answer", "")[:10], "web", timezone.now())
+        raise Http404
     if not form.is_valid():
         messages.error(request, _("没有决定：%(why)s") % {"why": _first_error(form.errors.values())})
         return redirect("approvals:detail", pk)
     data = form.cleaned_data
+    if freshness.must_sign_in(request, [pk], data["answer"], timezone.now()):
+        return freshness.sign_in_again(request, reverse("approvals:detail", args=[pk]))
     _say(request, [_decide(request, approval, data["answer"], data["comment"], data["seen"])], data["answer"])
     return redirect("approvals:detail", pk)
 
@@ -96,7 +102,10 @@ def decide_many(request: SignedIn) -> HttpResponse:
         messages.error(request, _("没有决定：%(why)s") % {"why": _first_error(form.errors.values())})
         return _back(request)
     data = form.cleaned_data
-    found = Approval.objects.visible_to(request.user).in_bulk([pk for pk, _seen in form.chosen])
+    ids = [pk for pk, _seen in form.chosen]
+    if freshness.must_sign_in(request, ids, data["answer"], timezone.now()):
+        return freshness.sign_in_again(request, _back(request).url)
+    found = Approval.objects.visible_to(request.user).in_bulk(ids)
     said = [_decide(request, found[pk], data["answer"], data["comment"], seen) for pk, seen in form.chosen]
     _say(request, said, data["answer"])
     return _back(request)
@@ -142,6 +151,6 @@ def _count(request: SignedIn, name: str) -> int | str:
     return selectors.tab(request.user, name).count() if name in COUNTED else ""
 
 
-def _back(request: SignedIn) -> HttpResponse:
+def _back(request: SignedIn) -> HttpResponseRedirect:
     incident = request.POST.get("incident", "")
     return redirect("web:incident", int(incident)) if incident.isdecimal() else redirect("approvals:list")

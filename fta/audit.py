@@ -3,8 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,7 +87,7 @@ class Head:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise HeadRefused("this is no head of an audit chain") from error
         keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-        if not any(hmac.compare_digest(kept.hmac.encode(), _sign(asdict(kept), key).encode()) for key in keys):
+        if not any(hmac.compare_digest(kept.hmac.encode(), _sign(kept, key).encode()) for key in keys):
             raise HeadRefused("the head's signature does not hold")
         return kept
 
@@ -101,8 +100,8 @@ def signed_head(now: datetime) -> Head:
     """Return the chain's present head, signed, to be kept off the machine."""
     newest = AuditEntry.objects.order_by("-id").first()
     count = AuditEntry.objects.filter(id__lte=newest.pk).count() if newest else 0
-    data = {"head": newest.row_hash if newest else GENESIS, "count": count, "at": now.isoformat()}
-    return Head(**data, hmac=_sign(data, settings.SECRET_KEY))
+    unsigned = Head(newest.row_hash if newest else GENESIS, count, now.isoformat(), "")
+    return replace(unsigned, hmac=_sign(unsigned, settings.SECRET_KEY))
 
 
 def check_head(kept: Head) -> None:
@@ -114,8 +113,8 @@ def check_head(kept: Head) -> None:
         raise HeadRefused(f"the chain does not hold {kept.count} entries up to the kept head")
 
 
-def _sign(data: Mapping[str, Any], key: str) -> str:
-    signed = json.dumps([data["head"], data["count"], data["at"]])
+def _sign(told: Head, key: str) -> str:
+    signed = json.dumps([told.head, told.count, told.at])
     return salted_hmac("fta.audit.head", signed, key, algorithm="sha256").hexdigest()
 
 

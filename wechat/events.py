@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from fta import audit
 from fta.models import Person
 from notify import outbox
 from notify.message import Message as Outgoing
@@ -86,6 +87,7 @@ def _effect(message: Message, now: datetime) -> str:
         return _SILENT  # opening the application, leaving it, and whatever WeCom adds
     person = Person.objects.by_wecom(message.from_user).select_related("user").first()
     if person is None:
+        _audit_unknown(message, now)
         return messages.not_registered(message.from_user)
     if message.event == "template_card_event":
         return _press(message, person, now)
@@ -96,12 +98,28 @@ def _effect(message: Message, now: datetime) -> str:
     return commands.answer(message.content, person, now) if message.msg_type == "text" else messages.only_text()
 
 
+def _audit_unknown(message: Message, now: datetime) -> None:
+    """Audit an answer that somebody gave whom the portal does not know, or no longer."""
+    answers = commands.answers_in(message.content) if message.msg_type == "text" else _pressed(message)
+    for approval_id, answer in answers:
+        audit.record(
+            message.from_user.casefold()[:64], "approval.decide_refused", ("approvals.approval", str(approval_id)), now,
+            answer=answer, channel="reply" if message.msg_type == "text" else "card", why="not_registered",
+        )  # fmt: skip
+
+
+def _pressed(message: Message) -> list[tuple[int, str]]:
+    """Return (approval id, answer) of the button that was pressed; nothing for a button that this portal did not draw."""
+    verb, _colon, number = message.event_key.partition(":")
+    known = verb in ("approve", "refuse") and number.isdecimal() and len(number) <= MAX_DIGITS
+    return [(int(number), verb)] if known else []
+
+
 def _press(message: Message, person: Person, now: datetime) -> str:
     """Decide by a button; its key names the answer and the approval. A new round of asking is a new approval."""
-    verb, _colon, number = message.event_key.partition(":")
-    if verb not in ("approve", "refuse") or not number.isdecimal() or len(number) > MAX_DIGITS:
-        return messages.failed(messages.unknown_button())
-    return decide(int(number), person, "approve" if verb == "approve" else "refuse", "", "card", now)
+    for approval_id, answer in _pressed(message):
+        return decide(approval_id, person, "approve" if answer == "approve" else "refuse", "", "card", now)
+    return messages.failed(messages.unknown_button())
 
 
 def _answer(app: WecomApp, message: Message, key: str, text: str, now: datetime) -> None:

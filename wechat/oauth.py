@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from fta import audit
+from fta.lib import links
 from fta.models import Person
 from wechat.client import Client
 from wechat.models import VENDOR_API_HOST, WecomApp
 
 STATES = "wecom_oauth"
-SIGNED_IN = "wecom_signed_in_at"
 STATE_SECONDS = 600
 STATES_KEPT = 5
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -66,9 +66,13 @@ def begin(request: HttpRequest, app: WecomApp, target: str, now: datetime) -> st
 
 
 def redirect_uri(request: HttpRequest, app: WecomApp) -> str:
-    """Return where WeCom sends the browser back: fixed by the configuration, never by the request when it is set."""
+    """Return where WeCom sends the browser back: fixed by the configuration, never by the request when it is set.
+
+    A stand-in for WeCom runs beside the portal and knows no public name: there the browser comes back to where it was.
+    """
     path = reverse("wechat:oauth")
-    return app.portal_origin + path if app.portal_origin else request.build_absolute_uri(path)
+    link = links.absolute(path) if _is_vendor(app) else path
+    return link if "://" in link else request.build_absolute_uri(path)
 
 
 def complete(request: HttpRequest, app: WecomApp, code: str, state: str, now: datetime) -> str:
@@ -89,8 +93,7 @@ def complete(request: HttpRequest, app: WecomApp, code: str, state: str, now: da
     person = Person.objects.by_wecom(userid).select_related("user").first()
     if person is None:
         raise SignInRefused("no active person has this WeCom account", userid)
-    login(request, person.user, backend=_BACKEND)  # gives the session a new key
-    request.session[SIGNED_IN] = now.timestamp()
+    login(request, person.user, backend=_BACKEND)  # gives the session a new key and notes when
     audit.record(person.user.get_username(), "wechat.sign_in", person, now)
     return str(noted["next"])
 

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import django_filters
+from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
@@ -40,6 +41,7 @@ class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
     serializer_class = ApprovalSerializer
     filterset_class = ApprovalFilter
     queryset = Approval.objects.none()
+    lookup_value_regex = r"\d{1,18}"
 
     def get_queryset(self) -> ApprovalQuerySet:
         """Return the approvals of the user's scope, the newest first."""
@@ -50,14 +52,14 @@ class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
     @action(detail=True, methods=["post"])
     def decide(self, request: Request, pk: Any = None) -> Response:
         """Approve or refuse as the key's user, who must be among those asked."""
-        approval = self.get_object()
         form = DecideSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        said = form.validated_data
+        said, user = form.validated_data, cast(User, request.user)
+        approval = self._visible(pk, user, said["decision"])
         try:
             services.decide(
                 approval.pk,
-                cast(User, request.user),
+                user,
                 said["decision"],
                 said["comment"],
                 "api",
@@ -67,3 +69,10 @@ class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
         except services.Refusal as refusal:
             raise NotDecided(refusal) from refusal
         return Response(ApprovalSerializer(self.get_queryset().get(pk=approval.pk)).data)
+
+    def _visible(self, pk: Any, user: User, answer: str) -> Approval:
+        try:
+            return self.get_object()
+        except Http404:
+            services.turn_away(int(pk), user, answer, "api", timezone.now())
+            raise

@@ -1,6 +1,6 @@
 """What may be done with approvals: open, decide, hand over, end."""
 
-from approvals.services.deciding import decide
+from approvals.services.deciding import decide, turn_away
 from approvals.services.ending import cancel, expire, supersede, withdraw
 from approvals.services.handing import hand_over, lend
 from approvals.services.kind import ApprovalKind
@@ -37,5 +37,6 @@ __all__ = [
     "open_gate",
     "open_node",
     "supersede",
+    "turn_away",
     "withdraw",
 ]

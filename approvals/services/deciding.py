@@ -69,6 +69,14 @@ def decide(
         raise
 
 
+@transaction.atomic
+def turn_away(approval_id: int, user: User, answer: str, channel: str, now: datetime) -> None:
+    """Audit the answer of somebody who may not even read the approval; their door says no more than that there is none."""
+    approval = Approval.objects.filter(pk=approval_id).first()
+    if approval is not None:
+        _audit_refusal(NotApprover(approval), Voice(user, answer, "", channel, None, now))
+
+
 def _decide(approval_id: int, voice: Voice) -> Approval:
     approval = ending.lock(approval_id)
     seat = _seat(approval, voice)

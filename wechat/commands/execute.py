@@ -30,6 +30,13 @@ def answer(text: str, person: Person, now: datetime) -> str:
     return "\n".join(_DO[command.verb](command, person, now) for command in commands)
 
 
+def answers_in(text: str) -> list[tuple[int, str]]:
+    """Return (approval id, answer) of every yes or no in a text that names an approval by its code."""
+    given = [command for command in parse(text) if command.verb in ("approve", "refuse")]
+    named = [(_by_code(code), command.verb) for command in given for code in command.words]
+    return [(approval.pk, verb) for approval, verb in named if approval]
+
+
 def decide(approval_id: int, person: Person, said: Answer, comment: str, channel: str, now: datetime) -> str:
     """Answer one approval for this person and return the fixed text."""
     try:
@@ -61,13 +68,13 @@ def _only_one(person: Person) -> tuple[str, ...] | str:
 
 
 def _decide_code(code: str, person: Person, said: Answer, comment: str, now: datetime) -> str:
-    approval = _by_code(code, person)
+    approval = _by_code(code)
     if approval is None:
         return messages.failed(f"{messages.unknown_code(code)}\n{messages.right_form()}")
     return decide(approval.pk, person, said, comment, "reply", now)
 
 
-def _by_code(code: str, person: Person) -> Approval | None:
+def _by_code(code: str) -> Approval | None:
     """Return the newest approval of a code: one that waits, else the last, so that a late answer learns how it ended."""
     rows = Approval.objects.filter(code__iexact=code)
     return rows.filter(state=Approval.State.PENDING).first() or rows.order_by("-round", "-id").first()
@@ -92,7 +99,7 @@ def _delegate(command: Command, person: Person, now: datetime) -> str:
     if len(command.words) < 2:
         return messages.delegate_form()
     code, userid = command.words[:2]
-    approval = _by_code(code, person)
+    approval = _by_code(code)
     other = Person.objects.by_wecom(userid).select_related("user").first()
     if approval is None:
         return messages.delegate_failed(messages.unknown_code(code))

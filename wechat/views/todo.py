@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from approvals import selectors, services
+from approvals import freshness, selectors, services
 from approvals.models import Approval
 from fta.models import Person
 from wechat import oauth
@@ -25,7 +25,6 @@ from wechat.selectors import active_app, grouped
 
 TABS = ("mine", "decided", "ended")
 SHOWN = 100
-FRESH_SECONDS = 900  # how old a sign-in through WeCom may be when it says yes to something of high risk
 
 View = Callable[..., HttpResponse]
 Answer = Literal["approve", "refuse"]
@@ -51,6 +50,14 @@ def _door(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(target)
 
 
+def _sign_in_again(request: HttpRequest) -> HttpResponse:
+    """Let WeCom confirm who holds the phone, else the portal's own door; the answer is given once more after that."""
+    if not oauth.offered(active_app(), request):
+        return freshness.sign_in_again(request, request.path)
+    freshness.explain(request)
+    return _door(request)
+
+
 @signed_in
 @require_http_methods(["GET", "POST"])
 def todo_list(request: HttpRequest) -> HttpResponse:
@@ -59,6 +66,9 @@ def todo_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         form = BatchForm(request.POST, picked=request.POST.getlist("ids"))
         if form.is_valid():
+            ids = [pk for pk, _plan in form.pairs()]
+            if freshness.must_sign_in(request, ids, form.cleaned_data["answer"], timezone.now()):
+                return _sign_in_again(request)
             _decide_many(request, user, form)
         return redirect("wechat:todo")
     tab = request.GET.get("tab", "mine")
@@ -78,12 +88,11 @@ def todo_list(request: HttpRequest) -> HttpResponse:
 def todo_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one approval with its evidence; take the answer."""
     user = cast(User, request.user)
-    approval = _visible(user, pk)
+    approval = _visible(user, pk, request.POST.get("answer", ""))
     form = DecisionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        if _is_stale(request, approval, form.cleaned_data["answer"]):
-            messages.info(request, _("这是高风险操作，已重新确认身份，请再决定一次。"))
-            return HttpResponseRedirect(f"{reverse('wechat:oauth')}?{urlencode({'next': request.path})}")
+        if freshness.must_sign_in(request, [approval.pk], form.cleaned_data["answer"], timezone.now()):
+            return _sign_in_again(request)
         reason = _decide(approval.pk, user, form.cleaned_data)
         if reason:
             messages.error(request, reason)
@@ -114,19 +123,13 @@ def hand_over(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("wechat:todo")
 
 
-def _visible(user: User, pk: int) -> Approval:
+def _visible(user: User, pk: int, answer: str = "") -> Approval:
     approval = selectors.with_related(Approval.objects.visible_to(user)).filter(pk=pk).first()
     if approval is None:
+        if answer:
+            services.turn_away(pk, user, answer[:10], "todo", timezone.now())
         raise Http404
     return approval
-
-
-def _is_stale(request: HttpRequest, approval: Approval, answer: str) -> bool:
-    """Tell whether WeCom has to confirm once more who holds the phone before a high risk is agreed to."""
-    at = float(request.session.get(oauth.SIGNED_IN) or 0)
-    package = approval.execution.package if approval.execution else None
-    risky = package is not None and package.risk == package.Risk.HIGH and answer == "approve"
-    return at > 0 and risky and timezone.now().timestamp() - at > FRESH_SECONDS
 
 
 def _decide(pk: int, user: User, said: dict[str, Any]) -> str:
