@@ -124,7 +124,9 @@ if _database["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
-    _database["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}  # a file: threads share no memory database
+    _database["TEST"] = {
+        "NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")
+    }  # a file: threads share no memory database
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     VAR_DIR.mkdir(exist_ok=True)
 else:

@@ -15,10 +15,18 @@ from fta.convergence import rules as convergence_rules
 from fta.engine import kinds
 from fta.matching import index as matching_index
 from fta.matching import shields
-from fta.models import Business, Person
+from fta.models import Business, ConfigVersion, ConvergenceRule, Person
 from tests import factories
 
 REQUIRED = {name for name in os.environ.get("FTA_REQUIRE", "").split(",") if name}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Begin without the convergence rules that a new portal ships with: each test names the rules that it needs."""
+    with django_db_blocker.unblock():
+        ConvergenceRule.objects.all().delete()
+        ConfigVersion.objects.all().delete()
 
 
 @pytest.fixture(autouse=True)

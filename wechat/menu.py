@@ -6,17 +6,18 @@ from typing import Any
 from django.urls import reverse
 
 from fta import audit
+from fta.lib import links
 from wechat.client import Client
 from wechat.models import WecomApp
 
 PENDING = "PENDING"
 
 
-def menu_of(app: WecomApp) -> dict[str, Any]:
+def menu_of() -> dict[str, Any]:
     """Return the menu: the list of approvals, and two buttons that are answered in the conversation."""
     return {
         "button": [
-            {"type": "view", "name": "审批列表", "url": app.portal_origin + reverse("wechat:todo")},
+            {"type": "view", "name": "审批列表", "url": links.absolute(reverse("wechat:todo"))},
             {
                 "name": "更多",
                 "sub_button": [
@@ -30,6 +31,6 @@ def menu_of(app: WecomApp) -> dict[str, Any]:
 
 def publish(app: WecomApp, actor: str, now: datetime) -> None:
     """Replace the menu in WeCom; members see it within five minutes. Raises what the client raises."""
-    Client(app).menu_create(menu_of(app))
+    Client(app).menu_create(menu_of())
     WecomApp.objects.filter(pk=app.pk).update(menu_published_at=now)
     audit.record(actor, "wechat.menu_publish", app, now)

@@ -19,7 +19,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / "var" / "demo"
-MADE = ("SECRET_KEY", "FTA_SECRET_KEYS", "FTA_API_KEY", "FTA_SOURCE_SECRET", "WECOM_SECRET", "WECOM_API_TOKEN", "ADMIN_PASSWORD")
+MADE = (
+    "SECRET_KEY",
+    "FTA_SECRET_KEYS",
+    "FTA_API_KEY",
+    "FTA_SOURCE_SECRET",
+    "WECOM_SECRET",
+    "WECOM_API_TOKEN",
+    "ADMIN_PASSWORD",
+)
 START_SECONDS = 60
 STOP_SECONDS = 15
 

@@ -1,6 +1,7 @@
 """Sections of what comes in and what is done about it: sources, packages, rules, convergence rules, shields."""
 
 import ipaddress
+import re
 from typing import Any
 
 from fta.config.document import Run
@@ -13,6 +14,9 @@ from fta.lib.secrets import digest
 from fta.matching import validate_match
 from fta.models import ConvergenceRule, Mode, Package, Rule, Shield, Source
 
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_RESERVED_KEY = "new"  # the address of the page that makes a package
+_LOWEST_PRIORITY = -(10**6)
 _DIMENSIONS = ("host", "set", "module", "business", "alert_type", "package", "source", "severity")
 
 
@@ -69,6 +73,7 @@ class Sources:
                 "relay_to": row.relay_to,
                 "options": row.options,
             }
+            item.update({} if row.enabled else {"enabled": False})
             found.append({key: value for key, value in item.items() if value not in ("", [], {})})
         return found
 
@@ -89,38 +94,57 @@ class Packages:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            key = reader.text("key", required=True, limit=64)
+            key = package_key(reader)
             if key:
                 named.add(key)
                 self._apply_one(key, reader, run)
         run.archive(Package.objects.filter(archived=False).exclude(key__in=named))
 
     def _apply_one(self, key: str, reader: Reader, run: Run) -> None:
-        values = {
-            "name": reader.text("name", key, limit=128),
-            "business": business_named(reader),
-            "description": reader.text("description", limit=4000),
-            "risk": reader.choice("risk", Package.Risk.values, Package.Risk.MEDIUM),
-            "mode": reader.choice("mode", Mode.values, Mode.APPROVAL),
-            "budget": _budget(reader),
-            "archived": False,
-        }
-        nodes, parameters = reader.items("nodes"), reader.items("parameters")
-        reader.end()
-        row = run.upsert(Package, {"key": key}, values)
+        values, nodes, parameters = package_values(key, reader)
+        row = run.upsert(Package, {"key": key}, {**values, "archived": False})
         run.later(lambda: _save_nodes(row, nodes, parameters, reader, run))
 
     def export(self) -> Any:
-        found = []
-        for row in Package.objects.filter(archived=False).select_related("business", "current"):
-            item: dict[str, Any] = {"key": row.key, "name": row.name, "risk": row.risk, "mode": row.mode}
-            item.update({"business": row.business.code} if row.business else {})
-            item.update({name: value for name in ("description", "budget") if (value := getattr(row, name))})
-            if row.current:
-                item.update({"parameters": row.current.parameters} if row.current.parameters else {})
-                item["nodes"] = row.current.nodes
-            found.append(item)
-        return found
+        rows = Package.objects.filter(archived=False).select_related("business", "current")
+        return [package_out(row) for row in rows]
+
+
+def package_key(reader: Reader) -> str:
+    """Take the key of a package, which is a part of addresses; "" with a fault when it will not do."""
+    key = reader.text("key", required=True, limit=64)
+    if key and (not _KEY.fullmatch(key) or key == _RESERVED_KEY):
+        reader.fault(
+            "key", f'"{key}" cannot be a key: letters, digits, - and _ are expected, and not "{_RESERVED_KEY}"'
+        )
+        return ""
+    return key
+
+
+def package_values(key: str, reader: Reader) -> tuple[dict[str, Any], list[Any], list[Any]]:
+    """Take what a package is: its own values, its nodes and its parameters."""
+    values = {
+        "name": reader.text("name", key, limit=128),
+        "business": business_named(reader),
+        "description": reader.text("description", limit=4000),
+        "risk": reader.choice("risk", Package.Risk.values, Package.Risk.MEDIUM),
+        "mode": reader.choice("mode", Mode.values, Mode.APPROVAL),
+        "budget": _budget(reader),
+    }
+    nodes, parameters = reader.items("nodes"), reader.items("parameters")
+    reader.end()
+    return values, nodes, parameters
+
+
+def package_out(row: Package) -> dict[str, Any]:
+    """Return a package as `package_values` takes it."""
+    item: dict[str, Any] = {"key": row.key, "name": row.name, "risk": row.risk, "mode": row.mode}
+    item.update({"business": row.business.code} if row.business else {})
+    item.update({name: value for name in ("description", "budget") if (value := getattr(row, name))})
+    if row.current:
+        item.update({"parameters": row.current.parameters} if row.current.parameters else {})
+        item["nodes"] = row.current.nodes
+    return item
 
 
 def _budget(reader: Reader) -> dict[str, Any]:
@@ -162,32 +186,36 @@ class Rules:
         run.archive(Rule.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
-        verify = reader.child("verify") if reader.has("verify") else None
-        timeout = reader.seconds("timeout", 2400) or 0
-        values = {
-            "priority": reader.number("priority", 100),
-            "enabled": reader.flag("enabled", True),
-            "match": read_match(reader),
-            "package": _package_named(reader),
-            "parameters": reader.mapping("parameters"),
-            "timeout": timeout,
-            "stale_after": reader.seconds("stale_after", None),
-            "mode": reader.choice("mode", Mode.values, Mode.AUTO),
-            "approval_policy": reader.text("approval_policy", limit=64),
-            "notify": reader.mapping("notify"),
-            "verify_within": verify.seconds("within", 600) if verify else 600,
-            "verify_stay": verify.seconds("stay", 1800) if verify else 1800,
-            "archived": False,
-        }
-        if timeout < 60:
-            reader.fault("timeout", "must be at least 1m")
-        if verify:
-            verify.end()
-        reader.end()
-        run.upsert(Rule, {"name": name}, values)
+        run.upsert(Rule, {"name": name}, {**rule_values(reader), "archived": False})
 
     def export(self) -> Any:
-        return [_rule_out(row) for row in Rule.objects.filter(archived=False).select_related("package")]
+        return [rule_out(row) for row in Rule.objects.filter(archived=False).select_related("package")]
+
+
+def rule_values(reader: Reader) -> dict[str, Any]:
+    """Take everything of a rule but its name."""
+    verify = reader.child("verify") if reader.has("verify") else None
+    timeout = reader.seconds("timeout", 2400) or 0
+    values = {
+        "priority": reader.number("priority", 100, least=_LOWEST_PRIORITY),
+        "enabled": reader.flag("enabled", True),
+        "match": read_match(reader),
+        "package": _package_named(reader),
+        "parameters": reader.mapping("parameters"),
+        "timeout": timeout,
+        "stale_after": reader.seconds("stale_after", None),
+        "mode": reader.choice("mode", Mode.values, Mode.AUTO),
+        "approval_policy": reader.text("approval_policy", limit=64),
+        "notify": reader.mapping("notify"),
+        "verify_within": verify.seconds("within", 600) if verify else 600,
+        "verify_stay": verify.seconds("stay", 1800) if verify else 1800,
+    }
+    if timeout < 60:
+        reader.fault("timeout", "must be at least 1m")
+    if verify:
+        verify.end()
+    reader.end()
+    return values
 
 
 def _package_named(reader: Reader) -> Package | None:
@@ -198,7 +226,8 @@ def _package_named(reader: Reader) -> Package | None:
     return found
 
 
-def _rule_out(row: Rule) -> dict[str, Any]:
+def rule_out(row: Rule) -> dict[str, Any]:
+    """Return a rule as `rule_values` takes it, with its name."""
     found: dict[str, Any] = {
         "name": row.name,
         "priority": row.priority,
@@ -232,40 +261,47 @@ class ConvergenceRules:
         run.archive(gone, archived=True, enabled=False)
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
-        dimensions = reader.items("dimensions")
-        for index, dimension in enumerate(dimensions):
-            word = dimension.get("name") if isinstance(dimension, dict) else dimension
-            if word not in _DIMENSIONS and not str(word).startswith("label:"):
-                known = f"{', '.join(_DIMENSIONS)} or label:<name>"
-                reader.errors.add(f"{reader.path}.dimensions[{index}]", f"no dimension {word!r}; {known} is expected")
-        values = {
-            "alert_types": reader.texts("alert_types"),
-            "window": reader.seconds("window", 300),
-            "count": reader.number("count", 1, least=1),
-            "dimensions": dimensions,
-            "function": reader.choice("function", sorted(FUNCTIONS), required=True),
-            "priority": reader.number("priority", 100),
-            "business": business_named(reader),
-            "enabled": reader.flag("enabled", True),
-            "remark": reader.text("remark", required=True),
-            "archived": False,
-        }
-        if not dimensions:
-            reader.fault("dimensions", "is required: without one, everything would be one incident")
-        if not values["window"]:
-            reader.fault("window", "must be longer than 0")
-        reader.end()
-        run.upsert(ConvergenceRule, {"name": name}, values)
+        run.upsert(ConvergenceRule, {"name": name}, {**convergence_rule_values(reader), "archived": False})
 
     def export(self) -> Any:
-        found = []
-        for row in ConvergenceRule.objects.filter(archived=False).select_related("business"):
-            item = {name: getattr(row, name) for name in ("name", "alert_types", "count", "dimensions", "function")}
-            item.update({"window": f"{row.window}s", "priority": row.priority, "remark": row.remark})
-            item.update({"business": row.business.code} if row.business else {})
-            item.update({} if row.enabled else {"enabled": False})
-            found.append(item)
-        return found
+        rows = ConvergenceRule.objects.filter(archived=False).select_related("business")
+        return [convergence_rule_out(row) for row in rows]
+
+
+def convergence_rule_values(reader: Reader) -> dict[str, Any]:
+    """Take everything of a convergence rule but its name."""
+    dimensions = reader.items("dimensions")
+    for index, dimension in enumerate(dimensions):
+        word = dimension.get("name") if isinstance(dimension, dict) else dimension
+        if word not in _DIMENSIONS and not str(word).startswith("label:"):
+            known = f"{', '.join(_DIMENSIONS)} or label:<name>"
+            reader.errors.add(f"{reader.path}.dimensions[{index}]", f"no dimension {word!r}; {known} is expected")
+    values = {
+        "alert_types": reader.texts("alert_types"),
+        "window": reader.seconds("window", 300),
+        "count": reader.number("count", 1, least=1),
+        "dimensions": dimensions,
+        "function": reader.choice("function", sorted(FUNCTIONS), required=True),
+        "priority": reader.number("priority", 100, least=_LOWEST_PRIORITY),
+        "business": business_named(reader),
+        "enabled": reader.flag("enabled", True),
+        "remark": reader.text("remark", required=True),
+    }
+    if not dimensions:
+        reader.fault("dimensions", "is required: without one, everything would be one incident")
+    if not values["window"]:
+        reader.fault("window", "must be longer than 0")
+    reader.end()
+    return values
+
+
+def convergence_rule_out(row: ConvergenceRule) -> dict[str, Any]:
+    """Return a convergence rule as `convergence_rule_values` takes it, with its name."""
+    item = {name: getattr(row, name) for name in ("name", "alert_types", "count", "dimensions", "function")}
+    item.update({"window": f"{row.window}s", "priority": row.priority, "remark": row.remark})
+    item.update({"business": row.business.code} if row.business else {})
+    item.update({} if row.enabled else {"enabled": False})
+    return item
 
 
 class Shields:
@@ -274,34 +310,36 @@ class Shields:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=128)
-            start, end = reader.moment("from", required=True), reader.moment("to", required=True)
-            values = {
-                "match": read_match(reader),
-                "starts_at": start,
-                "ends_at": end,
-                "repeat": reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE),
-                "reason": reader.text("reason", required=True),
-                "enabled": reader.flag("enabled", True),
-                "archived": False,
-            }
-            reader.end()
-            if name and start and end:
-                if end <= start:
-                    reader.fault("to", "must be later than from")
+            name, values = reader.text("name", required=True, limit=128), shield_values(reader)
+            if name and values["starts_at"] and values["ends_at"]:
                 named.add(name)
-                run.upsert(Shield, {"name": name}, values)
+                run.upsert(Shield, {"name": name}, {**values, "archived": False})
         run.archive(Shield.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def export(self) -> Any:
-        return [
-            {
-                "name": row.name,
-                "match": row.match,
-                "from": row.starts_at.isoformat(),
-                "to": row.ends_at.isoformat(),
-                "repeat": row.repeat,
-                "reason": row.reason,
-            }
-            for row in Shield.objects.filter(archived=False)
-        ]
+        return [shield_out(row) for row in Shield.objects.filter(archived=False)]
+
+
+def shield_values(reader: Reader) -> dict[str, Any]:
+    """Take everything of a shield but its name; a time that is no time is None, with a fault."""
+    start, end = reader.moment("from", required=True), reader.moment("to", required=True)
+    values = {
+        "match": read_match(reader),
+        "starts_at": start,
+        "ends_at": end,
+        "repeat": reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE),
+        "reason": reader.text("reason", required=True),
+        "enabled": reader.flag("enabled", True),
+    }
+    if start and end and end <= start:
+        reader.fault("to", "must be later than from")
+    reader.end()
+    return values
+
+
+def shield_out(row: Shield) -> dict[str, Any]:
+    """Return a shield as `shield_values` takes it, with its name."""
+    item = {"name": row.name, "match": row.match, "repeat": row.repeat, "reason": row.reason}
+    item.update({"from": row.starts_at.isoformat(), "to": row.ends_at.isoformat()})
+    item.update({} if row.enabled else {"enabled": False})
+    return item

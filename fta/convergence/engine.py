@@ -1,7 +1,7 @@
 """Ask every convergence rule about an execution, and combine what they say."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from fta import signals
+from fta.convergence import visibility
 from fta.convergence.dimensions import group_of, key_of, values_of
 from fta.convergence.functions import APPROVE, PRECEDENCE, PROCEED, Answer, Other, Standing
 from fta.convergence.incidents import crossed_by, place
@@ -62,12 +63,19 @@ def converge(execution: Execution, now: datetime) -> Verdict:
         members = _members(execution, groups)
         found = Incident.objects.filter(group_key__in=keys, state=Incident.State.OPEN)
         opened = {incident.group_key: incident for incident in found}
+        before = {member.pk for member in members.values() if member.incident is not None}
         verdicts = [_ask(item, members[item.rule.pk], execution, opened.get(item.key), now) for item in groups]
-        if not verdicts:
-            return Verdict()
-        strictest = max(verdicts, key=lambda verdict: PRECEDENCE.index(verdict.kind))
-        incident = strictest.incident_id or next((item.incident_id for item in verdicts if item.incident_id), None)
-        return Verdict(strictest.kind, strictest.rule_id, incident, strictest.reason)
+        _show_or_hide(execution, members.values(), before)
+        return strictest(verdicts)
+
+
+def strictest(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return what holds when rules disagree: the strictest, of equals the first; with an incident, whichever rule has one."""
+    if not verdicts:
+        return Verdict()
+    found = max(verdicts, key=lambda verdict: PRECEDENCE.index(verdict.kind))
+    incident = found.incident_id or next((item.incident_id for item in verdicts if item.incident_id), None)
+    return Verdict(found.kind, found.rule_id, incident, found.reason)
 
 
 def lock(keys: Sequence[str]) -> None:
@@ -102,14 +110,23 @@ def _members(execution: Execution, groups: Sequence[_Group]) -> dict[int, Member
     return known | {member.rule_id: member for member in Member.objects.bulk_create(missing)}
 
 
+def _show_or_hide(execution: Execution, members: Iterable[Member], before: Container[int]) -> None:
+    """Settle which of the execution's incidents are shown, when it has joined one just now."""
+    now_in = [member for member in members if member.incident is not None]
+    if any(member.pk not in before for member in now_in):
+        joined = [member.incident for member in now_in if member.incident is not None]
+        visibility.settle(joined, {item.pk for item in joined if crossed_by(item) == execution.pk})
+
+
 def _ask(group: _Group, member: Member, execution: Execution, opened: Incident | None, now: datetime) -> Verdict:
-    rule = group.rule
+    rule, was = group.rule, (member.incident, member.ordinal)
     try:
         with transaction.atomic():
             incident = place(rule, group.values, member, execution, opened, now)
             answer = _judge(rule, member, incident, now)
     except Exception as error:  # a rule must not stop the others, nor let through what it was to hold
         logger.exception("Unable to judge execution %s by convergence rule %s", execution.pk, rule.pk)
+        member.incident, member.ordinal = was  # its place was rolled back
         text = _("收敛规则「%(name)s」出错：%(error)s") % {"name": rule.name, "error": type(error).__name__}
         signals.announce(signals.system_fault, text=text, subject=f"convergence:{rule.pk}")
         return Verdict(APPROVE if rule.function.holds_on_error else PROCEED, rule.pk, None, text)

@@ -27,10 +27,10 @@ class IncidentKind:
     def do(self, pk: int) -> None:
         now = timezone.now()
         with transaction.atomic():
-            incident = Incident.objects.filter(pk=pk).first()
+            lock(list(Incident.objects.filter(pk=pk).values_list("group_key", flat=True)))
+            incident = Incident.objects.filter(pk=pk).first()  # as it is now that nobody can join it
             if incident is None:
                 return
-            lock([incident.group_key])
             if _to_analyse(now).filter(pk=pk).exists():
                 incident.findings = common_cause.analyse(incident)
                 Incident.objects.filter(pk=pk).update(findings=incident.findings)

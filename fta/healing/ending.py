@@ -44,9 +44,12 @@ def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime)
 
 
 def wake_sleepers(execution: Execution, now: datetime) -> None:
-    """Have those looked at again that may have waited for this execution: same host, or an incident in common."""
-    incidents = Member.objects.filter(execution=execution).exclude(incident=None).values("incident")
-    same = Q(incident__in=incidents) | Q(memberships__incident__in=incidents)
+    """Have those looked at again that may have waited for this execution: same host, or a group of a convergence rule in common.
+
+    The group and not the incident: an incident opened after another one waits for the executions of that one too.
+    """
+    groups = Member.objects.filter(execution=execution).values("group_key")
+    same = Q(memberships__group_key__in=groups)
     if execution.host_id:
         same |= Q(host=execution.host_id)
     waiting = Execution.objects.filter(same, state=Execution.State.SLEEPING).exclude(pk=execution.pk)

@@ -2,10 +2,12 @@
 
 from fta.models.alerts import Alert, AlertEvent
 from fta.models.audit import AuditEntry
+from fta.models.backtests import BacktestRun
 from fta.models.engine import ConfigVersion, Heartbeat, Switch
 from fta.models.executions import Execution, ExecutionEvent, StepAttempt, StepRun
 from fta.models.incidents import Incident, Member
 from fta.models.inventory import ApiKey, Business, Credential, Host, Person
+from fta.models.overflows import Overflow
 from fta.models.packages import Mode, Package, PackageVersion
 from fta.models.rules import ConvergenceRule, Rule, Shield
 from fta.models.sources import Inbox, Source
@@ -15,6 +17,7 @@ __all__ = [
     "AlertEvent",
     "ApiKey",
     "AuditEntry",
+    "BacktestRun",
     "Business",
     "ConfigVersion",
     "ConvergenceRule",
@@ -27,6 +30,7 @@ __all__ = [
     "Incident",
     "Member",
     "Mode",
+    "Overflow",
     "Package",
     "PackageVersion",
     "Person",

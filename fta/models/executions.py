@@ -82,7 +82,7 @@ class Execution(models.Model):
         ),
         State.HELD: frozenset({State.READY, State.SKIPPED, State.CANCELLED, State.FAILED}),
         State.READY: frozenset(
-            {State.RUNNING, State.SLEEPING, State.HELD, State.SKIPPED, State.CANCELLED, State.FAILED}
+            {State.RUNNING, State.SLEEPING, State.HELD, State.SKIPPED, State.CANCELLED, State.FAILED, State.RECORDED}
         ),
         State.RUNNING: frozenset(
             {State.SUCCEEDED, State.ALMOST, State.FAILED, State.SKIPPED, State.UNKNOWN, State.CANCELLED, State.SHADOWED}

@@ -11,6 +11,9 @@ from approvals.models import Approval, ApprovalAdmin, Policy
 from fta.healing import plan
 from fta.models import Business, Execution, Person
 from tests import factories
+from tests.wechat.conftest import app, corp
+
+__all__ = ["app", "corp"]  # fixtures that the tests of the doors share
 
 DEFAULT_STAGES = [{"approvers": [{"role": "operator"}, {"role": "maintainer"}], "quorum": 1}]
 

@@ -1,6 +1,5 @@
 """The transports, through the outbox and the engine where that matters, against the simulated corp."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -164,11 +163,11 @@ def test_it_says_what_to_do_without_an_application(db: None) -> None:
 
 
 @pytest.fixture
-def asked(corp: Corp) -> Iterator[Delivery]:
+def asked(corp: Corp) -> Delivery:
     delivery = row(ASKED, "lisi", "wangwu", approval_ref=7)
     send(delivery)
     Delivery.objects.filter(pk=delivery.pk).update(state="sent")
-    yield delivery
+    return delivery
 
 
 def ended(**more: Any) -> Delivery:

@@ -88,7 +88,9 @@ def test_it_refuses_the_secret_of_another_kind_or_of_a_disabled_source(client: C
 def test_it_takes_the_old_secret_only_while_it_is_being_rotated(client: Client, rest: Source) -> None:
     now = datetime.now(UTC)
     Source.objects.update(
-        secret_digest=digest("the-new-secret-0123"), previous_digest=digest(SECRET), previous_until=now + timedelta(hours=1)
+        secret_digest=digest("the-new-secret-0123"),
+        previous_digest=digest(SECRET),
+        previous_until=now + timedelta(hours=1),
     )
     assert post(client, body()).status_code == 202
     Source.objects.update(previous_until=now - timedelta(seconds=1))
