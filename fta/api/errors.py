@@ -4,20 +4,26 @@ import logging
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError
 from django.http import Http404
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from fta import operations
+from fta.config import editing
+from fta.healing.versions import InvalidPackage
 from fta.models.engine import NotInState
 
 logger = logging.getLogger(__name__)
 
 
-_CONFLICTS = (NotInState, operations.NotRetryable, operations.PlaceTaken, operations.NotInForce)
+_CONFLICTS = (NotInState, operations.NotRetryable, operations.PlaceTaken, operations.NotInForce, editing.PackageInUse)
 _INVALID = (operations.CannotRun, operations.InvalidSwitch, operations.ReasonMissing)
+
+
+# A text with a zero byte, a number too large, brackets without end: JSON can say what no column or parser can hold.
+_UNFIT = (DataError, OverflowError, RecursionError)
 
 
 def _body(code: str, message: str, fields: Any = None) -> dict[str, Any]:
@@ -29,6 +35,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, ValidationError):
         detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
         return Response(_body("invalid", "The request is not valid; see fields.", detail), status=400)
+    if isinstance(error, (editing.InvalidEdit, InvalidPackage)):
+        return Response(_body("invalid", "The request is not valid; see fields.", _by_path(error)), status=400)
+    if isinstance(error, _UNFIT):
+        return Response(_body("invalid", "A value of the request is too large, too deep or not text."), status=400)
     if isinstance(error, _CONFLICTS):
         return Response(_body("conflict", str(error)), status=409)
     if isinstance(error, _INVALID):
@@ -48,3 +58,16 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         code, message = "permission_denied" if isinstance(error, PermissionDenied) else "error", str(error)
     response.data = _body(code, message)
     return response
+
+
+def _by_path(error: editing.InvalidEdit | InvalidPackage) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path, message in _problems(error):
+        found.setdefault(path or "non_field_errors", []).append(message)
+    return found
+
+
+def _problems(error: editing.InvalidEdit | InvalidPackage) -> list[tuple[str, str]]:
+    if isinstance(error, InvalidPackage):
+        return [(problem.path, problem.message) for problem in error.problems]
+    return error.problems

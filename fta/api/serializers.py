@@ -4,7 +4,19 @@ from typing import Any
 
 from rest_framework import serializers
 
-from fta.models import Alert, AuditEntry, Business, Execution, Host, Incident, Package, PackageVersion, StepRun, Switch
+from fta.models import (
+    Alert,
+    AuditEntry,
+    Business,
+    Execution,
+    Host,
+    Incident,
+    Mode,
+    Package,
+    PackageVersion,
+    StepRun,
+    Switch,
+)
 
 S = serializers
 
@@ -108,6 +120,13 @@ def _approval_in_short(row: Any) -> dict[str, Any]:
     }
 
 
+class PlanSerializer(S.Serializer[Execution]):
+    """What a run by hand would do."""
+
+    plan = S.JSONField()
+    plan_sha256 = S.CharField()
+
+
 class IncidentSerializer(S.Serializer[Incident]):
     """One storm."""
 
@@ -127,20 +146,21 @@ class IncidentSerializer(S.Serializer[Incident]):
 
 
 class PackageSerializer(S.Serializer[Package]):
-    """One package with its current version."""
+    """One package with its current version; made and changed in the shape that it has in the configuration file."""
 
-    key = S.CharField()
-    name = S.CharField()
-    business = S.CharField(source="business.code", default=None)
-    description = S.CharField()
-    risk = S.CharField()
-    mode = S.CharField()
-    budget = S.JSONField()
-    version = S.IntegerField(source="current.number", default=None)
+    key = S.CharField(max_length=64)
+    name = S.CharField(max_length=128, required=False)
+    business = S.CharField(source="business.code", default=None, allow_null=True, help_text="Absent: every business.")
+    description = S.CharField(required=False, allow_blank=True)
+    risk = S.ChoiceField(choices=Package.Risk.choices, required=False, default=Package.Risk.MEDIUM)
+    mode = S.ChoiceField(choices=Mode.choices, required=False, default=Mode.APPROVAL)
+    budget = S.JSONField(required=False)
     parameters = S.JSONField(source="current.parameters", default=None)
     nodes = S.JSONField(source="current.nodes", default=None)
-    failures_in_a_row = S.IntegerField()
-    updated_at = S.DateTimeField()
+    note = S.CharField(write_only=True, required=False, max_length=255, help_text="What this version changes.")
+    version = S.IntegerField(source="current.number", default=None, read_only=True)
+    failures_in_a_row = S.IntegerField(read_only=True)
+    updated_at = S.DateTimeField(read_only=True)
 
 
 class VersionSerializer(S.Serializer[PackageVersion]):

@@ -4,27 +4,21 @@ from datetime import timedelta
 from typing import Any
 
 import django_filters
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fta import operations
 from fta.api import serializers as s
+from fta.api.base import In, Reading, many, said, user_of
 from fta.api.permissions import MayAct
-from fta.models import Alert, AuditEntry, Business, Execution, Host, Incident, Package, StepRun, Switch
+from fta.models import Alert, AuditEntry, Business, Execution, Host, Incident, StepRun, Switch
 from fta.models.scope import in_scope, is_admin
-
-
-class In(django_filters.BaseInFilter, django_filters.CharFilter):  # type: ignore[misc]
-    """Several values joined by commas."""
 
 
 class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -45,6 +39,8 @@ class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]
 class ExecutionFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Filters of executions/."""
 
+    alert = django_filters.NumberFilter(field_name="alert_id")
+    incident = django_filters.NumberFilter(field_name="incident_id")
     state = In(field_name="state")
     business = django_filters.CharFilter(field_name="business__code")
     package = django_filters.CharFilter(field_name="package__key")
@@ -54,13 +50,41 @@ class ExecutionFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Execution
-        fields = ("alert", "incident", "healed")
+        fields = ("healed",)
 
 
-class Reading(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
-    """A list and its items, within the key's scope."""
+class IncidentFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Filters of incidents/."""
 
-    permission_classes = [MayAct]
+    business = django_filters.CharFilter(field_name="business__code")
+    rule = django_filters.CharFilter(field_name="rule__name")
+    since = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
+
+    class Meta:
+        model = Incident
+        fields = ("state", "function", "visible")
+
+
+class HostFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Filters of hosts/."""
+
+    business = django_filters.CharFilter(field_name="business__code")
+    set = django_filters.CharFilter(field_name="set_name")
+    spare = django_filters.BooleanFilter(field_name="is_spare")
+
+    class Meta:
+        model = Host
+        fields = ("ip", "name", "module")
+
+
+class AuditFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Filters of audit/."""
+
+    since = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
+
+    class Meta:
+        model = AuditEntry
+        fields = ("actor", "verb", "object_type", "object_id")
 
 
 class AlertViewSet(Reading):
@@ -98,25 +122,25 @@ class ExecutionViewSet(Reading):
     @action(detail=True, methods=["post"])
     def abort(self, request: Request, pk: Any = None) -> Response:
         """Stop an execution; the step in hand is broken off."""
-        said = _said(s.ReasonSerializer, request)
-        operations.abort(self._mine(pk), _user(request), said["reason"], timezone.now())
+        told = said(s.ReasonSerializer, request)
+        operations.abort(self._mine(pk), user_of(request), told["reason"], timezone.now())
         return self._answer(pk)
 
     @extend_schema(request=s.RetrySerializer, responses=s.ExecutionSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: Any = None) -> Response:
         """Run an ended execution again from a node, or one node only."""
-        said = _said(s.RetrySerializer, request)
-        operations.retry(self._mine(pk), _user(request), said["reason"], said["node"], said["only"], timezone.now())
+        told = said(s.RetrySerializer, request)
+        operations.retry(self._mine(pk), user_of(request), told["reason"], told["node"], told["only"], timezone.now())
         return self._answer(pk)
 
     @extend_schema(request=s.ResolveSerializer, responses=s.ExecutionSerializer)
     @action(detail=True, methods=["post"], url_path="resolve-unknown")
     def resolve_unknown(self, request: Request, pk: Any = None) -> Response:
         """Settle an unknown step as done or not done."""
-        said = _said(s.ResolveSerializer, request)
-        step = get_object_or_404(StepRun, pk=said["step"], execution=self._mine(pk))
-        operations.resolve_unknown(step, _user(request), said["done"], said["reason"], timezone.now())
+        told = said(s.ResolveSerializer, request)
+        step = get_object_or_404(StepRun, pk=told["step"], execution=self._mine(pk))
+        operations.resolve_unknown(step, user_of(request), told["done"], told["reason"], timezone.now())
         return self._answer(pk)
 
 
@@ -124,50 +148,11 @@ class IncidentViewSet(Reading):
     """Incidents, the newest first."""
 
     serializer_class = s.IncidentSerializer
-    filterset_fields = ("state", "function", "visible")
+    filterset_class = IncidentFilter
     queryset = Incident.objects.none()
 
     def get_queryset(self) -> QuerySet[Incident]:
         return Incident.objects.visible_to(self.request.user).order_by("-pk").select_related("rule", "business")
-
-
-class PackageViewSet(Reading):
-    """Packages by key."""
-
-    serializer_class = s.PackageSerializer
-    lookup_field = "key"
-    filterset_fields = ("risk", "mode")
-    queryset = Package.objects.none()
-
-    def get_queryset(self) -> QuerySet[Package]:
-        rows = Package.objects.visible_to(self.request.user).filter(archived=False)
-        return rows.order_by("key").select_related("business", "current")
-
-    @extend_schema(responses=s.VersionSerializer(many=True))
-    @action(detail=True, methods=["get"])
-    def versions(self, request: Request, key: str = "") -> Response:
-        """List the versions of a package, the newest first."""
-        page = self.paginate_queryset(self.get_object().versions.order_by("-number"))
-        return self.get_paginated_response(_many(s.VersionSerializer, page or []))
-
-    @extend_schema(request=s.RunSerializer, responses={201: s.ExecutionSerializer})
-    @action(detail=True, methods=["post"])
-    def run(self, request: Request, key: str = "") -> Response:
-        """Run a package by hand on a registered host, under the same approval rules; dry_run shows the plan only."""
-        said = _said(s.RunSerializer, request)
-        get_object_or_404(Host.objects.filter(in_scope(request.user, "business", "operator")), ip=said["ip"])
-        found = operations.run_by_hand(
-            self.get_object(),
-            _user(request),
-            said["ip"],
-            said["params"],
-            said["reason"],
-            timezone.now(),
-            said["dry_run"],
-        )
-        if said["dry_run"]:
-            return Response({"plan": found.plan, "plan_sha256": found.plan_sha256})
-        return Response(s.ExecutionSerializer(Execution.objects.get(pk=found.pk)).data, status=201)
 
 
 class HostViewSet(Reading):
@@ -176,7 +161,7 @@ class HostViewSet(Reading):
     serializer_class = s.HostSerializer
     lookup_field = "ip"
     lookup_value_regex = "[0-9a-fA-F.:]+"
-    filterset_fields = ("name", "set_name", "module", "is_spare")
+    filterset_class = HostFilter
     queryset = Host.objects.none()
 
     def get_queryset(self) -> QuerySet[Host]:
@@ -202,7 +187,7 @@ class AuditViewSet(Reading):
     """The audit trail, for admins."""
 
     serializer_class = s.AuditSerializer
-    filterset_fields = ("actor", "verb", "object_type", "object_id")
+    filterset_class = AuditFilter
     queryset = AuditEntry.objects.none()
 
     def get_queryset(self) -> QuerySet[AuditEntry]:
@@ -219,17 +204,15 @@ class SwitchView(APIView):
     def get(self, request: Request) -> Response:
         """List the switches in force."""
         rows = list(Switch.objects.in_force().order_by("-pk"))
-        return Response(
-            {"count": len(rows), "next": None, "previous": None, "results": _many(s.SwitchSerializer, rows)}
-        )
+        return Response({"count": len(rows), "next": None, "previous": None, "results": many(s.SwitchSerializer, rows)})
 
     @extend_schema(request=s.HaltSerializer, responses={201: s.SwitchSerializer})
     def post(self, request: Request) -> Response:
         """Stop healing in a scope."""
-        said = _said(s.HaltSerializer, request)
+        told = said(s.HaltSerializer, request)
         now = timezone.now()
-        until = now + timedelta(minutes=said["minutes"]) if said["minutes"] else None
-        switch = operations.halt(said["scope"], said["key"], said["reason"], until, _user(request), now)
+        until = now + timedelta(minutes=told["minutes"]) if told["minutes"] else None
+        switch = operations.halt(told["scope"], told["key"], told["reason"], until, user_of(request), now)
         return Response(s.SwitchSerializer(switch).data, status=201)
 
     @extend_schema(request=s.ResumeSerializer, responses=s.SwitchSerializer(many=True))
@@ -237,10 +220,10 @@ class SwitchView(APIView):
         """Resume healing in a scope; scope and key in the body or the query."""
         form = s.ResumeSerializer(data=request.data or request.query_params.dict() or {"scope": "all"})
         form.is_valid(raise_exception=True)
-        said = form.validated_data
-        rows = list(Switch.objects.in_force().filter(scope=said["scope"], key=said["key"]))
+        told = form.validated_data
+        rows = list(Switch.objects.in_force().filter(scope=told["scope"], key=told["key"]))
         for row in rows:
-            operations.resume(row, _user(request), timezone.now())
+            operations.resume(row, user_of(request), timezone.now())
         return Response({"ended": [row.pk for row in rows]})
 
 
@@ -265,22 +248,3 @@ class StatsView(APIView):
                 "healed": runs.filter(healed=Execution.Healed.HEALED).count(),
             }
         )
-
-
-def _user(request: Request) -> User:
-    """Return the key's service user; the permissions let nobody in without one."""
-    if not isinstance(request.user, User):
-        raise NotAuthenticated
-    return request.user
-
-
-def _said(form: type[Any], request: Request) -> dict[str, Any]:
-    """Validate what the caller sent; a fault becomes a 400 that names the field."""
-    filled = form(data=request.data)
-    filled.is_valid(raise_exception=True)
-    found: dict[str, Any] = filled.validated_data
-    return found
-
-
-def _many(form: type[Any], rows: list[Any]) -> Any:
-    return form(rows, many=True).data

@@ -1,0 +1,335 @@
+"""rules/, convergence-rules/, shields/ and packages/: the configuration file's items, one at a time."""
+
+from typing import Any
+
+import pytest
+
+from fta.models import AuditEntry, Business, ConfigVersion, ConvergenceRule, Package, PackageVersion, Rule, Shield
+from tests import factories
+from tests.fta.api.conftest import Call
+
+pytestmark = pytest.mark.django_db
+
+RULE = {
+    "name": "磁盘写满",
+    "priority": 10,
+    "match": {"alert_type": {"glob": "disk*"}, "business": "game"},
+    "package": "clean-disk",
+    "parameters": {"path": "/data"},
+    "timeout": "40m",
+    "mode": "approval",
+    "stale_after": "15m",
+    "approval_policy": "default",
+    "notify": {"channels": ["wecom"]},
+    "verify": {"within": "5m", "stay": 900},
+    "enabled": True,
+}
+CONVERGENCE = {
+    "name": "同机同类",
+    "alert_types": ["disk_full"],
+    "window": "5m",
+    "count": 2,
+    "dimensions": ["host", "label:app"],
+    "function": "skip_when_success",
+    "priority": 30,
+    "business": "game",
+    "remark": "默认",
+}
+SHIELD = {
+    "name": "发布窗口",
+    "match": {"business": "game"},
+    "from": "2026-01-31T01:00:00+08:00",
+    "to": "2026-01-31T03:00:00+08:00",
+    "repeat": "weekly",
+    "reason": "每周发布",
+}
+PACKAGE = {
+    "key": "clean-tmp",
+    "name": "清理",
+    "business": "game",
+    "description": "删除过期文件",
+    "risk": "low",
+    "mode": "auto",
+    "budget": {"max_hosts": 3, "window": "10m", "scope": "set"},
+    "parameters": [{"name": "path", "type": "string", "default": "/tmp"}],
+    "nodes": [{"id": 1, "name": "等", "type": "sleep", "params": {"seconds": 1}}],
+    "note": "第一版",
+}
+KINDS: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "rules": (Rule, RULE),
+    "convergence-rules": (ConvergenceRule, CONVERGENCE),
+    "shields": (Shield, SHIELD),
+    "packages": (Package, PACKAGE),
+}
+VERBS = {"rules": "rule", "convergence-rules": "convergence_rule", "shields": "shield", "packages": "package"}
+CACHES = {"rules": "rules", "convergence-rules": "convergence", "shields": "shields", "packages": "packages"}
+
+
+@pytest.fixture(autouse=True)
+def package(game: Business) -> Package:
+    return factories.package(business=game, parameters=[{"name": "path", "type": "string"}])
+
+
+def everywhere(kind: str) -> dict[str, Any]:
+    """The same item for every business."""
+    item = {key: value for key, value in KINDS[kind][1].items() if key != "business"}
+    return item | ({"match": {"alert_type": "disk_full"}} if "match" in item else {})
+
+
+def elsewhere(kind: str) -> dict[str, Any]:
+    """The same item for another business."""
+    item = KINDS[kind][1]
+    return item | ({"match": {"business": "pay"}} if "match" in item else {"business": "pay"})
+
+
+def address(kind: str, made: dict[str, Any]) -> str:
+    return f"{kind}/{made['key' if kind == 'packages' else 'id']}/"
+
+
+def test_it_keeps_every_field_of_a_rule(operator: Call) -> None:
+    answer = operator("POST", "rules/", RULE)
+    assert answer.status == 201, answer.json
+    rule = Rule.objects.get()
+    plain = RULE | {"timeout": 2400, "stale_after": 900, "verify": {"within": 300, "stay": 900}}
+    assert {name: answer.json[name] for name in plain} == plain
+    assert set(answer.json) == {*plain, "id", "updated_at"}
+    assert answer.json["id"] == rule.pk
+    assert operator("GET", f"rules/{rule.pk}/").json == answer.json
+
+
+def test_it_keeps_every_field_of_a_convergence_rule(operator: Call) -> None:
+    answer = operator("POST", "convergence-rules/", CONVERGENCE)
+    assert answer.status == 201, answer.json
+    plain = CONVERGENCE | {"window": 300}
+    assert answer.json == plain | {"id": ConvergenceRule.objects.get().pk, "enabled": True, "blocked_by": []}
+
+
+def test_it_keeps_every_field_of_a_shield(operator: Call) -> None:
+    answer = operator("POST", "shields/", SHIELD)
+    assert answer.status == 201, answer.json
+    shield = Shield.objects.get()
+    author = AuditEntry.objects.get(verb="shield.add").actor
+    assert answer.json == SHIELD | {"id": shield.pk, "author": author, "enabled": True}
+    assert shield.author.startswith("api:")
+
+
+def test_it_keeps_every_field_of_a_package(operator: Call) -> None:
+    answer = operator("POST", "packages/", PACKAGE)
+    assert answer.status == 201, answer.json
+    made = Package.objects.get(key="clean-tmp")
+    assert answer.json["nodes"][0].items() >= {"id": 1, "type": "sleep", "params": {"seconds": 1}}.items()
+    assert answer.json["budget"] == {"max_hosts": 3, "window": 600, "scope": "set"}
+    for name in ("key", "name", "business", "description", "risk", "mode", "parameters"):
+        assert answer.json[name] == PACKAGE[name]
+    assert (answer.json["version"], made.current and made.current.note) == (1, "第一版")
+    versions = operator("GET", "packages/clean-tmp/versions/").json
+    assert [row["number"] for row in versions["results"]] == [1]
+    assert set(versions["results"][0]) == {"number", "sha256", "author", "note", "created_at", "parameters", "nodes"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_tells_the_trail_and_every_process(kind: str, operator: Call) -> None:
+    before = ConfigVersion.current(CACHES[kind])
+    made = operator("POST", f"{kind}/", KINDS[kind][1])
+    assert made.status == 201, made.json
+    assert operator("PATCH", address(kind, made.json), {"name": "新名"}).json["name"] == "新名"
+    assert operator("DELETE", address(kind, made.json)).status == 204
+    verbs = [row.verb for row in AuditEntry.objects.order_by("pk") if row.verb != "package.save"]
+    assert verbs == [f"{VERBS[kind]}.{verb}" for verb in ("add", "change", "archive")]
+    assert ConfigVersion.current(CACHES[kind]) >= before + 3
+    row = KINDS[kind][0].objects.get(name="新名")
+    assert row.archived
+    assert operator("GET", address(kind, made.json)).status == 404
+    assert made.json["name"] not in [item["name"] for item in operator("GET", f"{kind}/").json["results"]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_says_each_fault_beside_its_field_and_writes_nothing(kind: str, operator: Call) -> None:
+    rows = KINDS[kind][0].objects.count()
+    answer = operator("POST", f"{kind}/", KINDS[kind][1] | {"name": 7 * ["x"], "surprise": 1})
+    assert (answer.status, answer.error["code"]) == (400, "invalid")
+    assert "must be text" in answer.error["fields"]["name"][0]
+    assert "unknown key" in answer.error["fields"]["surprise"][0]
+    assert KINDS[kind][0].objects.count() == rows
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("body", ["[]", '"x"', "null", "{", "", "[" * 100_000])
+def test_it_takes_no_body_that_is_no_item(kind: str, body: str, operator: Call) -> None:
+    answer = operator("POST", f"{kind}/", body)
+    assert answer.status == 400
+    assert answer.error["code"] in ("invalid", "parse_error")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "field"),
+    [
+        ("rules", {"timeout": "a while"}, "timeout"),
+        ("rules", {"timeout": 5}, "timeout"),
+        ("rules", {"mode": "sometimes"}, "mode"),
+        ("rules", {"package": "nothing"}, "package"),
+        ("rules", {"parameters": {"pfad": "/"}}, "parameters"),
+        ("rules", {"match": {"business": "game", "color": "red"}}, "match.color"),
+        ("rules", {"match": {"business": "game", "content": {"regex": "("}}}, "match.content.regex"),
+        ("rules", {"verify": {"within": 1, "often": 2}}, "verify.often"),
+        ("convergence-rules", {"dimensions": []}, "dimensions"),
+        ("convergence-rules", {"dimensions": ["host", "moon"]}, "dimensions[1]"),
+        ("convergence-rules", {"function": "guess"}, "function"),
+        ("convergence-rules", {"window": 0}, "window"),
+        ("convergence-rules", {"remark": None}, "remark"),
+        ("convergence-rules", {"business": "nowhere"}, "business"),
+        ("shields", {"to": "2026-01-30T03:00:00+08:00"}, "to"),
+        ("shields", {"from": "soon"}, "from"),
+        ("shields", {"reason": None}, "reason"),
+        ("packages", {"key": "a/b"}, "key"),
+        ("packages", {"key": "new"}, "key"),
+        ("packages", {"key": "clean-disk"}, "key"),
+        ("packages", {"risk": "none"}, "risk"),
+        ("packages", {"nodes": []}, "nodes"),
+        ("packages", {"nodes": [{"id": 1, "type": "wish"}]}, "nodes[0].type"),
+        ("packages", {"nodes": [{"id": 1, "type": "sleep", "params": {"seconds": 1}, "next": {"success": [9]}}]}, "nodes[0]"),
+        ("packages", {"parameters": [{"name": "A b"}]}, "parameters[0]"),
+        ("packages", {"budget": {"max_hosts": -1}}, "budget.max_hosts"),
+    ],
+)  # fmt: skip
+def test_it_names_what_is_wrong(kind: str, change: dict[str, Any], field: str, operator: Call) -> None:
+    rows = KINDS[kind][0].objects.count()
+    answer = operator("POST", f"{kind}/", KINDS[kind][1] | change)
+    assert (answer.status, answer.error["code"]) == (400, "invalid")
+    assert list(answer.error["fields"]) == [field]
+    assert KINDS[kind][0].objects.count() == rows
+
+
+@pytest.mark.parametrize("kind", ["rules", "convergence-rules", "shields"])
+def test_it_refuses_a_name_that_is_taken(kind: str, operator: Call) -> None:
+    assert operator("POST", f"{kind}/", KINDS[kind][1]).status == 201
+    answer = operator("POST", f"{kind}/", KINDS[kind][1])
+    assert (answer.status, list(answer.error["fields"])) == (400, ["name"])
+
+
+def test_put_replaces_and_patch_changes(operator: Call) -> None:
+    made = operator("POST", "rules/", RULE).json
+    path = f"rules/{made['id']}/"
+    changed = operator("PATCH", path, {"priority": 5, "enabled": False}).json
+    assert changed == made | {"priority": 5, "enabled": False, "updated_at": changed["updated_at"]}
+    replaced = operator("PUT", path, {"name": "磁盘写满", "match": {"business": "game"}})
+    assert replaced.status == 200
+    wanted = {"priority": 100, "enabled": True, "package": None, "parameters": {}, "stale_after": None, "mode": "auto"}
+    assert {name: replaced.json[name] for name in wanted} == wanted
+    assert operator("PUT", path, {"match": {"business": "game"}}).error["fields"].keys() == {"name"}
+
+
+def test_a_change_of_nodes_is_a_new_version_and_the_old_one_stays(operator: Call) -> None:
+    operator("POST", "packages/", PACKAGE)
+    nodes = [{"id": 1, "name": "等", "type": "sleep", "params": {"seconds": 2}}]
+    answer = operator("PATCH", "packages/clean-tmp/", {"nodes": nodes, "note": "慢一点"})
+    assert (answer.status, answer.json["version"]) == (200, 2)
+    assert operator("PATCH", "packages/clean-tmp/", {"risk": "high"}).json["version"] == 2
+    old, new = PackageVersion.objects.filter(package__key="clean-tmp").order_by("number")
+    assert (old.nodes[0]["params"], new.nodes[0]["params"]) == ({"seconds": 1}, {"seconds": 2})
+    assert (new.note, new.author) == ("慢一点", AuditEntry.objects.filter(verb="package.save").last().actor)  # type: ignore[union-attr]
+    assert Package.objects.get(key="clean-tmp").budget == {"max_hosts": 3, "window": 600, "scope": "set"}
+
+
+def test_put_of_a_package_needs_no_key_and_takes_no_other(operator: Call) -> None:
+    operator("POST", "packages/", PACKAGE)
+    plain = {name: value for name, value in PACKAGE.items() if name != "key"}
+    assert operator("PUT", "packages/clean-tmp/", plain | {"name": "换名"}).json["name"] == "换名"
+    assert list(operator("PUT", "packages/clean-tmp/", plain | {"key": "other"}).error["fields"]) == ["key"]
+
+
+def test_a_faulty_package_leaves_nothing_of_itself(operator: Call) -> None:
+    operator("POST", "packages/", PACKAGE)
+    answer = operator("PATCH", "packages/clean-tmp/", {"name": "换名", "nodes": [{"id": 2, "type": "sleep"}]})
+    assert answer.status == 400
+    assert Package.objects.get(key="clean-tmp").name == "清理"
+    assert PackageVersion.objects.filter(package__key="clean-tmp").count() == 1
+
+
+def test_a_package_in_use_is_not_archived(operator: Call) -> None:
+    operator("POST", "rules/", RULE)
+    answer = operator("DELETE", "packages/clean-disk/")
+    assert (answer.status, answer.error["code"]) == (409, "conflict")
+    assert "磁盘写满" in answer.error["message"]
+    assert not Package.objects.get(key="clean-disk").archived
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_concerns_every_business_is_for_admins(kind: str, operator: Call, admin: Call) -> None:
+    rows = KINDS[kind][0].objects.count()
+    refused = operator("POST", f"{kind}/", everywhere(kind))
+    assert (refused.status, refused.error["code"]) == (403, "permission_denied")
+    assert KINDS[kind][0].objects.count() == rows
+    made = admin("POST", f"{kind}/", everywhere(kind))
+    assert made.status == 201, made.json
+    path = address(kind, made.json)
+    assert operator("GET", path).status == 200
+    for method, body in (("PATCH", {"name": "x"}), ("PUT", KINDS[kind][1]), ("DELETE", None)):
+        assert operator(method, path, body).status == 403
+    assert not KINDS[kind][0].objects.get(name=made.json["name"]).archived
+    assert admin("DELETE", path).status == 204
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_foreign_items_do_not_exist(kind: str, operator: Call, foreign: Call, viewer: Call) -> None:
+    made = operator("POST", f"{kind}/", KINDS[kind][1]).json
+    path = address(kind, made)
+    for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("PUT", KINDS[kind][1]), ("DELETE", None)):
+        assert foreign(method, path, body).error["code"] == "not_found"
+    assert foreign("GET", f"{kind}/").json["count"] == 0
+    assert viewer("GET", path).status == 200
+    for method, body in (("PATCH", {"name": "x"}), ("PUT", KINDS[kind][1]), ("DELETE", None)):
+        assert viewer(method, path, body).status == 403
+    assert viewer("POST", f"{kind}/", KINDS[kind][1]).status == 403
+    row = KINDS[kind][0].objects.get(name=made["name"])
+    assert not row.archived
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_operator_moves_nothing_into_foreign_hands(kind: str, operator: Call) -> None:
+    made = operator("POST", f"{kind}/", KINDS[kind][1]).json
+    assert operator("POST", f"{kind}/", elsewhere(kind) | {"name": "别处", "key": "other"}).status in (400, 403)
+    taken = {key: value for key, value in elsewhere(kind).items() if key in ("match", "business")}
+    assert operator("PATCH", address(kind, made), taken).status in (400, 403)
+    freed = {"match": {}} if "match" in made else {"business": None}
+    assert operator("PATCH", address(kind, made), freed).status == 403
+    assert operator("GET", address(kind, made)).json | {"updated_at": 0} == made | {"updated_at": 0}
+
+
+def test_a_rule_runs_no_foreign_package(operator: Call, pay: Business) -> None:
+    factories.package("pay-only", business=pay)
+    answer = operator("POST", "rules/", RULE | {"package": "pay-only", "parameters": {}})
+    assert answer.error["fields"] == {"package": ['no package "pay-only"']}
+
+
+def test_the_lists_are_narrowed(operator: Call, admin: Call) -> None:
+    operator("POST", "rules/", RULE)
+    admin("POST", "rules/", RULE | {"name": "全部", "match": {}, "enabled": False, "package": None, "parameters": {}})
+
+    def names(query: str) -> list[str]:
+        return [row["name"] for row in admin("GET", f"rules/?{query}").json["results"]]
+
+    assert names("") == ["磁盘写满", "全部"]
+    assert names("business=game") == ["磁盘写满"]
+    assert names("business=pay") == []
+    assert names("enabled=false") == ["全部"]
+    assert names("package=clean-disk") == ["磁盘写满"]
+    assert names("name=全部") == ["全部"]
+    admin("POST", "convergence-rules/", CONVERGENCE)
+    assert admin("GET", "convergence-rules/?business=game").json["count"] == 1
+    assert admin("GET", "convergence-rules/?business=pay").json["count"] == 0
+    admin("POST", "shields/", SHIELD)
+    assert admin("GET", "shields/?business=game&repeat=weekly").json["count"] == 1
+    assert admin("GET", "shields/?business=pay").json["count"] == 0
+    assert admin("GET", "packages/?business=game&mode=auto,shadow").json["count"] == 1
+    assert admin("GET", "packages/?business=pay").json["count"] == 0
+
+
+@pytest.mark.parametrize("value", [10**30, -(10**30), "x\u0000y"])
+def test_it_answers_what_no_column_can_hold(value: Any, operator: Call) -> None:
+    field = "name" if isinstance(value, str) else "priority"
+    answer = operator("POST", "rules/", RULE | {field: value})
+    assert answer.status in (201, 400)  # a zero byte is text for SQLite, and none for PostgreSQL
+    if not isinstance(value, str):
+        assert answer.error["code"] == "invalid"
+        assert not Rule.objects.exists()
