@@ -155,6 +155,7 @@ FTA_WORK_KINDS = [
     "fta.intake.kind.InboxKind",
     "fta.healing.kind.StepKind",
     "fta.pipeline.SleeperKind",
+    "fta.pipeline.FlowControlKind",
     "fta.convergence.kind.IncidentKind",
     "fta.healing.kind.ExecutionKind",
     "fta.healing.verification.VerificationKind",
@@ -202,6 +203,10 @@ FTA_LEASE_SECONDS = env.int("FTA_LEASE_SECONDS", default=60)
 FTA_ENGINE_THREADS = env.int("FTA_ENGINE_THREADS", default=8)
 # How often everything is looked for; rings come in between and are answered at once.
 FTA_POLL_SECONDS = env.float("FTA_POLL_SECONDS", default=1.0)
+# Flow control: what comes faster than so many executions a minute, or waits in a line that has stood still for so many minutes,
+# is recorded and not healed, and told in one message. 0 switches it off.
+FTA_MAX_EXECUTIONS_PER_MINUTE = env.int("FTA_MAX_EXECUTIONS_PER_MINUTE", default=3000)
+FTA_STUCK_MINUTES = env.int("FTA_STUCK_MINUTES", default=10)
 # Hosts, host:port or CIDRs that HTTP steps and webhooks may reach besides public addresses.
 FTA_HTTP_ALLOW: list[str] = env.list("FTA_HTTP_ALLOW", default=[])
 FTA_LOCAL_SCRIPTS = env.bool("FTA_LOCAL_SCRIPTS", default=True)

@@ -34,7 +34,9 @@ class BacktestRun(Claimable):
     }
 
     requested_by = models.ForeignKey("auth.User", on_delete=models.CASCADE, related_name="+")
-    request = models.JSONField(default=dict, help_text="from, to, businesses (null: all), rule and convergence_rule drafts")
+    request = models.JSONField(
+        default=dict, help_text="from, to, businesses (null: all), rule and convergence_rule drafts"
+    )
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.WAITING)
     done = models.PositiveIntegerField(_("已重放"), default=0)
     total = models.PositiveIntegerField(_("总数"), default=0)

@@ -31,6 +31,8 @@ CHANNELS: dict[str, Promise] = {
 WORK: dict[str, Promise] = {
     "inbox": _("读收到的告警"),
     "sleeper": _("收敛后再判断"),
+    "flow_control": _("限流"),
+    "backtest": _("回测"),
     "execution": _("开始执行"),
     "step": _("执行步骤"),
     "verification": _("判定自愈"),

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from fta import pipeline, signals
+from fta.convergence import Verdict
 from fta.convergence import rules as convergence_rules
 from fta.engine import kinds
 from fta.engine.loop import Engine
@@ -396,7 +397,7 @@ def test_it_does_not_move_what_somebody_else_moved(package: Package, now: dateti
     execution = heal(now)
     execution.state = State.CONVERGING
     with pytest.raises(NotInState):
-        pipeline.settle(execution, pipeline.Verdict(), now)
+        pipeline.settle(execution, Verdict(), now)
     execution.refresh_from_db()
     assert execution.state == "ready"
 

@@ -1,0 +1,9 @@
+"""The way of an alert through the portal: shield, match, converge, then hold it for a person or hand it on."""
+
+from fta.pipeline.deciding import process
+from fta.pipeline.fitness import mode_of, nothing_to_run, unfit
+from fta.pipeline.flow_control import FlowControlKind
+from fta.pipeline.settling import settle
+from fta.pipeline.sleepers import SleeperKind, resolved
+
+__all__ = ["FlowControlKind", "SleeperKind", "mode_of", "nothing_to_run", "process", "resolved", "settle", "unfit"]
