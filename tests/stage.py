@@ -261,6 +261,8 @@ class Stage:
             )
         if "web" in names:
             self.wait(self._served, "web to answer", 60)
+        if {"web", "engine"} <= set(names):
+            self.wait(self._ready, "the engine's heartbeat", 60)
         return self
 
     def kill(self, name: str) -> None:
@@ -303,8 +305,14 @@ class Stage:
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def _served(self) -> bool:
+        return self._answers("healthz")
+
+    def _ready(self) -> bool:
+        return self._answers("readyz")
+
+    def _answers(self, probe: str) -> bool:
         try:
-            return requests.get(f"{self.base}/healthz/", timeout=2).status_code == 200
+            return requests.get(f"{self.base}/{probe}/", timeout=2).status_code == 200
         except requests.RequestException:
             return False
 
