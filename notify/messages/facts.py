@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Count, Min
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from fta.convergence.dimensions import LABELS
 from fta.lib.links import absolute
 from fta.models import Alert, Execution, Incident
 from fta.templatetags.moments import span_text
 
-_HOSTS_SHOWN = 5
+_SHOWN = 5  # values of one list
 
 
 @dataclass(frozen=True)
@@ -123,25 +125,43 @@ def _execution(run: Execution | None) -> dict[str, Any]:
 
 def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
     if incident is None:
-        names = ("id", "title", "rule", "business", "span", "types", "hosts", "businesses")
-        return dict.fromkeys(names, "") | {"count": 0, "host_count": 0}
-    rows = list(
-        incident.members.values_list("execution__alert_type", "execution__host__ip", "execution__business__name")
-    )
-    types, hosts, businesses = (sorted({row[index] for row in rows if row[index]}) for index in range(3))
-    shown = "、".join(hosts[:_HOSTS_SHOWN])
+        names = ("id", "title", "rule", "business", "span", "types", "hosts", "businesses", "shared")
+        return dict.fromkeys(names, "") | {"count": 0, "host_count": 0, "analysed": False}
+    hosts = _counted(incident, "execution__host__ip")
+    first = incident.members.aggregate(at=Min("received_at"))["at"] or incident.opened_at
     return {
         "id": incident.pk,
         "title": incident.title or " ".join(str(value) for value in incident.dimensions.values()),
         "rule": str(incident.rule),
         "business": str(incident.business or ""),
-        "count": max(incident.execution_count, len(rows)),
-        "types": "、".join(types),
-        "businesses": "、".join(businesses),
-        "hosts": _("%(hosts)s 等") % {"hosts": shown} if len(hosts) > _HOSTS_SHOWN else shown,
+        "count": max(incident.execution_count, incident.members.count()),
+        "types": _listed([f"{name} {n}" for name, n in _counted(incident, "execution__alert_type")]),
+        "businesses": _listed([name for name, _n in _counted(incident, "execution__business__name")]),
+        "hosts": _listed([name for name, _n in hosts]),
         "host_count": len(hosts),
-        "span": span_text((incident.closed_at or now) - incident.opened_at),
+        "span": span_text(incident.last_joined_at - first),
+        "analysed": "shared" in incident.findings,
+        "shared": _listed([_shared(item) for item in incident.findings.get("shared", [])]),
     }
+
+
+def _counted(incident: Incident, field: str) -> list[tuple[str, int]]:
+    """Return the values of a field of the incident's executions, the most frequent first."""
+    rows = incident.members.exclude(**{f"{field}__isnull": True}).order_by()
+    return [(str(value), n) for value, n in rows.values_list(field).annotate(n=Count("pk")).order_by("-n", field)]
+
+
+def _listed(values: list[str]) -> str:
+    shown = "、".join(values[:_SHOWN])
+    return _("%(values)s 等") % {"values": shown} if len(values) > _SHOWN else shown
+
+
+def _shared(item: dict[str, Any]) -> str:
+    """Return what alerts have in common as words: `集群 s1（75%）`."""
+    name = str(item["name"])
+    label = name.startswith("label:")
+    word = _("标签 %s") % name.removeprefix("label:") if label else str(LABELS.get(name, name))
+    return f"{word} {item['value']}（{round(item['share'] * 100)}%）"
 
 
 def _approval(approval: Any, now: datetime) -> dict[str, Any]:

@@ -26,6 +26,7 @@ EXECUTION_EVENTS: dict[str, str] = {
 }
 # Only these convergence functions tell people something; the others are seen in the records.
 OPENING_EVENTS = {"notify": "convergence.notice", "defense": "convergence.defence"}
+ANALYSED_EVENT = "convergence.notice"
 CLOSING_EVENTS = {"collect": "convergence.summary"}
 APPROVAL_EVENTS = ("asked", "reminded", "decided", "expired")
 
@@ -62,6 +63,11 @@ def on_incident_opened(incident: Incident, **kwargs: Any) -> None:
 @receiver(signals.incident_closed)
 def on_incident_closed(incident: Incident, **kwargs: Any) -> None:
     _tell_incident(incident, CLOSING_EVENTS.get(incident.function), timezone.now())
+
+
+@receiver(signals.incident_analysed)
+def on_incident_analysed(incident: Incident, **kwargs: Any) -> None:
+    _tell_incident(incident, ANALYSED_EVENT, timezone.now())
 
 
 def _tell_incident(incident: Incident, event: str | None, now: datetime) -> None:
