@@ -108,6 +108,7 @@ def decide_many(request: SignedIn) -> HttpResponse:
     found = Approval.objects.visible_to(request.user).in_bulk(ids)
     said = [_decide(request, found[pk], data["answer"], data["comment"], seen) for pk, seen in form.chosen]
     _say(request, said, data["answer"])
+    _say_what_is_left(request)
     return _back(request)
 
 
@@ -141,6 +142,16 @@ def _say(request: SignedIn, refusals: list[str], answer: str) -> None:
         messages.success(request, _("已%(word)s %(n)d 个") % {"word": word, "n": done})
     for reason in filter(None, refusals):
         messages.error(request, _("没有决定成功。%(reason)s。") % {"reason": reason})
+
+
+def _say_what_is_left(request: SignedIn) -> None:
+    """Tell how many of the storm came after the page was opened, or were not ticked: those were not decided along."""
+    incident = request.POST.get("incident", "")
+    if not incident.isdecimal():
+        return
+    left = Approval.objects.decidable_by(request.user).filter(incident_id=int(incident)).count()
+    if left:
+        messages.info(request, _("还有 %(n)d 个没有决定：打开页面之后才拦下的，或没有选的。") % {"n": left})
 
 
 def _first_error(errors: Iterable[Iterable[object]]) -> str:

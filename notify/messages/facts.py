@@ -141,7 +141,7 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
         "host_count": len(hosts),
         "span": span_text(incident.last_joined_at - first),
         "analysed": "shared" in incident.findings,
-        "shared": _listed([_shared(item) for item in incident.findings.get("shared", [])]),
+        "shared": _listed([_shared(item) for item in sorted(incident.findings.get("shared", []), key=_is_plain)]),
     }
 
 
@@ -154,6 +154,11 @@ def _counted(incident: Incident, field: str) -> list[tuple[str, int]]:
 def _listed(values: list[str]) -> str:
     shown = "、".join(values[:_SHOWN])
     return _("%(values)s 等") % {"values": shown} if len(values) > _SHOWN else shown
+
+
+def _is_plain(item: dict[str, Any]) -> bool:
+    """Tell whether what alerts share says little of a cause: labels and places of the inventory come before it."""
+    return not str(item["name"]).startswith("label:") and item["name"] not in ("host", "set", "module", "business")
 
 
 def _shared(item: dict[str, Any]) -> str:

@@ -157,5 +157,8 @@ def _decide_many(request: HttpRequest, user: User, form: BatchForm) -> None:
     if done:
         said = _("已同意 %(n)d 个。") if answer == "approve" else _("已驳回 %(n)d 个。")
         messages.success(request, said % {"n": done})
+        if left := selectors.pending_for(user).count():
+            said = _("还有 %(n)d 个没有决定：打开页面之后才来的，或没有选的。")
+            messages.info(request, said % {"n": left})
     elif not form.picked:
         messages.warning(request, _("没有选中任何审批。"))
