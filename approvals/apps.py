@@ -9,4 +9,4 @@ class ApprovalsConfig(AppConfig):
     verbose_name = _("审批")
 
     def ready(self) -> None:
-        from approvals import freshness  # noqa: F401 - registers the stamp of sign-ins
+        from approvals import freshness, receivers  # noqa: F401 - registers the stamp of sign-ins and the listeners

@@ -88,6 +88,13 @@ def card(approval: Approval, evidence: Mapping[str, Any], part: str) -> Message:
     )
 
 
+def as_mail(message: Message) -> Message:
+    """Return a card as a mail: its lines, its facts and the link where it is answered."""
+    lines = [message.title, message.text, *(f"{name}：{value}" for name, value in message.facts)]
+    title = _("【故障自愈】待你审批：%(what)s") % {"what": message.title}
+    return Message(form="plain", title=title, text="\n".join(filter(None, lines)), url=message.url, data=message.data)
+
+
 def card_text(approval: Approval, evidence: Mapping[str, Any]) -> str:
     """Return what stands below a card's title: which question, what changed or why it is asked, what would run."""
     runs = [line for run in evidence.get("runs", ()) for line in str(run["text"]).splitlines() if line.strip()]

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from approvals.models import Approval, ApprovalQuerySet, Policy
-from fta.healing.variables import render
+from fta.healing.variables import names_in, render
 from fta.lib.secrets import redact
 from fta.models import Alert, Execution, Host, Incident, Package
 from fta.templatetags.moments import moment_text
@@ -228,7 +228,11 @@ def _after(start: int, nodes: list[dict[str, Any]]) -> set[int]:
 
 
 def _run(node: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    params = render(node.get("params") or {}, values)
+    given = node.get("params") or {}
+    later = {
+        name: f"${{{name}}}" for name in names_in(given) if name.startswith("node.")
+    }  # known once that node has run
+    params = render(given, {**values, **later})
     params = params if isinstance(params, dict) else {}
     name = str(node.get("name") or node.get("type"))
     return {

@@ -1,12 +1,12 @@
 """Tell the people who are asked, and tell them how it ended: rows of the outbox, written with the change they tell of."""
 
-import hashlib
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from approvals import messages, selectors
 from approvals.models import Approval, Asked
+from approvals.services import batching
 from fta.models import Incident, Person
 from fta.models.engine import DbNow
 from notify import outbox
@@ -40,15 +40,29 @@ def ask(approval: Approval, now: datetime, part: str = "", people: list[Person] 
         _ask_storm(approval, now)
         return
     part = part or f"s{approval.stage}"
-    to = wecom_ids(receivers(approval) if people is None else people)
-    if not to:
-        return
-    _post(approval, f"{part}:text", messages.request_text(approval), to, now)
-    _post(approval, f"{part}:card", messages.card(approval, selectors.evidence(approval), part), to, now)
+    people = receivers(approval) if people is None else people
+    card = messages.card(approval, selectors.evidence(approval), part)
+    if to := wecom_ids(people):
+        _ask_by_text(approval, part, to, now)
+        _post(approval, f"{part}:card", card, to, now)
+    # Whoever has no WeCom account is asked by mail; service users have neither.
+    if mails := sorted({p.user.email for p in people if p.user.email and not p.wecom_userid}):
+        _post(approval, f"{part}:mail", messages.as_mail(card), mails, now, kind="email")
+
+
+def _ask_by_text(approval: Approval, part: str, to: list[str], now: datetime) -> None:
+    """Post the fixed text to those who are asked nothing else just now; to others it comes along with what else waits."""
+    first = batching.first_asked(to, now)
+    if first:
+        _post(approval, f"{part}:text", messages.request_text(approval), first, now)
+    for userid in to:
+        if userid not in first:
+            batching.join(approval, userid, now)
 
 
 def tell_end(approval: Approval, now: datetime) -> None:
     """Post the update of every card of this approval, and the answer to the system that asked."""
+    batching.leave(approval)
     if approval.callback_url and approval.state != Approval.State.SUPERSEDED:
         _post(approval, "callback", messages.callback(approval), [], now, kind="webhook")
     everybody = Person.objects.filter(user_id__in=approval.asked.values("user_id"))
@@ -85,7 +99,7 @@ def _ask_storm(approval: Approval, now: datetime) -> None:
     message = _storm_message(incident)
     slot = int((now - incident.opened_at) / STORM_EVERY)
     for userid in wecom_ids(receivers(approval)):
-        first = f"incident:{incident.pk}:{_short(userid)}"
+        first = f"incident:{incident.pk}:{batching.short(userid)}"
         if _post(approval, "", message, [userid], now, key=first) is None:
             later = incident.opened_at + STORM_EVERY * (slot + 1)
             update = f"{first}:{slot + 1}"
@@ -104,10 +118,6 @@ def _storm_message(incident: Incident) -> Message:
     )
     types, hosts, packages = (list(dict.fromkeys(str(v) for v in column if v)) for column in zip(*rows, strict=True))
     return messages.storm(incident, waiting.count(), types, hosts, "、".join(packages))
-
-
-def _short(userid: str) -> str:
-    return userid if len(userid) <= 40 else hashlib.sha256(userid.encode()).hexdigest()[:40]
 
 
 def _post(

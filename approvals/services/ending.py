@@ -69,7 +69,7 @@ def expire(approval_id: int, now: datetime) -> None:
     over = Q(expires_at__lte=DbNow())
     if not Approval.objects.filter(over, pk=approval_id, state=Approval.State.PENDING).exists():
         return
-    if _escalate(approval, now):
+    if _escalate(approval, now, over):
         return
     reason = _("到期无人回答，视为驳回")
     end(approval, Approval.State.EXPIRED, reason, now, over)
@@ -111,7 +111,13 @@ def _refuse(approval: Approval, reason: str, now: datetime) -> None:
         operations.settle_approval_step(approval.step_id, False, "expired", SYSTEM, reason, now)
 
 
-def _escalate(approval: Approval, now: datetime) -> bool:
+@transaction.atomic
+def escalate_unreached(approval_id: int, now: datetime) -> bool:
+    """Ask the people of the next resort at once because none of those asked was reached; tell whether there are any."""
+    return _escalate(lock(approval_id), now)
+
+
+def _escalate(approval: Approval, now: datetime, *conditions: Q) -> bool:
     policy = approval.policy
     if policy is None or policy.on_expiry != Policy.OnExpiry.ESCALATE or approval.escalated:
         return False
@@ -123,8 +129,8 @@ def _escalate(approval: Approval, now: datetime) -> bool:
         expires_at = min(expires_at, approval.execution.deadline_at)
     if not fresh or expires_at <= now:
         return False
-    waiting = Approval.objects.filter(pk=approval.pk, state=Approval.State.PENDING, escalated=False)
-    if waiting.filter(expires_at__lte=DbNow()).update(escalated=True, expires_at=expires_at, remind_at=None) != 1:
+    waiting = Approval.objects.filter(*conditions, pk=approval.pk, state=Approval.State.PENDING, escalated=False)
+    if waiting.update(escalated=True, expires_at=expires_at, remind_at=None) != 1:
         return False
     Asked.objects.bulk_create(Asked(approval=approval, user_id=s.user_id, stage=s.stage, why=s.why) for s in fresh)
     approval.refresh_from_db()

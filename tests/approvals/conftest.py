@@ -10,6 +10,7 @@ from approvals import services
 from approvals.models import Approval, ApprovalAdmin, Policy
 from fta.healing import plan
 from fta.models import Business, Execution, Person
+from notify.delivery import DeliveryKind
 from tests import factories
 from tests.wechat.conftest import app, corp
 
@@ -45,6 +46,14 @@ def age(approval: Approval, **fields: Any) -> Approval:
     Approval.objects.filter(pk=approval.pk).update(**fields)
     approval.refresh_from_db()
     return approval
+
+
+def send_all() -> None:
+    """Send what is due, as the engine would."""
+    kind = DeliveryKind()
+    while due := kind.due(100, timezone.now()):
+        for pk in due:
+            kind.do(pk)
 
 
 @pytest.fixture

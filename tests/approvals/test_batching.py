@@ -1,0 +1,109 @@
+"""Several questions for one person within a minute: one text at once, one for all the others, a card for each."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from approvals import services
+from approvals.models import Approval, Policy
+from fta.models import Business, Person
+from notify.models import Delivery
+from tests import factories
+from tests.approvals.conftest import ask, held, send_all
+from tests.wechat.conftest import Corp
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _clock() -> Iterator[None]:
+    """Let every test begin early in a minute and early in a wait of five seconds."""
+    moment = timezone.now().replace(second=10, microsecond=0)
+    with time_machine.travel(moment, tick=False):
+        yield
+
+
+def asked(number: int) -> list[Approval]:
+    return [ask(held(ip=f"127.0.3.{each + 1}")) for each in range(number)]
+
+
+def texts() -> list[Delivery]:
+    return list(Delivery.objects.filter(payload__message__form="text").order_by("id"))
+
+
+def said(row: Delivery) -> str:
+    return str(row.payload["message"]["text"])
+
+
+def test_it_sends_the_first_at_once_and_the_others_as_one(default_policy: Policy, operator: Person) -> None:
+    approvals = asked(4)
+
+    first, others = texts()
+    assert (first.not_before, others.recipients) == (None, ["lisi"])
+    assert others.not_before is not None
+    assert timedelta(0) < others.not_before - timezone.now() <= timedelta(seconds=5)
+    assert said(others).startswith("【故障自愈】3 个审批在等你\n")
+    for approval in approvals[1:]:
+        fixed = f"同意请回复: TY {approval.code}\n驳回请回复: BH {approval.code}"
+        assert f"（127.0.3.{approvals.index(approval) + 1}，disk_full）,请审核！\n{fixed}" in said(others)
+    assert approvals[0].code not in said(others)
+    assert Delivery.objects.filter(payload__message__form="approval_card", not_before=None).count() == 4
+
+
+def test_it_leaves_a_single_later_question_to_the_letter(default_policy: Policy, operator: Person) -> None:
+    asked(2)
+    first, second = texts()
+    assert said(second).count("\n") == 2
+    assert said(second).startswith("【故障自愈】即将执行 clean-disk（127.0.3.2，disk_full）,请审核！\n")
+    assert said(first).startswith("【故障自愈】即将执行 clean-disk（127.0.3.1，disk_full）,请审核！\n")
+
+
+def test_it_counts_everybody_alone(default_policy: Policy, operator: Person, game: Business) -> None:
+    ask(held(ip="127.0.3.1"))
+    factories.person("anna", "operator", businesses=(game,))
+    ask(held(ip="127.0.3.2"))
+    assert [(row.recipients, row.not_before is None) for row in texts()] == [
+        (["lisi"], True),
+        (["anna"], True),  # asked for the first time: at once
+        (["lisi"], False),
+    ]
+
+
+def test_it_begins_anew_in_the_next_minute(default_policy: Policy, operator: Person) -> None:
+    ask(held(ip="127.0.3.1"))
+    with time_machine.travel(timezone.now() + timedelta(minutes=1), tick=False):
+        ask(held(ip="127.0.3.2"))
+    assert [row.not_before for row in texts()] == [None, None]
+
+
+def test_it_asks_nobody_what_was_answered_meanwhile(default_policy: Policy, operator: Person) -> None:
+    _first, second, third = asked(3)
+    services.decide(second.pk, operator.user, "approve", "", "card", timezone.now())
+    _told, others = texts()
+    assert said(others).count("请审核") == 1
+    assert third.code in said(others)
+
+    services.decide(third.pk, operator.user, "refuse", "", "card", timezone.now())
+    others.refresh_from_db()
+    assert (others.state, others.attempts) == ("sent", 0)
+    assert "不再询问" in others.last_error
+
+
+def test_it_begins_another_when_the_text_has_left(default_policy: Policy, operator: Person) -> None:
+    asked(2)
+    Delivery.objects.filter(dedup_key__startswith="asks:").update(state="sent")
+    ask(held(ip="127.0.3.9"))
+    assert [row.state for row in texts()] == ["pending", "sent", "pending"]
+    assert "127.0.3.9" in said(texts()[-1])
+
+
+def test_it_reaches_the_phone_as_two_messages(corp: Corp, default_policy: Policy, operator: Person) -> None:
+    asked(3)
+    Delivery.objects.update(not_before=None)
+    send_all()
+    first, later = [text for text in corp.texts("lisi") if "请审核" in text]
+    assert (first.count("请审核"), later.count("请审核")) == (1, 2)
+    assert len([bubble for bubble in corp.inbox("lisi") if bubble.card]) == 3

@@ -1,0 +1,113 @@
+"""When WeCom takes no message: another way within a minute, the maintainers hear of it, and silence never becomes a yes."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from approvals import services
+from approvals.models import Approval, Policy
+from fta import signals
+from fta.models import AuditEntry, Business, Execution, Person
+from notify.models import Delivery
+from tests import factories
+from tests.approvals.conftest import age, ask, policy, send_all
+from tests.wechat.conftest import Corp
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def faults() -> Any:
+    heard: list[tuple[str, str]] = []
+
+    def hear(text: str, subject: str, **rest: Any) -> None:
+        heard.append((subject, text))
+
+    signals.system_fault.connect(hear)
+    yield heard
+    signals.system_fault.disconnect(hear)
+
+
+def break_wecom(corp: Corp, code: str) -> None:
+    if code == "60020":
+        corp.world.faults.set({"untrusted_ip": True})
+    else:  # nobody of them is in the application's scope
+        Person.objects.exclude(wecom_userid="").update(wecom_userid="left_the_corp")
+
+
+@pytest.mark.parametrize("code", ["60020", "81013"])
+def test_it_mails_the_approvers_and_tells_of_the_fault(
+    corp: Corp, default_policy: Policy, operator: Person, faults: list[tuple[str, str]], code: str
+) -> None:
+    break_wecom(corp, code)
+    approval = ask()
+    began = timezone.now()
+    send_all()
+
+    failed = Delivery.objects.filter(kind="wecom_app", event="approval.asked")
+    assert {(row.state, row.last_code) for row in failed} == {("failed", code)}
+    mails = [letter for letter in mail.outbox if letter.to == ["lisi@example.com"]]
+    assert any(f"TY {approval.code}" in str(letter.body) for letter in mails)
+    assert any(f"/wechat/todo/{approval.pk}/" in str(letter.body) for letter in mails)
+    sent = Delivery.objects.filter(kind="email", approval_ref=approval.pk, state="sent")
+    assert all(row.sent_at is not None and row.sent_at - began < timedelta(seconds=60) for row in sent)
+    assert any(subject == "channel:wecom_app" and code in text for subject, text in faults)
+    approval.refresh_from_db()
+    assert approval.state == "pending"
+
+
+def test_it_escalates_at_once_when_mail_fails_too(corp: Corp, operator: Person, faults: list[tuple[str, str]]) -> None:
+    boss = factories.person("boss")
+    type(operator.user).objects.update(email="")
+    type(boss.user).objects.filter(pk=boss.user_id).update(email="boss@example.com")
+    policy(on_expiry="escalate", escalate_to=[{"person": "boss"}])
+    corp.world.faults.set({"untrusted_ip": True})
+    approval = ask()
+    send_all()
+
+    approval.refresh_from_db()
+    assert (approval.state, approval.escalated) == ("pending", True)
+    assert boss.user_id in approval.asked.values_list("user_id", flat=True)
+    assert AuditEntry.objects.filter(verb="approval.escalate").count() == 1
+    assert any(letter.to == ["boss@example.com"] for letter in mail.outbox)
+    assert [text for subject, text in faults if subject == f"approval:{approval.pk}" and "已升级给其他人" in text]
+
+
+def test_it_never_takes_silence_for_a_yes(
+    corp: Corp, default_policy: Policy, operator: Person, faults: list[tuple[str, str]]
+) -> None:
+    type(operator.user).objects.update(email="")
+    corp.world.faults.set({"untrusted_ip": True})
+    approval = ask()
+    send_all()
+    assert any("一条也没有送到" in text and "不会执行" in text for _subject, text in faults)
+
+    services.expire(age(approval).pk, timezone.now())
+    assert Approval.objects.get(pk=approval.pk).state == "expired"
+    assert Execution.objects.get(pk=approval.execution_id).state == "skipped"
+
+
+def test_it_keeps_quiet_when_the_card_came_through(
+    corp: Corp, default_policy: Policy, operator: Person, faults: list[tuple[str, str]]
+) -> None:
+    corp.world.faults.set({"next_errcodes": [60011]})  # only the text is refused
+    approval = ask()
+    send_all()
+    states = Delivery.objects.filter(kind="wecom_app", event="approval.asked").values_list("state", flat=True)
+    assert sorted(states) == ["failed", "sent"]
+    assert not [subject for subject, _text in faults if subject == f"approval:{approval.pk}"]
+
+
+def test_it_mails_those_who_have_no_wecom_account(
+    corp: Corp, default_policy: Policy, operator: Person, game: Business
+) -> None:
+    factories.person("desk", "operator", businesses=(game,), wecom="")
+    approval = ask()
+    send_all()
+    (letter,) = [letter for letter in mail.outbox if letter.to == ["desk@example.com"]]
+    assert letter.subject.startswith("【故障自愈】待你审批：clean-disk（127.0.0.10，disk_full）")
+    for part in (f"编号 {approval.code}", "最近五次：", "无人回答：", f"/wechat/todo/{approval.pk}/"):
+        assert part in str(letter.body)
