@@ -26,7 +26,7 @@ DECIDABLE_AT_MOST = 500  # as many as one page may decide at once
 def incidents(request: HttpRequest) -> HttpResponse:
     """List incidents, the newest first."""
     form = IncidentFilter(request)
-    page = page_of(selectors.incidents(request.user).filter(form.condition()), request)
+    page = page_of(selectors.incidents(request.user).filter(form.condition(), visible=True), request)
     return render(request, "fta/incidents.html", {"form": form, "page": page})
 
 
