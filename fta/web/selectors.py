@@ -44,7 +44,7 @@ def alerts(user: Any) -> QuerySet[Alert]:
 
 def storms(user: Any) -> QuerySet[Incident]:
     """Return the open incidents that the alert list shows as one row each."""
-    rows = Incident.objects.visible_to(user).filter(state=Incident.State.OPEN, visible=True, execution_count__gte=FOLD_FROM)
+    rows = Incident.objects.visible_to(user).filter(state=Incident.State.OPEN, execution_count__gte=FOLD_FROM)
     return rows.select_related("rule", "business").annotate(held=_held()).order_by("-last_joined_at")[:20]
 
 
