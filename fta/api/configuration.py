@@ -5,6 +5,7 @@ to their businesses; what concerns every business is for admins.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import django_filters
@@ -22,7 +23,8 @@ from fta.api.base import Reading, user_of
 from fta.config import editing, healing
 from fta.config.reader import Errors, Reader
 from fta.healing.parameters import resolve
-from fta.models import Business, ConvergenceRule, Package, Rule, Shield
+from fta.healing.variables import check, names_in
+from fta.models import Business, ConvergenceRule, Package, PackageVersion, Rule, Shield
 from fta.models.scope import in_scope, is_admin
 
 
@@ -175,7 +177,7 @@ class RuleViewSet(Ruling):
         if package and not Package.objects.visible_to(self.request.user).filter(pk=package.pk).exists():
             reader.fault("package", f'no package "{package.key}"')
         elif package and package.current:
-            for problem in resolve(package.current.parameters, values["parameters"])[1]:
+            for problem in _misfits(package.current, values["parameters"]):
                 reader.fault("parameters", problem)
         return values
 
@@ -184,6 +186,16 @@ class RuleViewSet(Ruling):
 
     def may_change(self, row: Rule) -> bool:
         return territory.may_change(row.match, self.request.user)
+
+
+def _misfits(version: PackageVersion, given: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a rule's parameters; one that names variables has its value, and so its type, later."""
+    later = {name for name, value in given.items() if names_in(value)}
+    known = {each["name"] for each in version.parameters}
+    declared = [each for each in version.parameters if each["name"] not in later]
+    fixed = {name: value for name, value in given.items() if name not in later & known}
+    unknown = [name for value in given.values() for name in check(value, version.parameters, version.nodes)]
+    return resolve(declared, fixed)[1] + [_("未知的变量：${%(name)s}") % {"name": name} for name in unknown]
 
 
 class ShieldViewSet(Ruling):

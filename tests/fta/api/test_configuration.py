@@ -333,3 +333,16 @@ def test_it_answers_what_no_column_can_hold(value: Any, operator: Call) -> None:
     if not isinstance(value, str):
         assert answer.error["code"] == "invalid"
         assert not Rule.objects.exists()
+
+
+def test_a_rules_parameters_may_name_what_the_alert_knows(operator: Call) -> None:
+    named = RULE | {"parameters": {"path": "/data/${ip}/${labels.app}"}}
+    made = operator("POST", "rules/", named)
+    assert (made.status, made.json["parameters"]) == (201, named["parameters"])
+    factories.package("by-ip", parameters=[{"name": "address", "type": "ip", "required": True}])
+    assert operator("PATCH", f"rules/{made.json['id']}/", {"package": "by-ip", "parameters": {}}).status == 400
+    answer = operator("PATCH", f"rules/{made.json['id']}/", {"package": "by-ip", "parameters": {"address": "${ip}"}})
+    assert answer.status == 200, answer.json
+    for wrong in ({"address": "nowhere"}, {"address": "${moon}"}, {"address": "${ip}", "other": "${ip}"}):
+        refused = operator("PATCH", f"rules/{made.json['id']}/", {"parameters": wrong})
+        assert (refused.status, list(refused.error["fields"])) == (400, ["parameters"])
