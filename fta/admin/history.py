@@ -7,6 +7,7 @@ from fta.models import (
     Alert,
     AlertEvent,
     AuditEntry,
+    BacktestRun,
     ConfigVersion,
     Execution,
     ExecutionEvent,
@@ -14,6 +15,7 @@ from fta.models import (
     Inbox,
     Incident,
     Member,
+    Overflow,
     StepAttempt,
     StepRun,
     Switch,
@@ -113,3 +115,16 @@ class HeartbeatAdmin(HistoryAdmin):
 @admin.register(ConfigVersion)
 class ConfigVersionAdmin(HistoryAdmin):
     list_display = ("kind", "number")
+
+
+@admin.register(BacktestRun)
+class BacktestRunAdmin(HistoryAdmin):
+    list_display = ("id", "requested_by", "state", "done", "total", "created_at", "ended_at")
+    list_filter = ("state",)
+    list_select_related = ("requested_by",)
+
+
+@admin.register(Overflow)
+class OverflowAdmin(HistoryAdmin):
+    list_display = ("id", "stage", "count", "began_at", "last_at", "told_at")
+    list_filter = ("stage",)
