@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.lib.types import JSON
-from fta.models import Execution
+from fta.models import Alert, Business, Execution, Host, Package
 
 LABELS = {
     "host": gettext_lazy("主机"),
@@ -62,14 +62,20 @@ class Dimension:
 
 def values_of(execution: Execution) -> dict[str, str]:
     """Return the execution's value of every dimension, "" for one that it has not."""
-    alert, host, business = execution.alert, execution.host, execution.business
+    return values_from(execution.alert, execution.host, execution.business, execution.package, execution.alert_type)
+
+
+def values_from(
+    alert: Alert | None, host: Host | None, business: Business | None, package: Package | None, alert_type: str
+) -> dict[str, str]:
+    """Return the value of every dimension of what these rows make together."""
     values = {
         "host": host.ip if host else (alert.target if alert else ""),
         "set": host.set_name if host else "",
         "module": host.module if host else "",
         "business": business.code if business else "",
-        "alert_type": execution.alert_type,
-        "package": execution.package.key if execution.package else "",
+        "alert_type": alert_type,
+        "package": package.key if package else "",
         "source": alert.source.name if alert else "",
         "severity": alert.severity if alert else "",
     }

@@ -1,6 +1,7 @@
 """Convergence rules in memory, in the order in which they are asked."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 from fta import signals
 from fta.convergence.dimensions import BadDimension, Dimension
 from fta.convergence.functions import FUNCTIONS, Function
-from fta.models import ConfigVersion, ConvergenceRule, Execution
+from fta.models import ConfigVersion, ConvergenceRule
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,13 @@ class CompiledRule:
         """How long nothing may come until the incident is over."""
         return quiet_for(self.function.name, self.window)
 
-    def applies_to(self, execution: Execution) -> bool:
-        """Tell whether the rule looks at this execution at all."""
-        if self.business_id is not None and self.business_id != execution.business_id:
+    def applies_to(self, business_id: int | None, alert_type: str) -> bool:
+        """Tell whether the rule looks at an execution of this business and alert type at all."""
+        if self.business_id is not None and self.business_id != business_id:
             return False
-        if self.business_id is None and execution.business_id in self.blocked_by:
+        if self.business_id is None and business_id in self.blocked_by:
             return False
-        return not self.alert_types or execution.alert_type in self.alert_types
+        return not self.alert_types or alert_type in self.alert_types
 
 
 def quiet_for(function: str, window: timedelta) -> timedelta:
@@ -56,6 +57,21 @@ def quiet_for(function: str, window: timedelta) -> timedelta:
 def current_rules() -> tuple[CompiledRule, ...]:
     """Return the enabled rules by (priority, id), compiled; read again when one has changed since."""
     return _compiled(ConfigVersion.current("convergence"))
+
+
+def compile_rule(row: ConvergenceRule, blocked_by: Iterable[int]) -> CompiledRule:
+    """Return a good rule, stored or not, ready to be asked; `blocked_by` are the ids of the businesses that do without it."""
+    return CompiledRule(
+        pk=row.pk,
+        name=row.name,
+        alert_types=frozenset(row.alert_types),
+        window=timedelta(seconds=row.window),
+        count=row.count,
+        dimensions=tuple(Dimension.read(item) for item in row.dimensions),
+        function=FUNCTIONS[row.function],
+        business_id=row.business_id,
+        blocked_by=frozenset(blocked_by),
+    )
 
 
 def validate_rule(data: dict[str, Any]) -> list[tuple[str, str]]:
@@ -81,7 +97,11 @@ def validate_rule(data: dict[str, Any]) -> list[tuple[str, str]]:
 @lru_cache(maxsize=1)
 def _compiled(version: int) -> tuple[CompiledRule, ...]:
     rows = ConvergenceRule.objects.filter(enabled=True, archived=False).order_by("priority", "id")
-    return tuple(_compile(row) for row in rows.prefetch_related("blocked_by") if _is_good(row))
+    return tuple(
+        compile_rule(row, (business.pk for business in row.blocked_by.all()))
+        for row in rows.prefetch_related("blocked_by")
+        if _is_good(row)
+    )
 
 
 def _is_good(row: ConvergenceRule) -> bool:
@@ -92,17 +112,3 @@ def _is_good(row: ConvergenceRule) -> bool:
         text = _("收敛规则「%(name)s」有误，已略过：%(error)s") % {"name": row.name, "error": problems[0][1]}
         signals.announce(signals.system_fault, text=text, subject=f"convergence:{row.pk}")
     return not problems
-
-
-def _compile(row: ConvergenceRule) -> CompiledRule:
-    return CompiledRule(
-        pk=row.pk,
-        name=row.name,
-        alert_types=frozenset(row.alert_types),
-        window=timedelta(seconds=row.window),
-        count=row.count,
-        dimensions=tuple(Dimension.read(item) for item in row.dimensions),
-        function=FUNCTIONS[row.function],
-        business_id=row.business_id,
-        blocked_by=frozenset(business.pk for business in row.blocked_by.all()),
-    )

@@ -13,7 +13,7 @@ from fta import pipeline, signals
 from fta.intake.sources import PARSERS
 from fta.intake.sources.base import ParsedAlert, RawRequest, Rejected, SourceInfo, zone_of
 from fta.intake.store import Stored, store
-from fta.models import Alert, Inbox, Source
+from fta.models import Alert, ConfigVersion, Inbox, Source
 from fta.models.engine import DbNow, move
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class InboxKind:
 
     def do(self, pk: int) -> None:
         try:
-            with transaction.atomic():
+            with transaction.atomic(), ConfigVersion.pinned():
                 inbox = _lock(pk)
                 if inbox is not None:
                     _process(inbox)

@@ -63,8 +63,7 @@ class RuleIndex:
 
 def current_rules() -> RuleIndex:
     """Return the enabled rules, compiled; built again when a rule or a package has changed since."""
-    versions = ConfigVersion.objects.filter(kind__in=("rules", "packages")).order_by("kind")
-    return _compiled(tuple(versions.values_list("kind", "number")))
+    return _compiled(ConfigVersion.versions("rules", "packages"))
 
 
 def match(subject: Subject, rules: RuleIndex) -> int | None:
@@ -74,7 +73,7 @@ def match(subject: Subject, rules: RuleIndex) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def _compiled(versions: tuple[tuple[str, int], ...]) -> RuleIndex:
+def _compiled(versions: tuple[int, ...]) -> RuleIndex:
     rows = Rule.objects.filter(enabled=True, archived=False).select_related("package__business", "package__current")
     return RuleIndex(rows)
 

@@ -1,6 +1,8 @@
 """What the engine needs: the database's clock, compare-and-set moves, heartbeats, the kill switch, configuration versions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 M = TypeVar("M", bound=models.Model)
+_pinned: ContextVar[Mapping[str, int] | None] = ContextVar("pinned", default=None)
 
 
 class DbNow(Func):
@@ -137,8 +140,25 @@ class ConfigVersion(models.Model):
     @classmethod
     def current(cls, kind: str) -> int:
         """Return the version of `kind`; 0 when it was never changed."""
-        row = cls.objects.filter(kind=kind).values_list("number", flat=True).first()
-        return row or 0
+        return cls.versions(kind)[0]
+
+    @classmethod
+    def versions(cls, *kinds: str) -> tuple[int, ...]:
+        """Return the versions of `kinds` in one look; 0 for one that was never changed."""
+        found = _pinned.get()
+        if found is None:
+            found = dict(cls.objects.filter(kind__in=kinds).values_list("kind", "number"))
+        return tuple(found.get(kind, 0) for kind in kinds)
+
+    @classmethod
+    @contextmanager
+    def pinned(cls) -> Iterator[None]:
+        """Read all versions once for the block, which judges everything by the configuration of its beginning."""
+        token = _pinned.set(dict(cls.objects.values_list("kind", "number")))
+        try:
+            yield
+        finally:
+            _pinned.reset(token)
 
 
 def lease(seconds: int) -> Any:
