@@ -87,6 +87,7 @@ if WECOM_SIMULATOR:
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "fta.intake.lane.MachineLane",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -6,7 +6,9 @@ from django.urls import include, path
 
 from fta.web.views import health
 
+# Machines first: what comes most often is found soonest.
 urlpatterns = [
+    path("", include("fta.intake.urls")),
     path("healthz/", health.healthz, name="healthz"),
     path("readyz/", health.readyz, name="readyz"),
     path("metrics", health.prometheus, name="metrics"),
@@ -19,6 +21,5 @@ urlpatterns = [
     path("notify/", include("notify.urls")),
     path("", include("approvals.urls")),
     path("", include("wechat.urls")),
-    path("", include("fta.intake.urls")),
     path("", include("fta.web.urls")),
 ]

@@ -57,12 +57,18 @@ def ring(kind: str, pk: int) -> None:
     transaction.on_commit(lambda: _ring(kind, pk), robust=True)
 
 
+def by_notify() -> bool:
+    """Tell whether a ring is a NOTIFY, which a statement may then carry itself."""
+    # Other engines poll; one is enough to answer.
+    return connection.vendor == "postgresql" and not settings.CELERY_BROKER_URL and not local_bell.answered
+
+
 def _ring(kind: str, pk: int) -> None:
     local_bell.ring(kind)
     if settings.CELERY_BROKER_URL:
         _ensure_ringer()
         _rings.put((kind, pk))
-    elif connection.vendor == "postgresql" and not local_bell.answered:  # other engines poll; one is enough to answer
+    elif by_notify():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, kind])
 

@@ -5,9 +5,12 @@ import binascii
 import ipaddress
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Q, TextField
+from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 
 from fta.lib.secrets import digest
@@ -47,20 +50,72 @@ def presented(request: HttpRequest, in_path: str = "") -> Iterator[str]:
             yield found
 
 
-def find_source(request: HttpRequest, kind: str, in_path: str = "", app_id: str = "") -> Source | None:
-    """Return the enabled source of this kind whose secret the request holds and whose address list admits the sender."""
-    digests = [digest(secret) for secret in presented(request, in_path)]
-    if not digests:
+@dataclass(frozen=True)
+class Claim:
+    """Who a request says it is: the kind, the digests of its credentials, the application it names, its address."""
+
+    kind: str
+    digests: tuple[str, ...]
+    app_id: str
+    address: str
+
+    @classmethod
+    def of(cls, request: HttpRequest, kind: str, in_path: str = "", app_id: str = "") -> "Claim":
+        """Read a request."""
+        digests = tuple(digest(secret) for secret in presented(request, in_path))
+        return cls(kind, digests, app_id, client_ip(request))
+
+
+@dataclass(frozen=True)
+class Known:
+    """A source as it was read, and the version of its row."""
+
+    source: Source
+    version: str
+
+
+def find_source(claim: Claim) -> Source | None:
+    """Return the enabled source of this kind whose secret the request holds and whose address list admits the sender.
+
+    On PostgreSQL it is remembered for `recall`.
+    """
+    if not claim.digests:
         return None
-    rows = Source.objects.filter(kind=kind, enabled=True, archived=False)
-    if app_id:
-        rows = rows.filter(app_id=app_id)
-    fits = Q(secret_digest__in=digests) | Q(previous_digest__in=digests, previous_until__gt=DbNow())
+    rows = Source.objects.filter(kind=claim.kind, enabled=True, archived=False)
+    if claim.app_id:
+        rows = rows.filter(app_id=claim.app_id)
+    fits = Q(secret_digest__in=claim.digests) | Q(previous_digest__in=claim.digests, previous_until__gt=DbNow())
+    if connection.vendor == "postgresql":
+        rows = rows.annotate(version=RawSQL("fta_source.xmin::text", (), TextField()))
     source = rows.filter(fits).order_by("id").first()
-    return source if source is not None and _admits(source, client_ip(request)) else None
+    if source is None or not admits(source, claim.address):
+        return None
+    if connection.vendor == "postgresql" and source.secret_digest in claim.digests:
+        _remember(claim, Known(source, getattr(source, "version")))  # noqa: B009 - an annotation
+    return source
 
 
-def _admits(source: Source, address: str) -> bool:
+_MOST_KNOWN = 1000
+_known: dict[tuple[str, tuple[str, ...], str], Known] = {}
+
+
+def _remember(claim: Claim, known: Known) -> None:
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[claim.kind, claim.digests, claim.app_id] = known
+
+
+def recall(claim: Claim) -> Known | None:
+    """Return the source that this credential led to before, if its address list admits the sender.
+
+    It is a guess: whoever acts on it has to make sure, in the same statement, that the row still has this version.
+    """
+    known = _known.get((claim.kind, claim.digests, claim.app_id))
+    return known if known is not None and admits(known.source, claim.address) else None
+
+
+def admits(source: Source, address: str) -> bool:
+    """Tell whether the source's address list lets this sender in."""
     if not source.cidrs:
         return True
     if not address:

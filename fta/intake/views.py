@@ -1,6 +1,7 @@
 """Where monitoring tools post. The raw body is committed before the 2xx; no session, no template, no outside call on this path."""
 
 import hashlib
+import json
 import logging
 import time
 from typing import Any
@@ -12,10 +13,11 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from fta.engine import doorbell
-from fta.intake.credentials import client_ip, find_source
+from fta.intake.credentials import Claim, Known, client_ip, find_source, recall
+from fta.intake.keeping import Body, keeper
 from fta.intake.kind import source_info
 from fta.intake.sources import PARSERS
-from fta.intake.sources.base import Parsed, RawRequest, Rejected
+from fta.intake.sources.base import Parsed, Parser, RawRequest, Rejected
 from fta.models import Inbox, Source
 
 logger = logging.getLogger(__name__)
@@ -45,11 +47,11 @@ def intake(request: HttpRequest, kind: str, secret: str = "") -> HttpResponse:
     except DatabaseError:
         logger.exception("Unable to store an alert request")
         return _refusal(Refused(503, "The portal cannot store alerts at this moment. Send again."))
-    answer: dict[str, Any] = {"accepted": len(parsed.alerts), "inbox": inbox.pk}
+    answer: dict[str, Any] = {"accepted": len(parsed.alerts), "inbox": inbox}
     if parsed.problems:
         answer["problems"] = [{"path": path, "message": message} for path, message in parsed.problems]
     if request.GET.get("wait") == "1":
-        answer["alerts"] = _wait_for(inbox.pk)
+        answer["alerts"] = _wait_for(inbox)
     return JsonResponse(answer, status=202)
 
 
@@ -65,7 +67,7 @@ def original_push(request: HttpRequest, app_id: str) -> HttpResponse:
         logger.exception("Unable to store an alert request")
         return _original(False, "The portal cannot store alerts at this moment. Send again.", 1500, 503)
     return _original(
-        True, f"accepted {len(parsed.alerts)}", 1200, 200, {"accepted": len(parsed.alerts), "inbox": inbox.pk}
+        True, f"accepted {len(parsed.alerts)}", 1200, 200, {"accepted": len(parsed.alerts), "inbox": inbox}
     )
 
 
@@ -88,22 +90,51 @@ def _refusal(refused: Refused) -> JsonResponse:
     return answer
 
 
-def _take(request: HttpRequest, kind: str, secret: str = "", app_id: str = "") -> tuple[Inbox, Parsed]:
+def _take(request: HttpRequest, kind: str, secret: str = "", app_id: str = "") -> tuple[int, Parsed]:
     parser = PARSERS.get(kind)
     if parser is None:
         raise Refused(404, f"No source of kind {kind}. Known kinds: {', '.join(sorted(PARSERS))}.")
     if request.method not in ("POST", "PUT"):
         raise Refused(405, "Send alerts with POST.")
-    source = find_source(request, kind, secret, app_id)
+    claim = Claim.of(request, kind, secret, app_id)
+    known = None if request.headers.get("Idempotency-Key") else recall(claim)
+    raw = _raw(request) if known is not None else None
+    if known is not None and raw is not None:
+        taken = _take_from(known, claim, raw, parser)
+        if taken is not None:
+            return taken
+    source = find_source(claim)
     if source is None:
         raise Refused(401, f"The credential is missing or is of no enabled source of kind {kind}.")
-    raw = _raw(request)
+    raw = raw or _raw(request)
     try:
         parsed = parser.parse(raw, source_info(source))
     except Rejected as error:
         kept = _keep(request, source, raw, Inbox.State.REJECTED, str(error))
         raise Refused(400, str(error), kept.pk) from error
-    return _keep(request, source, raw, Inbox.State.NEW, ""), parsed
+    return _keep(request, source, raw, Inbox.State.NEW, "").pk, parsed
+
+
+def _take_from(known: Known, claim: Claim, raw: RawRequest, parser: Parser) -> tuple[int, Parsed] | None:
+    """Take alerts of a source that was seen before; None when it has changed since, or when they cannot be read."""
+    try:
+        parsed = parser.parse(raw, source_info(known.source))
+    except Rejected:
+        return None
+    pk = keeper.keep(
+        Body(
+            source_id=known.source.pk,
+            version=known.version,
+            raw=raw.body,
+            content_type=raw.content_type,
+            query=_query(raw),
+            headers=json.dumps(dict(raw.headers)),
+            remote_ip=claim.address or None,
+            received_at=timezone.now(),
+            body_digest=hashlib.sha256(raw.body).hexdigest(),
+        )
+    )
+    return None if pk is None else (pk, parsed)
 
 
 def _raw(request: HttpRequest) -> RawRequest:
@@ -125,6 +156,10 @@ def _raw(request: HttpRequest) -> RawRequest:
     return RawRequest(body, request.headers.get("Content-Type", "")[:200], query, headers)
 
 
+def _query(raw: RawRequest) -> str:
+    return "&".join(f"{name}={value}" for name, value in raw.query.items())[:2000]
+
+
 def _keep(request: HttpRequest, source: Source, raw: RawRequest, state: str, error: str) -> Inbox:
     key = request.headers.get("Idempotency-Key", "")[:128] or None
     inbox = Inbox(
@@ -132,7 +167,7 @@ def _keep(request: HttpRequest, source: Source, raw: RawRequest, state: str, err
         kind=source.kind,
         raw=raw.body,
         content_type=raw.content_type,
-        query="&".join(f"{name}={value}" for name, value in raw.query.items())[:2000],
+        query=_query(raw),
         headers=dict(raw.headers),
         remote_ip=client_ip(request) or None,
         received_at=timezone.now(),
