@@ -14,6 +14,7 @@ import django
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
@@ -36,6 +37,7 @@ CHANNELS = ("reply", "card", "todo", "web", "api")
 
 
 def people() -> list[User]:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     game = factories.business()
     return [factories.person(f"p{n:02}", "operator", businesses=(game,)).user for n in range(DECIDERS)]
 
@@ -178,12 +180,12 @@ def edge() -> dict[str, Any]:
                 kind.do(pk)
         connection.close()
 
+    moments = {row.pk: row.expires_at + timedelta(seconds=_offset(number)) for number, row in enumerate(rows)}
+
     def click(index: int) -> None:
-        for number in range(index, len(rows), 8):
-            offset = -1.2 if number % 10 == 9 else (number % 11 - 5) / 100
-            moment = rows[number].expires_at + timedelta(seconds=offset)
-            time.sleep(max(0.0, (moment - timezone.now()).total_seconds()))
-            words.append(answer(rows[number], users[index], 1))
+        for row in sorted(rows[index::8], key=lambda each: moments[each.pk]):
+            time.sleep(max(0.0, (moments[row.pk] - timezone.now()).total_seconds()))
+            words.append(answer(row, users[index], 1))
 
     clocks = [threading.Thread(target=expire) for _clock in range(2)]
     for clock in clocks:
@@ -196,6 +198,11 @@ def edge() -> dict[str, Any]:
     for pk in ApprovalKind().due(ON_THE_EDGE, timezone.now()):
         ApprovalKind().do(pk)
     return {"words": Counter(words), **judged(rows)}
+
+
+def _offset(number: int) -> float:
+    """Return when a question is answered, in seconds from its end; one in ten is early enough on any machine."""
+    return -1.2 if number % 10 == 9 else (number % 11 - 5) / 100
 
 
 if __name__ == "__main__":
