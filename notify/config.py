@@ -45,7 +45,16 @@ class Channels:
 
     def export(self) -> Any:
         rows = Channel.objects.filter(archived=False)
-        return [{"name": row.name, "kind": row.kind, **public(row.config)} for row in rows]
+        return [
+            {
+                "name": row.name,
+                "kind": row.kind,
+                **({"description": row.description} if row.description else {}),
+                **({} if row.enabled else {"enabled": False}),
+                **public(row.config),
+            }
+            for row in rows
+        ]
 
 
 def _without_unset(config: dict[str, Any]) -> bool:

@@ -60,13 +60,11 @@ def test_it_looks_at_each_plug_of_a_list(name: str, settings: Any) -> None:
     assert len(found(1)) == 1
 
 
-def test_it_refuses_keys_that_can_be_guessed_without_printing_them(settings: Any) -> None:
+def test_it_warns_of_keys_that_can_be_guessed_without_printing_them(settings: Any) -> None:
     settings.FTA_SECRET_KEYS = ["a-key-that-is-long-enough-0123456789", "hunter2"]
-    (problem,) = found(5)
+    (problem,) = [each for each in run_checks(include_deployment_checks=True) if each.id == "fta.W005"]
     assert "Key 2" in problem.msg
     assert "hunter2" not in f"{problem.msg}{problem.hint}"
-    settings.FTA_SECRET_KEYS = []
-    assert "no key" in found(5)[0].msg
 
 
 @pytest.mark.django_db
