@@ -9,6 +9,8 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 timeout = 30
 graceful_timeout = 30
 keepalive = 5
+# Loaded once before the fork: a recycled worker is there at once, and the workers share what they have loaded.
+preload_app = True
 max_requests = 2000
 max_requests_jitter = 200
 # Secrets may stand in the path of an intake address: the access log stays off, the portal writes its own.

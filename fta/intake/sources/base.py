@@ -4,10 +4,10 @@ import hashlib
 import ipaddress
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -145,15 +145,18 @@ def members(value: Any, path: str) -> list[Any]:
 
 # --- Text and labels ---
 
-_KEEP = {"\n", "\t"}
+# Unicode's category Cc without line feed and tab.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def clean(value: Any, limit: int) -> str:
     """Return text without control characters and lone surrogates, cut to `limit` characters with an ellipsis."""
     if value is None or isinstance(value, (dict, list)):
         return ""
-    text = str(value).encode("utf-8", "replace").decode("utf-8")
-    text = "".join(c for c in text if c in _KEEP or unicodedata.category(c) != "Cc").strip()
+    text = str(value)
+    if not (text.isascii() and text.isprintable()):  # most are, and cost nothing more
+        text = _CONTROL.sub("", text.encode("utf-8", "replace").decode("utf-8"))
+    text = text.strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -269,7 +272,11 @@ def as_ip(text: str) -> str:
 
 def target_of(raw: Any) -> Target:
     """Read one value as a target: host:port, [v6]:port, URL, address or name; an unresolved macro is no target."""
-    text = clean(raw, 255)
+    return _target(clean(raw, 255))
+
+
+@lru_cache(maxsize=4096)  # a fleet's hosts are named again and again
+def _target(text: str) -> Target:
     if not text or _MACRO.match(text):
         return Target()
     try:
