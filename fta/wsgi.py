@@ -1,8 +1,30 @@
 """The WSGI entry, for gunicorn."""
 
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fta.settings")
-application = get_wsgi_application()
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def under_prefix(application: Application, prefix: str) -> Application:
+    """Let a reverse proxy hand the path prefix on or cut it off: both reach the same page.
+
+    `prefix` is SITE_PREFIX without its last slash, '' for none. Links carry the prefix by Django's FORCE_SCRIPT_NAME.
+    """
+
+    def serve(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if prefix and path.startswith(prefix + "/"):
+            environ = {**environ, "PATH_INFO": path[len(prefix) :]}
+        return application(environ, start_response)
+
+    return serve
+
+
+application = under_prefix(get_wsgi_application(), settings.SITE_PREFIX.rstrip("/"))

@@ -53,15 +53,22 @@ def post(
         created_at=now,
         not_before=not_before,
     )
+    if not _insert(row):
+        return None
+    doorbell.ring("delivery", row.pk)
+    return row
+
+
+def _insert(row: Delivery) -> bool:
+    """Insert the row unless its key is there already; the unique constraint decides, whoever else posts at the same time."""
     try:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
         if Delivery.objects.filter(dedup_key=row.dedup_key).exists():
-            return None
+            return False
         raise
-    doorbell.ring("delivery", row.pk)
-    return row
+    return True
 
 
 def key(wanted: str) -> str:

@@ -302,7 +302,7 @@ def test_every_process_reads_anew_what_was_applied() -> None:
          "convergence_rules[0].function: is 'guess'; one of"),
         ("version: 1\nconvergence_rules: [{name: a, remark: x, function: defense, dimensions: [moon]}]",
          "convergence_rules[0].dimensions[0]: no dimension 'moon'"),
-        ("version: 1\nshields: [{name: a, reason: x, from: 2026-01-02, to: 2026-01-01T00:00:00}]", 
+        ("version: 1\nshields: [{name: a, reason: x, from: 2026-01-02, to: 2026-01-01T00:00:00}]",
          "shields[0].to: must be later than from"),
         ("version: 1\nshields: [{name: a, reason: x, from: '2026-01-02T00:00:00', to: '2026-01-01T00:00:00'}]",
          "shields[0].to: must be later than from"),

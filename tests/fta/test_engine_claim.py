@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import FieldError
+from django.db import connection
 from django.utils import timezone
 
 from fta import audit
@@ -79,9 +81,6 @@ def test_it_seals_secrets_and_opens_them_only_in_their_column() -> None:
 
 
 def test_it_stores_ciphertext_and_refuses_lookups_by_value() -> None:
-    from django.core.exceptions import FieldError
-    from django.db import connection
-
     Credential.objects.create(name="k", kind="token", secret="tok-123456")
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret FROM fta_credential")

@@ -1,0 +1,34 @@
+"""The portal under a path prefix, behind a proxy that hands the prefix on and behind one that cuts it off."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.stage import Stage
+
+pytestmark = pytest.mark.xdist_group("stage")
+PREFIX = "/o/bk_fta_solution/"
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path, SITE_PREFIX=PREFIX).start("web")
+    yield made
+    made.close()
+
+
+def test_it_works_under_a_prefix(stage: Stage) -> None:
+    for root in (stage.base + "/", stage.base + PREFIX):
+        page = requests.get(f"{root}login/", timeout=5)
+        assert page.status_code == 200
+        links = set(re.findall(r'(?:href|src|action)="(/[^"]*)"', page.text))
+        assert links
+        assert all(link.startswith(PREFIX) for link in links), links
+        (style,) = (link for link in links if link.endswith("portal.css"))
+        assert requests.get(root + style.removeprefix(PREFIX), timeout=5).status_code == 200
+        away = requests.get(f"{root}executions/", timeout=5, allow_redirects=False)
+        assert away.headers["Location"].startswith(f"{PREFIX}login/?next={PREFIX}executions/")
+        assert requests.post(f"{root}wechat/entry/", b"<xml/>", timeout=5).status_code == 403
