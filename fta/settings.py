@@ -160,6 +160,7 @@ FTA_WORK_KINDS = [
     "fta.convergence.kind.IncidentKind",
     "fta.healing.kind.ExecutionKind",
     "fta.healing.verification.VerificationKind",
+    "fta.backtest.BacktestKind",
     "approvals.services.ApprovalKind",
     "notify.delivery.DeliveryKind",
     "fta.engine.housekeeping.HousekeepingKind",

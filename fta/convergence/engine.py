@@ -28,7 +28,7 @@ _NEVER_TO_ACT = (
     Execution.State.BELOW_THRESHOLD,
 )
 # Looking at more of the earlier ones changes nothing: each of them was itself decided by those before it.
-_MOST_OTHERS = 100
+MOST_OTHERS = 100
 
 
 @dataclass(frozen=True)
@@ -155,4 +155,4 @@ def _others(rule: CompiledRule, member: Member, incident: Incident) -> list[Othe
     )
     acting = earlier.exclude(execution__state__in=_NEVER_TO_ACT).exclude(execution__mode=Mode.SHADOW)
     fields = acting.order_by("-pk").values_list("execution_id", "execution__state", "execution__ended_at")
-    return [Other(*row) for row in fields[:_MOST_OTHERS]]
+    return [Other(*row) for row in fields[:MOST_OTHERS]]
