@@ -12,9 +12,10 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime, parse_time
+from django.utils.translation import gettext as _
 
 from approvals.models import Approval, ApprovalAdmin, Asked, Duty, Policy
-from fta.models import Business, Execution, Host, Person
+from fta.models import Alert, Business, Execution, Host, Person
 
 DEFAULT_POLICY = "default"
 WHY_ADMIN = "admin"
@@ -59,6 +60,20 @@ class Stage:
     quorum: int
 
 
+@dataclass(frozen=True)
+class Asking:
+    """One stage as it would be asked: who, and how many of them are needed."""
+
+    number: int  # from 1
+    quorum: int
+    people: Sequence[tuple[str, str]]  # name, why
+
+    @property
+    def missing(self) -> int:
+        """Return how many people there are too few."""
+        return max(0, self.quorum - len(self.people))
+
+
 def named(name: str) -> Policy | None:
     """Return the policy of this name, the default one for no name; None leaves the question to the approval admins alone."""
     return Policy.objects.filter(name=name or DEFAULT_POLICY, archived=False).first()
@@ -80,6 +95,39 @@ def seats(policy: Policy | None, matter: Matter) -> list[Seat]:
         for user_id, why in people(stage.approvers, matter).items()
         if user_id not in barred
     ]
+
+
+def preview(policy: Policy, alert: Alert, at: datetime) -> list[Asking]:
+    """Return who would be asked about an alert, stage by stage; the policy need not be stored.
+
+    What the alert set going tells the requester and the author; without it nobody is left out.
+    """
+    run = alert.executions.select_related("business", "host", "version").order_by("-pk").first()
+    matter = Matter.of(run, at) if run else Matter(alert.business, alert.host, None, "", at)
+    found = seats(policy, matter)
+    users = User.objects.select_related("person").in_bulk({seat.user_id for seat in found})
+    return [
+        Asking(
+            number + 1,
+            stage.quorum,
+            [(users[seat.user_id].person.name, why_text(seat.why)) for seat in found if seat.stage == number],
+        )
+        for number, stage in enumerate(stages_of(policy))
+    ]
+
+
+def why_text(why: str) -> str:
+    """Return in words why somebody is asked."""
+    kind, _colon, name = why.partition(":")
+    roles = {"operator": _("操作员"), "maintainer": _("运维负责人")}
+    texts = {
+        "role": roles.get(name, name),
+        "group": _("审批组 %(name)s") % {"name": name},
+        "duty": _("值班 %(name)s") % {"name": name},
+        "person": _("指名"),
+        WHY_ADMIN: _("审批管理员"),
+    }
+    return texts.get(kind, why)
 
 
 def escalation(policy: Policy, matter: Matter, stage: int) -> list[Seat]:

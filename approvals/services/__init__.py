@@ -1,6 +1,7 @@
 """What may be done with approvals: open, decide, hand over, end."""
 
 from approvals.services.deciding import decide, turn_away
+from approvals.services.editing import NameTaken, PolicyInUse, archive_policy, save_policy
 from approvals.services.ending import cancel, expire, supersede, withdraw
 from approvals.services.handing import hand_over, lend
 from approvals.services.kind import ApprovalKind
@@ -23,11 +24,14 @@ __all__ = [
     "CannotTakeOver",
     "CodeInUse",
     "Expired",
+    "NameTaken",
     "NotApprover",
     "NotPending",
     "PlanChanged",
+    "PolicyInUse",
     "Refusal",
     "RequesterMayNotDecide",
+    "archive_policy",
     "cancel",
     "decide",
     "expire",
@@ -36,6 +40,7 @@ __all__ = [
     "open_external",
     "open_gate",
     "open_node",
+    "save_policy",
     "supersede",
     "turn_away",
     "withdraw",
