@@ -10,6 +10,8 @@ class WechatConfig(AppConfig):
 
     def ready(self) -> None:
         from fta.lib import links
+        from notify.transports import webhook
         from wechat import checks, selectors  # noqa: F401 - checks registers the system checks
 
         links.register(selectors.portal_origin)
+        webhook.sign_callbacks_with(selectors.callback_secret)

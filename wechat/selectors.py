@@ -26,6 +26,12 @@ def portal_origin() -> str:
     return app.portal_origin if app else ""
 
 
+def callback_secret() -> str:
+    """Return what the callbacks of create_approve are signed with: the TOKEN that its callers have."""
+    app = active_app()
+    return app.api_token if app else ""
+
+
 @dataclass
 class TodoGroup:
     """Approvals that belong together on the todo list: one storm, one business, or another system."""

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,15 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
+# Who knows the secret that is shared with the systems which get callbacks; filled by the floor that speaks with them.
+_callback_secrets: list[Callable[[], str]] = []
+
+
+def sign_callbacks_with(secret: Callable[[], str]) -> None:
+    """Register who tells the secret of callbacks: deliveries without a channel, to the address in their message."""
+    _callback_secrets.append(secret)
+
+
 class WebhookTransport:
     """The receiver drops a second copy by its Idempotency-Key, which is the same at each try."""
 
@@ -30,14 +39,11 @@ class WebhookTransport:
 
     def send(self, delivery: Delivery, message: Message) -> Receipt:
         """POST the message once; 2xx is sent, 408, 425, 429 and 5xx are tried again, all else is a refusal."""
-        config = delivery.channel.config if delivery.channel else {}
-        url = str(config.get("url") or "")
-        if not url:
-            raise Refused(_("没有填 Webhook 地址。"), remedy=_("在通知服务里填地址后重发。"))
+        url, secret = _target(delivery, message)
         body = json.dumps(_body(delivery, message), ensure_ascii=False, sort_keys=True).encode()
         shown = body.decode()
         try:
-            answer = request("POST", url, headers=_headers(delivery, str(config.get("secret") or ""), body), data=body)
+            answer = request("POST", url, headers=_headers(delivery, secret, body), data=body)
         except (DestinationRefused, InvalidRequest) as error:
             remedy = _("核对地址；内网地址要写进 FTA_HTTP_ALLOW，再重发。")
             raise Refused(_("这个地址不能发：%(error)s") % {"error": error}, remedy=remedy, request=shown) from error
@@ -57,6 +63,19 @@ class WebhookTransport:
         if len(str(config.get("secret") or "")) < MIN_SECRET:
             problems.append(("secret", _("签名密钥至少 %(count)d 个字符。") % {"count": MIN_SECRET}))
         return problems
+
+
+def _target(delivery: Delivery, message: Message) -> tuple[str, str]:
+    """Return where to post and what to sign with; a callback goes where its message says. Raises Refused."""
+    if delivery.channel is None:
+        url, secret = message.url, _callback_secrets[-1]() if _callback_secrets else ""
+        if not secret:
+            raise Refused(_("没有为回调签名的密钥。"), remedy=_("在企业微信配置页填写审批接口的 TOKEN 后重发。"))
+        return url, secret
+    url = str(delivery.channel.config.get("url") or "")
+    if not url:
+        raise Refused(_("没有填 Webhook 地址。"), remedy=_("在通知服务里填地址后重发。"))
+    return url, str(delivery.channel.config.get("secret") or "")
 
 
 def _body(delivery: Delivery, message: Message) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from fta.healing import plan
 from fta.models import Business, Execution, Person
 from notify.delivery import DeliveryKind
 from tests import factories
+from tests.notify.test_transports import sink
 from tests.wechat.conftest import app, corp
 
-__all__ = ["app", "corp"]  # fixtures that the tests of the doors share
+__all__ = ["app", "corp", "sink"]  # fixtures that the tests of the doors share
 
 DEFAULT_STAGES = [{"approvers": [{"role": "operator"}, {"role": "maintainer"}], "quorum": 1}]
 
