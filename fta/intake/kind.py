@@ -1,56 +1,76 @@
 """The inbox's work: read each stored body once more, keep its alerts, and start what they ask for."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fta import pipeline, signals
 from fta.intake.sources import PARSERS
 from fta.intake.sources.base import ParsedAlert, RawRequest, Rejected, SourceInfo, zone_of
-from fta.intake.store import Stored, store
+from fta.intake.store import Said, Stored, store, waves
 from fta.models import Alert, ConfigVersion, Inbox, Source
-from fta.models.engine import DbNow, move
+from fta.models.engine import DbNow, NotInState
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
+# What one transaction takes at most: enough to share its cost, not so much that others wait for it.
+MOST_BODIES = 50
+MOST_ALERTS = 200
 # After so many failures of a body as a whole its alerts are taken one by one, so that one bad alert loses only itself.
 ONE_BY_ONE_AFTER = 2
 
 
 class InboxKind:
-    """One body at a time, in one transaction: either all of it is stored and decided, or it is found again."""
+    """Bodies are taken many at a time, in one transaction: all of them are stored and decided, or each is tried alone.
+
+    One that was tried in vain before is always taken alone: its neighbours must not wait for it.
+    """
 
     name = "inbox"
     lane = "ingest"
 
     def due(self, limit: int, now: datetime) -> list[int]:
-        rows = Inbox.objects.filter(Q(not_before=None) | Q(not_before__lte=DbNow()), state=Inbox.State.NEW)
-        return list(rows.order_by("id").values_list("pk", flat=True)[:limit])
+        return list(_due().order_by("id").values_list("pk", flat=True)[:limit])
 
     def do(self, pk: int) -> None:
+        taken: list[Inbox] = []
         try:
             with transaction.atomic(), ConfigVersion.pinned():
-                inbox = _lock(pk)
-                if inbox is not None:
-                    _process(inbox)
-        except Rejected as error:
-            _close(pk, Inbox.State.REJECTED, str(error))
-        except Exception as error:  # whatever it was, the body stays and is tried again
-            logger.exception("Unable to process inbox row %s", pk)
-            _failed(pk, error)
+                taken = _lock(_due().filter(attempts=0).order_by("id"), MOST_BODIES)
+                _process(taken)
+        except Exception:  # whatever it was, each body tells its own
+            logger.exception("Unable to process %s inbox rows together; each is tried alone", len(taken))
+            for inbox in taken:
+                _alone(inbox.pk)
+        if pk not in {inbox.pk for inbox in taken}:
+            _alone(pk)
 
 
-def _lock(pk: int) -> Inbox | None:
-    rows = Inbox.objects.filter(pk=pk, state=Inbox.State.NEW)
+def _due() -> QuerySet[Inbox]:
+    return Inbox.objects.filter(Q(not_before=None) | Q(not_before__lte=DbNow()), state=Inbox.State.NEW)
+
+
+def _lock(rows: QuerySet[Inbox], most: int) -> list[Inbox]:
+    """Take rows that nobody else has in hand."""
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True, of=("self",))
-    return rows.select_related("source__business").first()
+    return list(rows.select_related("source__business")[:most])
+
+
+def _alone(pk: int) -> None:
+    try:
+        with transaction.atomic(), ConfigVersion.pinned():
+            _process(_lock(_due().filter(pk=pk), 1))
+    except Exception as error:  # whatever it was, the body stays and is tried again
+        logger.exception("Unable to process inbox row %s", pk)
+        _failed(pk, error)
 
 
 def read(inbox: Inbox) -> list[ParsedAlert]:
@@ -69,23 +89,38 @@ def source_info(source: Source) -> SourceInfo:
     return SourceInfo(source.name, zone_of(source.time_zone), source.options)
 
 
-def _process(inbox: Inbox) -> None:
-    one_by_one = inbox.attempts >= ONE_BY_ONE_AFTER
-    results = []
-    for parsed in read(inbox):
-        stored = store(inbox.source, parsed, inbox)
-        results.append(stored.as_answer())
-        if one_by_one:
-            _act_alone(stored, inbox.received_at)
-        else:
-            _act(stored, inbox.received_at)
-    move(Inbox, inbox.pk, Inbox.State.NEW, Inbox.State.DONE, results=results, error="")
+def _process(inboxes: Sequence[Inbox]) -> None:
+    """Store and decide what the bodies say, as many of them, in their order, as fit into one transaction."""
+    said: list[Said] = []
+    taken: dict[int, Inbox] = {}
+    for inbox in inboxes:
+        try:
+            alerts = read(inbox)
+        except Rejected as error:
+            _close(inbox.pk, Inbox.State.REJECTED, str(error))
+            continue
+        if said and len(said) + len(alerts) > MOST_ALERTS:
+            break  # what is left stays due
+        inbox.state, inbox.results, inbox.error = Inbox.State.DONE, [], ""
+        taken[inbox.pk] = inbox
+        said += [Said(inbox, parsed) for parsed in alerts]
+    for wave in waves(said):
+        for item, stored in zip(wave, store(wave), strict=True):
+            item.inbox.results.append(stored.as_answer())
+            (_act_alone if item.inbox.attempts >= ONE_BY_ONE_AFTER else _act)(stored, item.now)
+    new = Inbox.objects.filter(state=Inbox.State.NEW)
+    if taken and new.bulk_update(taken.values(), ["state", "results", "error"]) != len(taken):
+        raise NotInState(Inbox, list(taken), Inbox.State.NEW)
 
 
 def _act(stored: Stored, now: datetime) -> None:
-    if stored.fired and stored.alert is not None:
+    if stored.alert is None:
+        return
+    if stored.fired:
+        signals.announce(signals.alert_fired, alert=stored.alert)
         pipeline.process(stored.alert, now)
-    elif stored.resolved and stored.alert is not None:
+    elif stored.resolved:
+        signals.announce(signals.alert_resolved, alert=stored.alert)
         pipeline.resolved(stored.alert, now)
 
 

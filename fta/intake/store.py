@@ -1,19 +1,44 @@
-"""Keep what the sources say: one Alert per firing episode of a fingerprint, repeats counted, late words recorded only."""
+"""Keep what the sources say: one Alert per firing episode of a fingerprint, repeats counted, late words recorded only.
 
+Alerts are kept many at a time: what is known of them is read by one query each for episodes, events and hosts, and what is new
+is written by one statement a table.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
-from fta import signals
-from fta.intake.sources.base import ParsedAlert, Target
+from fta.intake.sources.base import ParsedAlert
 from fta.models import Alert, AlertEvent, Business, Host, Inbox, Source
+
+Key: TypeAlias = tuple[int, str]  # source id, fingerprint
+EventKey: TypeAlias = tuple[int, str, datetime, str]
+
+
+@dataclass(frozen=True)
+class Said:
+    """One saying of a source, and the body that it stood in."""
+
+    inbox: Inbox
+    parsed: ParsedAlert
+
+    @property
+    def key(self) -> Key:
+        """Return what names the problem."""
+        return self.inbox.source_id, self.parsed.fingerprint
+
+    @property
+    def now(self) -> datetime:
+        """Return the moment to judge by."""
+        return self.inbox.received_at
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of one parsed alert. `fired` asks for matching; `resolved` tells that an open episode was closed."""
+    """What became of one saying. `fired` asks for matching; `resolved` tells that an open episode was closed."""
 
     alert: Alert | None
     status: str
@@ -32,54 +57,136 @@ class Stored:
         }
 
 
-def store(source: Source, parsed: ParsedAlert, inbox: Inbox) -> Stored:
-    """Record one saying of a source and apply it to the open episode; call it in the inbox row's transaction."""
-    now = inbox.received_at
-    current = _open_episode(source, parsed.fingerprint)
-    starts_at = parsed.starts_at or (current.starts_at if current and current.starts_at else now)
-    event, is_new = _said(source, parsed, starts_at, now)
-    if parsed.status == "resolved":
-        return _resolve(current, parsed, event, now)
-    if current is not None:
-        return _repeat(current, parsed, event, now)
-    if not is_new:  # an old message of an episode that has ended comes again: it opens nothing
-        return Stored(event.alert, parsed.status, parsed.fingerprint, duplicate=True)
-    return _open(source, parsed, inbox, event, now)
+def waves(said: Iterable[Said]) -> Iterator[list[Said]]:
+    """Cut sayings, in their order, into runs in which no problem is named twice."""
+    wave: dict[Key, Said] = {}
+    for item in said:
+        if item.key in wave:
+            yield list(wave.values())
+            wave = {}
+        wave[item.key] = item
+    if wave:
+        yield list(wave.values())
 
 
-def _open_episode(source: Source, fingerprint: str) -> Alert | None:
-    return Alert.objects.filter(source=source, fingerprint=fingerprint).exclude(status="resolved").first()
+def store(wave: Sequence[Said]) -> list[Stored]:
+    """Record sayings about different problems and apply each to its open episode; call it in the inbox rows' transaction.
+
+    Raises IntegrityError when another engine opened one of the episodes a moment ago: tried again, it is found.
+    """
+    return _Wave(wave).stored()
 
 
-def _said(source: Source, parsed: ParsedAlert, starts_at: datetime, now: datetime) -> tuple[AlertEvent, bool]:
-    event, created = AlertEvent.objects.get_or_create(
-        source=source,
-        fingerprint=parsed.fingerprint,
-        starts_at=starts_at,
-        status=parsed.status,
-        defaults={"first_seen_at": now, "last_seen_at": now},
+class _Wave:
+    """The sayings of one wave with what is known of their problems."""
+
+    def __init__(self, wave: Sequence[Said]) -> None:
+        self.wave = wave
+        self.current = _open_episodes(wave)
+        self.known = _events(wave)
+        self.hosts = _hosts(item.parsed for item in wave)
+        self.opened: list[Alert] = []
+        self.repeated: list[Alert] = []
+        self.new_events: list[AlertEvent] = []
+        self.old_events: list[AlertEvent] = []
+
+    def stored(self) -> list[Stored]:
+        """Apply every saying, then write."""
+        found = [self._apply(item) for item in self.wave]
+        # Sorted, so that two engines that open the same episodes wait for each other in one order.
+        Alert.objects.bulk_create(sorted(self.opened, key=lambda alert: (alert.source_id, alert.fingerprint)))
+        AlertEvent.objects.bulk_create(sorted(self.new_events, key=lambda event: (event.source_id, event.fingerprint)))
+        if self.repeated:
+            Alert.objects.bulk_update(self.repeated, ["repeat_count", "last_seen_at"])
+        if self.old_events:
+            AlertEvent.objects.bulk_update(self.old_events, ["seen_count", "last_seen_at", "alert", "applied"])
+        return found
+
+    def _apply(self, item: Said) -> Stored:
+        parsed, current = item.parsed, self.current.get(item.key)
+        starts_at = parsed.starts_at or (current.starts_at if current and current.starts_at else item.now)
+        event = self.known.get((*item.key, starts_at, parsed.status))
+        repeated = event is not None
+        if event is None:
+            event = _event(item, starts_at)
+            self.new_events.append(event)
+        else:
+            event.seen_count, event.last_seen_at = F("seen_count") + 1, item.now
+            self.old_events.append(event)
+        if parsed.status == "resolved":
+            return _resolve(current, item, event, repeated)
+        if current is not None:
+            self.repeated.append(current)
+            return _repeat(current, item, event)
+        if repeated:  # an old message of an episode that has ended comes again: it opens nothing
+            return Stored(event.alert, parsed.status, parsed.fingerprint, duplicate=True)
+        return self._open(item, event)
+
+    def _open(self, item: Said, event: AlertEvent) -> Stored:
+        alert = _alert(item, self.hosts.get(item.parsed.target.ip or item.parsed.target.name))
+        self.opened.append(alert)
+        event.alert = alert
+        fired = alert.status == Alert.Status.FIRING
+        return Stored(alert, alert.status, alert.fingerprint, duplicate=False, fired=fired)
+
+
+def _open_episodes(wave: Sequence[Said]) -> dict[Key, Alert]:
+    rows = Alert.objects.exclude(status="resolved").select_related("source", "host__business", "business")
+    found = rows.filter(
+        source__in={item.inbox.source_id for item in wave}, fingerprint__in=[item.parsed.fingerprint for item in wave]
     )
-    if not created:
-        AlertEvent.objects.filter(pk=event.pk).update(seen_count=F("seen_count") + 1, last_seen_at=now)
-    return event, created
+    return {(alert.source_id, alert.fingerprint): alert for alert in found}
+
+
+def _events(wave: Sequence[Said]) -> dict[EventKey, AlertEvent]:
+    rows = AlertEvent.objects.filter(
+        source__in={item.inbox.source_id for item in wave}, fingerprint__in=[item.parsed.fingerprint for item in wave]
+    ).select_related("alert")
+    return {(row.source_id, row.fingerprint, row.starts_at, row.status): row for row in rows}
+
+
+def _hosts(alerts: Iterable[ParsedAlert]) -> Mapping[str, Host]:
+    """Find the registered hosts that targets name: by address, else by name; the first registered one of a name."""
+    targets = [alert.target for alert in alerts if alert.target.kind == "host"]
+    ips = {target.ip for target in targets if target.ip}
+    names = {target.name for target in targets if not target.ip}
+    if not ips and not names:
+        return {}
+    rows = Host.objects.filter(Q(ip__in=ips) | Q(name__in=names), archived=False).select_related("business")
+    found: dict[str, Host] = {}
+    for host in rows.order_by("id"):
+        for word in (host.ip if host.ip in ips else "", host.name if host.name in names else ""):
+            found.setdefault(word, host)
+    return found
+
+
+def _event(item: Said, starts_at: datetime) -> AlertEvent:
+    return AlertEvent(
+        source_id=item.inbox.source_id,
+        fingerprint=item.parsed.fingerprint,
+        starts_at=starts_at,
+        status=item.parsed.status,
+        first_seen_at=item.now,
+        last_seen_at=item.now,
+    )
 
 
 def _attach(event: AlertEvent, alert: Alert | None, applied: bool) -> None:
-    AlertEvent.objects.filter(pk=event.pk, alert=None).update(alert=alert, applied=applied)
+    if event.alert is None:
+        event.alert, event.applied = alert, applied
 
 
-def _resolve(current: Alert | None, parsed: ParsedAlert, event: AlertEvent, now: datetime) -> Stored:
-    late = current is not None and _older(parsed, current)
-    if current is None or late:
+def _resolve(current: Alert | None, item: Said, event: AlertEvent, repeated: bool) -> Stored:
+    parsed, now = item.parsed, item.now
+    if current is None or _older(parsed, current):
         _attach(event, current, applied=False)
-        return Stored(current, "resolved", parsed.fingerprint, duplicate=event.seen_count > 1)
+        return Stored(current, "resolved", parsed.fingerprint, duplicate=repeated)
     ended = max(parsed.ends_at or now, current.starts_at or current.received_at)
     Alert.objects.filter(pk=current.pk).exclude(status="resolved").update(
         status=Alert.Status.RESOLVED, resolved_at=min(ended, now), last_seen_at=now
     )
-    current.refresh_from_db()
+    current.refresh_from_db(fields=["status", "resolved_at", "last_seen_at"])
     _attach(event, current, applied=True)
-    signals.announce(signals.alert_resolved, alert=current)
     return Stored(current, "resolved", parsed.fingerprint, duplicate=False, resolved=True)
 
 
@@ -90,61 +197,40 @@ def _older(parsed: ParsedAlert, current: Alert) -> bool:
     return told is not None and told < opened
 
 
-def _repeat(current: Alert, parsed: ParsedAlert, event: AlertEvent, now: datetime) -> Stored:
-    changes: dict[str, object] = {"repeat_count": F("repeat_count") + 1, "last_seen_at": now}
-    if parsed.status != current.status and parsed.status == Alert.Status.ACKNOWLEDGED:
-        changes["status"] = parsed.status
-    Alert.objects.filter(pk=current.pk).update(**changes)
+def _repeat(current: Alert, item: Said, event: AlertEvent) -> Stored:
+    current.repeat_count, current.last_seen_at = F("repeat_count") + 1, item.now
+    if item.parsed.status == Alert.Status.ACKNOWLEDGED != current.status:
+        Alert.objects.filter(pk=current.pk).exclude(status="resolved").update(status=Alert.Status.ACKNOWLEDGED)
     _attach(event, current, applied=True)
-    return Stored(current, parsed.status, parsed.fingerprint, duplicate=True)
+    return Stored(current, item.parsed.status, item.parsed.fingerprint, duplicate=True)
 
 
-def _open(source: Source, parsed: ParsedAlert, inbox: Inbox, event: AlertEvent, now: datetime) -> Stored:
-    host = _host(parsed.target)
-    usable = parsed.target.kind == "host"
-    try:
-        with transaction.atomic():
-            alert = Alert.objects.create(
-                source=source,
-                inbox=inbox,
-                fingerprint=parsed.fingerprint,
-                external_id=parsed.external_id,
-                alert_type=parsed.alert_type,
-                severity=parsed.severity,
-                severity_raw=parsed.severity_raw,
-                status=parsed.status,
-                title=parsed.title,
-                content=parsed.content,
-                target=parsed.target.ip or parsed.target.name or parsed.target.raw,
-                target_kind=parsed.target.kind,
-                host=host,
-                business=_business(source, host),
-                registered=host is not None or not usable,
-                labels=dict(parsed.labels),
-                context=parsed.context,
-                links=dict(parsed.links),
-                starts_at=parsed.starts_at,
-                received_at=now,
-                last_seen_at=now,
-                outcome=Alert.Outcome.PENDING if parsed.status == "firing" else Alert.Outcome.NOT_FIRING,
-            )
-    except IntegrityError:  # another engine opened the same episode a moment ago
-        current = _open_episode(source, parsed.fingerprint)
-        if current is None:
-            raise
-        return _repeat(current, parsed, event, now)
-    _attach(event, alert, applied=True)
-    if parsed.status == "firing":
-        signals.announce(signals.alert_fired, alert=alert)
-    return Stored(alert, parsed.status, parsed.fingerprint, duplicate=False, fired=parsed.status == "firing")
-
-
-def _host(target: Target) -> Host | None:
-    """Find the registered host that a target names: by address, else by name."""
-    if target.kind != "host":
-        return None
-    known = Host.objects.filter(archived=False)
-    return known.filter(ip=target.ip).first() if target.ip else known.filter(name=target.name).first()
+def _alert(item: Said, host: Host | None) -> Alert:
+    source, parsed, target = item.inbox.source, item.parsed, item.parsed.target
+    return Alert(
+        source=source,
+        inbox=item.inbox,
+        fingerprint=parsed.fingerprint,
+        external_id=parsed.external_id,
+        alert_type=parsed.alert_type,
+        severity=parsed.severity,
+        severity_raw=parsed.severity_raw,
+        status=parsed.status,
+        title=parsed.title,
+        content=parsed.content,
+        target=target.ip or target.name or target.raw,
+        target_kind=target.kind,
+        host=host,
+        business=_business(source, host),
+        registered=host is not None or target.kind != "host",
+        labels=dict(parsed.labels),
+        context=parsed.context,
+        links=dict(parsed.links),
+        starts_at=parsed.starts_at,
+        received_at=item.now,
+        last_seen_at=item.now,
+        outcome=Alert.Outcome.PENDING if parsed.status == "firing" else Alert.Outcome.NOT_FIRING,
+    )
 
 
 def _business(source: Source, host: Host | None) -> Business | None:
