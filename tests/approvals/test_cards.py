@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import requests
 from django.utils import timezone
 
 from approvals import services
@@ -146,6 +147,7 @@ def test_it_says_each_thing_once_on_the_card(corp: Corp, default_policy: Policy,
     assert below.split("\n")[:2] == [f"编号 {approval.code}，计划 {approval.plan_sha256[:8]}", "规则为审批模式"]
     assert [button["text"] for button in card["button_list"]] == ["驳回", "同意", "详情"]
     assert card["button_list"][2]["url"] == card["card_action"]["url"]  # one way to the page, wherever it is tapped
+    assert requests.get(corp.base, timeout=5).text.count(">详情<") == 1  # and the phone shows it once
 
 
 def test_it_shows_the_evidence_on_card_phone_and_desk(corp: Corp, default_policy: Policy, two: list[Person]) -> None:
