@@ -71,6 +71,42 @@ class StepSerializer(S.Serializer[StepRun]):
     idem_key = S.UUIDField()
 
 
+class ExecutionApprovalSerializer(S.Serializer[Any]):
+    """One approval of an execution, as approvals/<id>/ has it.
+
+    The approvals' floor lies above this one: its rows are read through the relation that it made.
+    """
+
+    id = S.IntegerField(source="pk")
+    code = S.CharField()
+    state = S.CharField()
+    execution = S.IntegerField(source="execution_id")
+    incident = S.IntegerField(source="incident_id")
+    kind = S.CharField()
+    round = S.IntegerField()
+    message = S.CharField()
+    approvers = S.SerializerMethodField()
+    quorum = S.IntegerField()
+    expires_at = S.DateTimeField()
+    plan_sha256 = S.CharField()
+    decided_by = S.CharField(source="decided_by.username", default=None)
+    decided_at = S.DateTimeField()
+    decision = S.SerializerMethodField()
+    comment = S.CharField()
+    channel = S.CharField()
+
+    def get_approvers(self, approval: Any) -> list[str]:
+        """Return the usernames of those whose turn it is."""
+        return [seat.user.get_username() for seat in approval.asked.all() if seat.stage == approval.stage]
+
+    def get_decision(self, approval: Any) -> str | None:
+        """Return the answer that decided it."""
+        if approval.decided_by_id is None:
+            return None
+        answers = [row.answer for row in approval.decisions.all() if row.user_id == approval.decided_by_id]
+        return answers[-1] if answers else None
+
+
 class ExecutionSerializer(S.Serializer[Execution]):
     """One run of a package version for one alert."""
 
@@ -95,29 +131,7 @@ class ExecutionSerializer(S.Serializer[Execution]):
     healed = S.CharField()
     reason = S.CharField()
     steps = StepSerializer(many=True, source="steps.all")
-    approvals = S.SerializerMethodField()
-
-    def get_approvals(self, run: Execution) -> list[dict[str, Any]]:
-        """Return the approvals in short; each is whole under approvals/<id>/."""
-        return [_approval_in_short(row) for row in run.approvals.all()]
-
-
-def _approval_in_short(row: Any) -> dict[str, Any]:
-    """The approvals' floor lies above this one: its rows are read through the relation that it made."""
-    return {
-        "id": row.pk,
-        "code": row.code,
-        "kind": row.kind,
-        "state": row.state,
-        "round": row.round,
-        "plan_sha256": row.plan_sha256,
-        "expires_at": row.expires_at,
-        "decided_by": row.decided_by.get_username() if row.decided_by else None,
-        "decided_at": row.decided_at,
-        "decision": {"approved": "approve", "refused": "refuse"}.get(row.state) if row.decided_by else None,
-        "comment": row.comment,
-        "channel": row.channel,
-    }
+    approvals = ExecutionApprovalSerializer(many=True, source="approvals.all")
 
 
 class PlanSerializer(S.Serializer[Execution]):
@@ -254,8 +268,20 @@ class HaltSerializer(S.Serializer[Any]):
 class ResumeSerializer(S.Serializer[Any]):
     """End the switches of a scope."""
 
-    scope = S.ChoiceField(choices=Switch.Scope.choices)
+    scope = S.ChoiceField(choices=Switch.Scope.choices, required=False, default=Switch.Scope.ALL)
     key = S.CharField(required=False, allow_blank=True, default="", max_length=100)
+
+
+class ResumedSerializer(S.Serializer[Any]):
+    """The switches that were ended."""
+
+    ended = S.ListField(child=S.IntegerField())
+
+
+class PeriodSerializer(S.Serializer[Any]):
+    """How far back figures go."""
+
+    days = S.IntegerField(required=False, default=7, min_value=1, max_value=365)
 
 
 class ReasonSerializer(S.Serializer[Any]):

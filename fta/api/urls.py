@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from fta.api import configuration, packages, views
+from fta.api import configuration, packages, switches, views
 
 app_name = "api"
 
@@ -27,7 +27,7 @@ _docs = SpectacularSwaggerSplitView.as_view(
 
 urlpatterns = [
     *router.urls,
-    path("switch/", views.SwitchView.as_view(), name="switch"),
+    path("switch/", switches.SwitchView.as_view(), name="switch"),
     path("stats/", views.StatsView.as_view(), name="stats"),
     path("schema/", SpectacularAPIView.as_view(permission_classes=[]), name="schema"),
     path("docs/", _docs, name="docs"),

@@ -15,9 +15,9 @@ from rest_framework.views import APIView
 
 from fta import operations
 from fta.api import serializers as s
-from fta.api.base import In, Reading, many, said, user_of
+from fta.api.base import In, Reading, said, user_of
 from fta.api.permissions import MayAct
-from fta.models import Alert, AuditEntry, Business, Execution, Host, Incident, StepRun, Switch
+from fta.models import Alert, AuditEntry, Business, Execution, Host, Incident, StepRun
 from fta.models.scope import in_scope, is_admin
 
 
@@ -109,7 +109,8 @@ class ExecutionViewSet(Reading):
     def get_queryset(self) -> QuerySet[Execution]:
         rows = Execution.objects.visible_to(self.request.user).order_by("-pk")
         related = ("rule", "package", "version", "business", "host", "verdict_rule")
-        return rows.select_related(*related).prefetch_related("steps", "approvals__decided_by")
+        asked = ("approvals__decided_by", "approvals__asked__user", "approvals__decisions")
+        return rows.select_related(*related).prefetch_related("steps", *asked)
 
     def _mine(self, pk: Any) -> Execution:
         """Return an execution that the caller may act on; others do not exist."""
@@ -195,48 +196,17 @@ class AuditViewSet(Reading):
         return rows if is_admin(self.request.user) else rows.none()
 
 
-class SwitchView(APIView):
-    """停止自愈: GET lists what is in force, POST halts, DELETE resumes."""
-
-    permission_classes = [MayAct]
-
-    @extend_schema(responses=s.SwitchSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the switches in force."""
-        rows = list(Switch.objects.in_force().order_by("-pk"))
-        return Response({"count": len(rows), "next": None, "previous": None, "results": many(s.SwitchSerializer, rows)})
-
-    @extend_schema(request=s.HaltSerializer, responses={201: s.SwitchSerializer})
-    def post(self, request: Request) -> Response:
-        """Stop healing in a scope."""
-        told = said(s.HaltSerializer, request)
-        now = timezone.now()
-        until = now + timedelta(minutes=told["minutes"]) if told["minutes"] else None
-        switch = operations.halt(told["scope"], told["key"], told["reason"], until, user_of(request), now)
-        return Response(s.SwitchSerializer(switch).data, status=201)
-
-    @extend_schema(request=s.ResumeSerializer, responses=s.SwitchSerializer(many=True))
-    def delete(self, request: Request) -> Response:
-        """Resume healing in a scope; scope and key in the body or the query."""
-        form = s.ResumeSerializer(data=request.data or request.query_params.dict() or {"scope": "all"})
-        form.is_valid(raise_exception=True)
-        told = form.validated_data
-        rows = list(Switch.objects.in_force().filter(scope=told["scope"], key=told["key"]))
-        for row in rows:
-            operations.resume(row, user_of(request), timezone.now())
-        return Response({"ended": [row.pk for row in rows]})
-
-
 class StatsView(APIView):
     """Figures of a period."""
 
     permission_classes = [MayAct]
 
-    @extend_schema(responses=dict)
+    @extend_schema(parameters=[s.PeriodSerializer], responses=dict)
     def get(self, request: Request) -> Response:
         """Return counts of alerts and executions of the last ?days= (default 7)."""
-        text = request.query_params.get("days", "7")
-        days = min(int(text), 365) if text.isdecimal() and int(text) else 7
+        form = s.PeriodSerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        days = form.validated_data["days"]
         since = timezone.now() - timedelta(days=days)
         runs = Execution.objects.visible_to(request.user).filter(received_at__gte=since)
         alerts = Alert.objects.visible_to(request.user).filter(received_at__gte=since)

@@ -214,7 +214,14 @@ def test_put_replaces_and_patch_changes(operator: Call) -> None:
     assert changed == made | {"priority": 5, "enabled": False, "updated_at": changed["updated_at"]}
     replaced = operator("PUT", path, {"name": "磁盘写满", "match": {"business": "game"}})
     assert replaced.status == 200
-    wanted = {"priority": 100, "enabled": True, "package": None, "parameters": {}, "stale_after": None, "mode": "auto"}
+    wanted: dict[str, Any] = {
+        "priority": 100,
+        "enabled": True,
+        "package": None,
+        "parameters": {},
+        "stale_after": None,
+        "mode": "auto",
+    }
     assert {name: replaced.json[name] for name in wanted} == wanted
     assert operator("PUT", path, {"match": {"business": "game"}}).error["fields"].keys() == {"name"}
 
@@ -291,7 +298,7 @@ def test_an_operator_moves_nothing_into_foreign_hands(kind: str, operator: Call)
     assert operator("POST", f"{kind}/", elsewhere(kind) | {"name": "别处", "key": "other"}).status in (400, 403)
     taken = {key: value for key, value in elsewhere(kind).items() if key in ("match", "business")}
     assert operator("PATCH", address(kind, made), taken).status in (400, 403)
-    freed = {"match": {}} if "match" in made else {"business": None}
+    freed: dict[str, Any] = {"match": {}} if "match" in made else {"business": None}
     assert operator("PATCH", address(kind, made), freed).status == 403
     assert operator("GET", address(kind, made)).json | {"updated_at": 0} == made | {"updated_at": 0}
 
