@@ -5,6 +5,7 @@ is logged and undone alone: notification never undoes or delays a heal.
 """
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from django.dispatch import Signal
 logger = logging.getLogger(__name__)
 
 alert_fired = Signal()  # alert
+alerts_fired = Signal()  # alerts: the same in one call for all that fired in one transaction
 alert_resolved = Signal()  # alert
 execution_changed = Signal()  # execution, frm, to: every move of an execution's state
 incident_opened = Signal()  # incident
@@ -28,9 +30,23 @@ approval_changed = Signal()  # approval (duck-typed), event: asked, reminded, de
 
 def announce(signal: Signal, **kwargs: Any) -> None:
     """Send a signal so that no listener can harm the sender's transaction."""
+    announce_each(signal, [kwargs])
+
+
+def announce_each(signal: Signal, tellings: Sequence[Mapping[str, Any]]) -> None:
+    """Send a signal once for each of the tellings; a listener that fails at one of them is asked again about each by itself."""
     for receiver in signal._live_receivers(None)[0]:
-        try:
-            with transaction.atomic():
-                receiver(signal=signal, sender=None, **kwargs)
-        except Exception:  # the outermost frame of a listener: whatever it raises ends here
-            logger.exception("Unable to tell %s", getattr(receiver, "__qualname__", receiver))
+        if not _tell(signal, receiver, tellings) and len(tellings) > 1:
+            for telling in tellings:
+                _tell(signal, receiver, [telling])
+
+
+def _tell(signal: Signal, receiver: Callable[..., Any], tellings: Sequence[Mapping[str, Any]]) -> bool:
+    try:
+        with transaction.atomic():
+            for telling in tellings:
+                receiver(signal=signal, sender=None, **telling)
+    except Exception:  # the outermost frame of a listener: whatever it raises ends here
+        logger.exception("Unable to tell %s", getattr(receiver, "__qualname__", receiver))
+        return False
+    return True

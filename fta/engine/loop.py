@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5
 ERROR_PAUSE_SECONDS = 1.0
 SQLITE_GLANCE_SECONDS = 0.05
+TRUSTED_SECONDS = 5.0  # a thread's connection that worked a moment ago is not tested before each item
 
 
 class Engine:
@@ -44,6 +45,7 @@ class Engine:
         self.busy: set[tuple[str, int]] = set()
         self.lock = threading.Lock()
         self.stopping = threading.Event()
+        self.links = threading.local()  # when this thread's connection last worked
         self.behind: set[str] = set()  # kinds with more due items than there was room for
         self.data_version = 0
         self.bell = doorbell.local_bell
@@ -156,14 +158,15 @@ class Engine:
         return release
 
     def _do(self, do: Callable[[int], None], pk: int) -> None:
-        close_old_connections()
+        if time.monotonic() - getattr(self.links, "good_at", 0.0) > TRUSTED_SECONDS:
+            close_old_connections()
         try:
             do(pk)
+            self.links.good_at = time.monotonic()
         except Exception:  # the outermost loop: one item must not end the engine
             logger.exception("Unable to do item %s of %s", pk, getattr(do, "__qualname__", do))
+            self.links.good_at = 0.0
             self.stopping.wait(ERROR_PAUSE_SECONDS)  # an item that fails at once must not spin
-        finally:
-            close_old_connections()
 
     def _beat(self, started: datetime, now: datetime) -> None:
         Heartbeat.objects.update_or_create(

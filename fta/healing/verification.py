@@ -1,5 +1,6 @@
 """Was it healing? Exit code 0 is "done"; healed is an alert that went away in time and stayed away."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,11 +37,23 @@ class VerificationKind:
                 _judge(execution, timezone.now())
 
 
-@receiver([signals.alert_fired, signals.alert_resolved])
+@receiver(signals.alert_resolved)
 def look_again(alert: Alert, **kwargs: Any) -> None:
-    """Have the executions judged at once whose alert was resolved, or has come back."""
+    """Have the executions judged at once whose alert was resolved."""
+    _look_again([alert])
+
+
+@receiver(signals.alerts_fired)
+def look_again_at_all(alerts: Sequence[Alert], **kwargs: Any) -> None:
+    """Have the executions judged at once whose alert has come back."""
+    _look_again(alerts)
+
+
+def _look_again(alerts: Sequence[Alert]) -> None:
     now = timezone.now()
-    same = Execution.objects.filter(alert__source=alert.source_id, alert__fingerprint=alert.fingerprint)
+    sources, fingerprints = {alert.source_id for alert in alerts}, {alert.fingerprint for alert in alerts}
+    # Two sources may use one fingerprint: to be looked at too early harms nothing.
+    same = Execution.objects.filter(alert__source__in=sources, alert__fingerprint__in=fingerprints)
     pending = same.filter(healed__in=(Healed.PENDING, Healed.RESOLVED)).exclude(verify_at=None)
     for pk in list(pending.values_list("pk", flat=True)):
         Execution.objects.filter(pk=pk).exclude(verify_at=None).update(verify_at=now)

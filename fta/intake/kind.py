@@ -1,7 +1,8 @@
 """The inbox's work: read each stored body once more, keep its alerts, and start what they ask for."""
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -101,23 +102,40 @@ def _process(inboxes: Sequence[Inbox]) -> None:
             continue
         if said and len(said) + len(alerts) > MOST_ALERTS:
             break  # what is left stays due
-        inbox.state, inbox.results, inbox.error = Inbox.State.DONE, [], ""
+        inbox.results = []
         taken[inbox.pk] = inbox
         said += [Said(inbox, parsed) for parsed in alerts]
     for wave in waves(said):
-        for item, stored in zip(wave, store(wave), strict=True):
+        found = store(wave)
+        _tell_fired([stored.alert for stored in found if stored.fired and stored.alert is not None])
+        for item, stored in zip(wave, found, strict=True):
             item.inbox.results.append(stored.as_answer())
             (_act_alone if item.inbox.attempts >= ONE_BY_ONE_AFTER else _act)(stored, item.now)
-    new = Inbox.objects.filter(state=Inbox.State.NEW)
-    if taken and new.bulk_update(taken.values(), ["state", "results", "error"]) != len(taken):
-        raise NotInState(Inbox, list(taken), Inbox.State.NEW)
+    _done(taken.values())
+
+
+def _done(inboxes: Collection[Inbox]) -> None:
+    """Move the bodies on by compare-and-set, all in one round trip."""
+    rows = [(Inbox.State.DONE, json.dumps(inbox.results), inbox.pk, Inbox.State.NEW) for inbox in inboxes]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE fta_inbox SET state = %s, results = %s, error = '' WHERE id = %s AND state = %s", rows
+            )
+            if cursor.rowcount != len(rows):
+                raise NotInState(Inbox, [inbox.pk for inbox in inboxes], Inbox.State.NEW)
+
+
+def _tell_fired(alerts: Sequence[Alert]) -> None:
+    if alerts:
+        signals.announce_each(signals.alert_fired, [{"alert": alert} for alert in alerts])
+        signals.announce(signals.alerts_fired, alerts=alerts)
 
 
 def _act(stored: Stored, now: datetime) -> None:
     if stored.alert is None:
         return
     if stored.fired:
-        signals.announce(signals.alert_fired, alert=stored.alert)
         pipeline.process(stored.alert, now)
     elif stored.resolved:
         signals.announce(signals.alert_resolved, alert=stored.alert)

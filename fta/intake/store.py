@@ -4,6 +4,7 @@ Alerts are kept many at a time: what is known of them is read by one query each 
 is written by one statement a table.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,9 +87,10 @@ class _Wave:
         self.known = _events(wave)
         self.hosts = _hosts(item.parsed for item in wave)
         self.opened: list[Alert] = []
-        self.repeated: list[Alert] = []
         self.new_events: list[AlertEvent] = []
-        self.old_events: list[AlertEvent] = []
+        # ids by the moment of receipt: what came in one body is counted by one statement
+        self.repeated: defaultdict[datetime, list[int]] = defaultdict(list)
+        self.said_again: defaultdict[datetime, list[int]] = defaultdict(list)
 
     def stored(self) -> list[Stored]:
         """Apply every saying, then write."""
@@ -96,10 +98,10 @@ class _Wave:
         # Sorted, so that two engines that open the same episodes wait for each other in one order.
         Alert.objects.bulk_create(sorted(self.opened, key=lambda alert: (alert.source_id, alert.fingerprint)))
         AlertEvent.objects.bulk_create(sorted(self.new_events, key=lambda event: (event.source_id, event.fingerprint)))
-        if self.repeated:
-            Alert.objects.bulk_update(self.repeated, ["repeat_count", "last_seen_at"])
-        if self.old_events:
-            AlertEvent.objects.bulk_update(self.old_events, ["seen_count", "last_seen_at", "alert", "applied"])
+        for now, pks in self.repeated.items():
+            Alert.objects.filter(pk__in=pks).update(repeat_count=F("repeat_count") + 1, last_seen_at=now)
+        for now, pks in self.said_again.items():
+            AlertEvent.objects.filter(pk__in=pks).update(seen_count=F("seen_count") + 1, last_seen_at=now)
         return found
 
     def _apply(self, item: Said) -> Stored:
@@ -111,12 +113,11 @@ class _Wave:
             event = _event(item, starts_at)
             self.new_events.append(event)
         else:
-            event.seen_count, event.last_seen_at = F("seen_count") + 1, item.now
-            self.old_events.append(event)
+            self.said_again[item.now].append(event.pk)
         if parsed.status == "resolved":
             return _resolve(current, item, event, repeated)
         if current is not None:
-            self.repeated.append(current)
+            self.repeated[item.now].append(current.pk)
             return _repeat(current, item, event)
         if repeated:  # an old message of an episode that has ended comes again: it opens nothing
             return Stored(event.alert, parsed.status, parsed.fingerprint, duplicate=True)
@@ -172,8 +173,11 @@ def _event(item: Said, starts_at: datetime) -> AlertEvent:
 
 
 def _attach(event: AlertEvent, alert: Alert | None, applied: bool) -> None:
-    if event.alert is None:
-        event.alert, event.applied = alert, applied
+    if event.alert is not None:
+        return
+    event.alert, event.applied = alert, applied
+    if event.pk is not None:  # said before, when there was nothing to apply it to
+        AlertEvent.objects.filter(pk=event.pk, alert=None).update(alert=alert, applied=applied)
 
 
 def _resolve(current: Alert | None, item: Said, event: AlertEvent, repeated: bool) -> Stored:
@@ -198,7 +202,6 @@ def _older(parsed: ParsedAlert, current: Alert) -> bool:
 
 
 def _repeat(current: Alert, item: Said, event: AlertEvent) -> Stored:
-    current.repeat_count, current.last_seen_at = F("repeat_count") + 1, item.now
     if item.parsed.status == Alert.Status.ACKNOWLEDGED != current.status:
         Alert.objects.filter(pk=current.pk).exclude(status="resolved").update(status=Alert.Status.ACKNOWLEDGED)
     _attach(event, current, applied=True)

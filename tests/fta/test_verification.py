@@ -111,7 +111,7 @@ def test_it_says_relapsed_as_soon_as_the_alert_comes_back(judged: list[str]) -> 
     alert = _resolve(execution)
     stage.drain()
     again = factories.alert(fingerprint=alert.fingerprint, source=alert.source)
-    signals.announce(signals.alert_fired, alert=again)
+    signals.announce(signals.alerts_fired, alerts=[again])
     stage.drain()
     execution.refresh_from_db()
     assert (execution.healed, judged) == ("relapsed", ["relapsed"])
