@@ -56,7 +56,6 @@ class Group:
     def __init__(self, rule: CompiledRule) -> None:
         self.rule = rule
         self.open: Storm | None = None
-        self.sleepers: dict[int, Life] = {}
         self._by_time: list[tuple[datetime, int, Place]] = []
         self._acting: list[Place] = []
 

@@ -17,7 +17,7 @@ from fta.convergence.functions import PRECEDENCE
 from fta.convergence.rules import CompiledRule
 from fta.matching import RuleIndex, shield_for
 from fta.models import Execution, Mode, Rule
-from fta.pipeline import mode_of, nothing_to_run, unfit
+from fta.pipeline import WAKE_AFTER, mode_of, nothing_to_run, unfit
 
 State = Execution.State
 UNANSWERED = timedelta(minutes=30)  # after so long a question that really was not asked counts as refused
@@ -43,7 +43,8 @@ class Course(Life):
     rule: Rule | None = None
     mode: str = ""
     decision: str = ""
-    deadline_at: datetime | None = None
+    deadline_at: datetime
+    wake_at: datetime
     counted: bool = True  # false before the beginning of the time that is asked about
 
 
@@ -72,6 +73,7 @@ class World:
         self.decisions: dict[int, str] = {}
         self.tally = Tally()
         self._groups: dict[tuple[int, str], Group] = {}
+        self._sleepers: dict[int, dict[int, Course]] = {}
         self._events: list[tuple[datetime, int, int, Course]] = []
         self._number = self._ticks = 0
         self._asked: set[tuple[int, int]] = set()  # (storm, span of five minutes) that people were told of
@@ -82,7 +84,7 @@ class World:
         now = case.alert.received_at
         self.run_until(now)
         self._number += 1
-        course = Course(self._number, now, case=case, counted=counted)
+        course = Course(self._number, now, case=case, counted=counted, deadline_at=now, wake_at=now)
         self._judge(course, now)
 
     def run_until(self, now: datetime | None) -> None:
@@ -90,7 +92,7 @@ class World:
         while self._events and (now is None or self._events[0][0] <= now):
             at, _order, _tick, course = heappop(self._events)
             if course.decision == happened.WAITING:
-                self._wake(course, at)
+                self._look(course, at)
             elif course.ended_at is not None and course.ended_at <= at:
                 self._wake_others(course, at)
 
@@ -129,7 +131,7 @@ class World:
             course.acting = False
             self._decide(course, happened.BELOW)
         elif kind == "wait":
-            self._sleep(course)
+            self._sleep(course, now)
         elif kind == "approve" or course.mode == Mode.APPROVAL or self._asked_besides(course):
             self._hold(course, storm if kind == "approve" else None, now)
         else:
@@ -140,9 +142,9 @@ class World:
             self._place(course)
         kind, found = PRECEDENCE[0], None
         for place in course.places:
-            before = place.group.open
+            outside = place.storm is None
             answer, storm = place.group.judge(place, now)
-            if storm is not None and storm is not before and storm.crossed_by is course:
+            if outside and storm is not None and storm.crossed_by is course:
                 self._opened(storm, course)
             if PRECEDENCE.index(answer.kind) > PRECEDENCE.index(kind):
                 kind, found = answer.kind, storm
@@ -159,35 +161,43 @@ class World:
                 key = (rule.pk, named(group))
                 self._groups.setdefault(key, Group(rule)).add(course)
 
-    def _sleep(self, course: Course) -> None:
-        first = course.decision != happened.WAITING
-        self._decide(course, happened.WAITING)
-        if not first or course.deadline_at is None:
-            return
-        for place in course.places:
-            place.group.sleepers[course.order] = course
-        self._at(course.received_at + (course.deadline_at - course.received_at) / 2, course)
-        if course.case.resolved_at:
-            self._at(max(course.case.resolved_at, course.received_at), course)
+    def _sleep(self, course: Course, now: datetime) -> None:
+        if course.decision != happened.WAITING:
+            self._decide(course, happened.WAITING)
+            for sleepers in self._beds(course):
+                sleepers[course.order] = course
+            if course.case.resolved_at:
+                self._at(max(course.case.resolved_at, course.received_at), course)
+        course.wake_at = now + WAKE_AFTER
+        self._at(course.wake_at, course)
 
-    def _wake(self, course: Course, now: datetime) -> None:
-        if course.deadline_at is None:
-            return
+    def _look(self, course: Course, now: datetime) -> None:
+        """Look at one that sleeps: its minute is over, or its alert is. What it waits for tells of its own end."""
+        over = course.case.resolved_at is not None and course.case.resolved_at <= now
+        if (over or now >= course.wake_at) and not self._gives_up(course, now):
+            self._sleep(course, now)
+
+    def _gives_up(self, course: Course, now: datetime) -> bool:
         half = course.received_at + (course.deadline_at - course.received_at) / 2
         over = course.case.resolved_at
-        if now >= half or (over is not None and over <= now):
-            self._end(course, happened.SKIPPED, State.SKIPPED, now)
-        else:
-            self._settle(course, now)
+        if now < half and (over is None or over > now):
+            return False
+        self._end(course, happened.SKIPPED, State.SKIPPED, now)
+        return True
 
     def _wake_others(self, course: Course, now: datetime) -> None:
-        waiting: dict[int, Life] = {}
-        for place in course.places:
-            waiting |= place.group.sleepers
+        waiting: dict[int, Course] = {}
+        for sleepers in self._beds(course):
+            waiting |= sleepers
         for order in sorted(waiting):
             other = waiting[order]
-            if isinstance(other, Course) and other is not course and other.decision == happened.WAITING:
-                self._wake(other, now)
+            if other.decision == happened.WAITING and not self._gives_up(other, now):
+                self._settle(other, now)
+
+    def _beds(self, course: Course) -> list[dict[int, Course]]:
+        """Return where those sleep that this one may have to wake, or to wait with: of its groups, and of its host."""
+        keys = [*(id(place.group) for place in course.places), -(course.case.alert.host_id or 0)]
+        return [self._sleepers.setdefault(key, {}) for key in keys]
 
     def _run(self, course: Course, now: datetime) -> None:
         package = course.rule.package_id if course.rule else None
@@ -200,7 +210,7 @@ class World:
     def _hold(self, course: Course, storm: Storm | None, now: datetime) -> None:
         self._ask(course, storm, now)
         lived = self._as_it_was(course, happened.HELD)
-        ended, state = lived or (min(now + UNANSWERED, course.deadline_at or now + UNANSWERED), State.SKIPPED)
+        ended, state = lived or (min(now + UNANSWERED, course.deadline_at), State.SKIPPED)
         self._end(course, happened.HELD, state, now, ended)
 
     def _as_it_was(self, course: Course, decision: str) -> tuple[datetime | None, str] | None:
@@ -225,8 +235,8 @@ class World:
 
     def _end(self, course: Course, decision: str, state: str, now: datetime, ended: datetime | None = None) -> None:
         self._decide(course, decision)
-        for place in course.places:
-            place.group.sleepers.pop(course.order, None)
+        for sleepers in self._beds(course):
+            sleepers.pop(course.order, None)
         skipped = decision == happened.SKIPPED
         course.state, course.ended_at = state, now if skipped else (max(ended, now) if ended else None)
         if course.ended_at is not None:

@@ -3,7 +3,7 @@
 from fta.pipeline.deciding import process
 from fta.pipeline.fitness import mode_of, nothing_to_run, unfit
 from fta.pipeline.flow_control import FlowControlKind
-from fta.pipeline.settling import settle
+from fta.pipeline.settling import WAKE_AFTER, settle
 from fta.pipeline.sleepers import SleeperKind, resolved
 
-__all__ = ["FlowControlKind", "SleeperKind", "mode_of", "nothing_to_run", "process", "resolved", "settle", "unfit"]
+__all__ = ["WAKE_AFTER", "FlowControlKind", "SleeperKind", "mode_of", "nothing_to_run", "process", "resolved", "settle", "unfit"]

@@ -5,6 +5,7 @@ from django.urls import path
 from fta.web.views import (
     alerts,
     audit,
+    backtests,
     convergence,
     dashboard,
     executions,
@@ -54,6 +55,7 @@ urlpatterns = [
     path("convergence-rules/<int:pk>/enable/", convergence.enable, name="convergence-rule-enable"),
     path("convergence-rules/<int:pk>/archive/", convergence.archive, name="convergence-rule-archive"),
     path("convergence-rules/<int:pk>/block/", convergence.block, name="convergence-rule-block"),
+    path("backtests/<int:pk>/", backtests.backtest, name="backtest"),
     path("shields/", shields.shields, name="shields"),
     path("shields/new/", shields.new, name="shield-new"),
     path("shields/<int:pk>/edit/", shields.edit, name="shield-edit"),

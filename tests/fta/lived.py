@@ -31,7 +31,9 @@ def setting(chance: random.Random, functions: int = 4) -> None:
     game, pay = factories.business("game", "游戏大区"), factories.business("pay", "支付")
     for number in range(8):
         business = pay if number > 5 else game
-        factories.host(f"127.0.6.{number}", f"h{number}", set_name=f"s{number % 3}", module=f"m{number % 2}", business=business)
+        factories.host(
+            f"127.0.6.{number}", f"h{number}", set_name=f"s{number % 3}", module=f"m{number % 2}", business=business
+        )
     packages = [factories.package("a"), factories.package("b", mode="approval"), factories.package("c", mode="shadow")]
     factories.rule("一", match={"alert_type": "disk_full"}, package=packages[0], priority=1, timeout=600)
     factories.rule("二", match={"alert_type": ["cpu", "mem"]}, package=packages[0], priority=2, timeout=240)
@@ -48,7 +50,11 @@ def setting(chance: random.Random, functions: int = 4) -> None:
 
 def shield(begin: datetime) -> None:
     Shield.objects.create(
-        name="割接", match={"set": "s2", "alert_type": "cpu"}, starts_at=begin, ends_at=begin + timedelta(minutes=2), reason="r"
+        name="割接",
+        match={"set": "s2", "alert_type": "cpu"},
+        starts_at=begin,
+        ends_at=begin + timedelta(minutes=2),
+        reason="r",
     )
     ConfigVersion.bump("shields")
 
@@ -105,9 +111,7 @@ class Lived:
             self.at(moment + timedelta(seconds=chance.randrange(5, 200)), "resolve", alert)
 
     def resolve(self, moment: datetime, alert: Alert) -> None:
-        Alert.objects.filter(pk=alert.pk).update(
-            status=Alert.Status.RESOLVED, resolved_at=moment, last_seen_at=moment
-        )
+        Alert.objects.filter(pk=alert.pk).update(status=Alert.Status.RESOLVED, resolved_at=moment, last_seen_at=moment)
         pipeline.resolved(alert, moment)
         self.wake_until(moment)
 

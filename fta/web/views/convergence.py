@@ -12,11 +12,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from fta.backtest import InvalidDraft
 from fta.config import editing
 from fta.convergence.functions import FUNCTIONS
 from fta.convergence.rules import quiet_for
 from fta.models import Business, ConvergenceRule
 from fta.models.scope import in_scope, roles_of
+from fta.web import backtest_page
 from fta.web.editing_rights import editors_only
 from fta.web.filters import READERS
 from fta.web.forms.convergence import BlockForm, ConvergenceForm
@@ -67,16 +69,23 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _edit(request: HttpRequest, form: ConvergenceForm, rule: ConvergenceRule) -> HttpResponse:
-    if request.method == "POST" and request.POST.get("action") != "preview" and form.is_valid():
+    action, context = request.POST.get("action"), backtest_page.panel(request)
+    if request.method == "POST" and action != "preview" and form.is_valid():
         try:
-            editing.save(rule, form.values(), request.user.get_username(), timezone.now())
+            if action == "backtest":
+                draft = backtest_page.convergence_draft(rule, form.values())
+                context |= backtest_page.context_of(backtest_page.begin(request, timezone.now(), convergence=draft))
+            else:
+                editing.save(rule, form.values(), request.user.get_username(), timezone.now())
+                messages.success(request, _("已保存，下一条告警起生效，不影响已拦下的执行。"))
+                return redirect("web:convergence-rules")
         except editing.InvalidEdit as error:
             show_problems(form, error)
-        else:
-            messages.success(request, _("已保存，下一条告警起生效，不影响已拦下的执行。"))
-            return redirect("web:convergence-rules")
-    context = {"form": form, "rule": rule, **_gloss(form, rule)}
-    return render(request, "fta/convergence_rule_form.html", context)
+        except InvalidDraft as error:
+            backtest_page.show_refusal(form, error)
+    return render(
+        request, "fta/convergence_rule_form.html", {"form": form, "rule": rule, **context, **_gloss(form, rule)}
+    )
 
 
 def _gloss(form: ConvergenceForm, rule: ConvergenceRule) -> dict[str, Any]:

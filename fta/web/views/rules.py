@@ -10,9 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from fta.backtest import InvalidDraft
 from fta.config import editing
 from fta.models import Rule
-from fta.web import drafts, territory
+from fta.web import backtest_page, drafts, territory
 from fta.web.editing_rights import editors_only
 from fta.web.forms.rules import RuleForm, shown_match
 from fta.web.refused_edits import show_problems
@@ -52,15 +53,21 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _edit(request: HttpRequest, form: RuleForm, rule: Rule) -> HttpResponse:
-    if request.method == "POST" and request.POST.get("action") != "preview" and form.is_valid():
+    action, context = request.POST.get("action"), backtest_page.panel(request)
+    if request.method == "POST" and action != "preview" and form.is_valid():
         try:
-            editing.save(rule, form.values(), request.user.get_username(), timezone.now())
+            if action == "backtest":
+                draft = backtest_page.rule_draft(rule, form.values())
+                context |= backtest_page.context_of(backtest_page.begin(request, timezone.now(), rule=draft))
+            else:
+                editing.save(rule, form.values(), request.user.get_username(), timezone.now())
+                messages.success(request, _("已保存，下一条告警起生效。"))
+                return redirect("web:rules")
         except editing.InvalidEdit as error:
             show_problems(form, error)
-        else:
-            messages.success(request, _("已保存，下一条告警起生效。"))
-            return redirect("web:rules")
-    return render(request, "fta/rule_form.html", {"form": form, "rule": rule, "sentence": _sentence(form)})
+        except InvalidDraft as error:
+            backtest_page.show_refusal(form, error)
+    return render(request, "fta/rule_form.html", {"form": form, "rule": rule, **context, "sentence": _sentence(form)})
 
 
 def _sentence(form: RuleForm) -> str:

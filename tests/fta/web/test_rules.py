@@ -1,16 +1,21 @@
 """Pages of rules, convergence rules and shields."""
 
+import importlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.test import Client
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fta.backtest import starting
+from fta.convergence import converge, validate_rule
+from fta.engine.loop import Engine
 from fta.matching import compile_match
-from fta.models import AuditEntry, Business, ConfigVersion, ConvergenceRule, Person, Rule, Shield
+from fta.models import AuditEntry, BacktestRun, Business, ConfigVersion, ConvergenceRule, Person, Rule, Shield
 from fta.web import conditions
 from tests import factories
 
@@ -348,3 +353,128 @@ def test_it_lets_a_business_do_without_a_global_rule(as_operator: Client, game: 
     assert as_operator.post(f"/convergence-rules/{rule.pk}/enable/", {"on": "0"}).status_code == 404
     assert as_operator.post(url, {"business": game.pk}).status_code == 302
     assert not rule.blocked_by.exists()
+
+
+def test_it_blocks_a_shipped_rule_for_the_alerts_of_a_business(
+    as_operator: Client, game: Business, pay: Business
+) -> None:
+    rule = factories.convergence_rule(dimensions=["alert_type"], function="defense")
+    ConfigVersion.bump("convergence")
+    for ip, business in (("127.0.0.10", game), ("127.0.0.30", pay)):
+        factories.host(ip, ip, business=business)
+    now = timezone.now()
+
+    def verdicts(ip: str) -> list[str]:
+        return [converge(factories.execution(alert=factories.alert(target=ip)), now).kind for _ in range(2)]
+
+    as_operator.post(f"/convergence-rules/{rule.pk}/block/", {"business": game.pk, "blocked": "on"})
+
+    assert verdicts("127.0.0.10") == ["proceed", "proceed"]
+    assert verdicts("127.0.0.30") == ["proceed", "approve"]
+
+
+@pytest.mark.parametrize(
+    ("url", "data", "draft"),
+    [
+        ("/rules/new/", rule_data(), "rule"),
+        ("/convergence-rules/new/", convergence_data(), "convergence_rule"),
+    ],
+)
+def test_it_backtests_what_the_form_says_without_saving(
+    as_admin: Client, game: Business, settings: Any, url: str, data: dict[str, Any], draft: str
+) -> None:
+    settings.FTA_WORK_KINDS = ["fta.backtest.BacktestKind"]
+    factories.host()
+    since = timezone.now() - timedelta(hours=3)
+    for number in range(3):
+        factories.alert(received_at=since, alert_type=f"disk_{number}", outcome="unmatched")
+    page = as_admin.get(url).content.decode()
+    assert 'name="action" value="backtest"' in page
+    assert "最近 30 天" in page
+
+    answer = as_admin.post(url, data | {"action": "backtest", "replay_days": "1"})
+
+    run = BacktestRun.objects.get()
+    assert not Rule.objects.exists()
+    assert not ConvergenceRule.objects.exists()
+    assert (run.total, run.request[draft]["name"], run.request["businesses"]) == (3, data["name"], None)
+    text = answer.content.decode()
+    assert f'hx-get="/backtests/{run.pk}/"' in text
+    assert "正在重放：0 / 3 条" in text
+    assert f'value="{data["name"]}"' in text  # what was written is still there
+
+    Engine(work=["backtest"]).drain()
+    part = as_admin.get(f"/backtests/{run.pk}/", headers={"hx-request": "true"}).content.decode()
+    assert "<html" not in part
+    assert "hx-get" not in part
+    assert "3 条真实告警重放" in part
+    whole = as_admin.get(f"/backtests/{run.pk}/").content.decode()
+    assert "<html" in whole
+    for word in ("直接执行", "被拦下", "审批请求", "其中夜间（0–7 点）", "当时实际一致的有 3 / 3 条"):
+        assert word in whole
+    assert ("现行 0，多 3" in whole) is (draft == "rule")  # a rule takes what nothing took
+
+
+def test_it_shows_where_a_draft_differs(as_operator: Client, game: Business, settings: Any) -> None:
+    settings.FTA_WORK_KINDS = ["fta.backtest.BacktestKind"]
+    factories.host()
+    alert = factories.alert(received_at=timezone.now() - timedelta(hours=1), title="<b>", outcome="unmatched")
+    as_operator.post("/rules/new/", rule_data(action="backtest"))
+    run = BacktestRun.objects.get()
+    assert run.request["businesses"] == [game.pk]
+    Engine(work=["backtest"]).drain()
+    text = as_operator.get(f"/backtests/{run.pk}/").content.decode()
+    assert "会不同的 1 条" in text
+    assert f"/alerts/{alert.pk}/" in text
+    assert "未接入 1" in text
+    assert "只记录 1" in text
+
+
+def test_it_keeps_a_backtest_to_whom_it_belongs(
+    as_operator: Client, game: Business, stranger: Person, admin: Person
+) -> None:
+    as_operator.post("/rules/new/", rule_data(action="backtest"))
+    url = f"/backtests/{BacktestRun.objects.get().pk}/"
+    assert as_operator.get(url).status_code == 200
+    assert as_operator.post(url).status_code == 405
+    as_operator.force_login(stranger.user)
+    assert as_operator.get(url).status_code == 404
+    as_operator.force_login(admin.user)
+    assert as_operator.get(url).status_code == 200
+    as_operator.logout()
+    assert as_operator.get(url).status_code == 302
+
+
+def test_it_does_not_backtest_what_it_would_not_save(as_operator: Client, game: Business) -> None:
+    answer = as_operator.post("/rules/new/", rule_data(action="backtest", timeout="0"))
+    assert list(answer.context["form"].errors) == ["timeout"]
+    assert not BacktestRun.objects.exists()
+
+
+def test_it_says_why_there_is_no_backtest(as_operator: Client, game: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "MOST_ALERTS", 0)
+    factories.alert(received_at=timezone.now() - timedelta(hours=1), outcome="matched", host=None, business=game)
+    text = as_operator.post("/rules/new/", rule_data(action="backtest")).content.decode()
+    assert "不能回测：这段时间有 1 条告警" in text
+    assert not BacktestRun.objects.exists()
+
+
+def test_it_ships_three_convergence_rules_to_a_new_portal_only(db: None) -> None:
+    shipped = importlib.import_module("fta.migrations.0004_default_convergence_rules")
+    shipped.make_defaults(apps, None)
+    shipped.make_defaults(apps, None)
+    rows = [
+        (row.dimensions, row.window, row.count, row.function, row.business, row.enabled)
+        for row in ConvergenceRule.objects.order_by("priority")
+    ]
+    assert rows == [
+        (["host", "alert_type"], 300, 1, "skip_when_success", None, True),
+        (["host", "package"], 300, 1, "skip_when_success", None, True),
+        (["business", "alert_type"], 300, 20, "defense", None, True),
+    ]
+    assert all(row.remark and not validate_rule(row.__dict__) for row in ConvergenceRule.objects.all())
+    assert ConfigVersion.current("convergence") == 1
+
+    ConvergenceRule.objects.exclude(function="defense").delete()
+    shipped.make_defaults(apps, None)
+    assert ConvergenceRule.objects.count() == 1
