@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -42,15 +43,18 @@ class InboxKind:
 
     def do(self, pk: int) -> None:
         taken: list[Inbox] = []
+        again = False
         try:
-            with transaction.atomic(), ConfigVersion.pinned():
-                taken = _lock(_due().filter(attempts=0).order_by("id"), MOST_BODIES)
+            with transaction.atomic():
+                found = _lock(_due().filter(Q(attempts=0) | Q(pk=pk)).order_by("id"), MOST_BODIES)
+                taken = [inbox for inbox in found if inbox.attempts == 0]
+                again = len(taken) < len(found)
                 _process(taken)
         except Exception:  # whatever it was, each body tells its own
             logger.exception("Unable to process %s inbox rows together; each is tried alone", len(taken))
             for inbox in taken:
                 _alone(inbox.pk)
-        if pk not in {inbox.pk for inbox in taken}:
+        if again:
             _alone(pk)
 
 
@@ -67,7 +71,7 @@ def _lock(rows: QuerySet[Inbox], most: int) -> list[Inbox]:
 
 def _alone(pk: int) -> None:
     try:
-        with transaction.atomic(), ConfigVersion.pinned():
+        with transaction.atomic():
             _process(_lock(_due().filter(pk=pk), 1))
     except Exception as error:  # whatever it was, the body stays and is tried again
         logger.exception("Unable to process inbox row %s", pk)
@@ -105,13 +109,18 @@ def _process(inboxes: Sequence[Inbox]) -> None:
         inbox.results = []
         taken[inbox.pk] = inbox
         said += [Said(inbox, parsed) for parsed in alerts]
+    with ConfigVersion.pinned() if said else nullcontext():
+        _keep(said)
+    _done(taken.values())
+
+
+def _keep(said: Sequence[Said]) -> None:
     for wave in waves(said):
         found = store(wave)
         _tell_fired([stored.alert for stored in found if stored.fired and stored.alert is not None])
         for item, stored in zip(wave, found, strict=True):
             item.inbox.results.append(stored.as_answer())
             (_act_alone if item.inbox.attempts >= ONE_BY_ONE_AFTER else _act)(stored, item.now)
-    _done(taken.values())
 
 
 def _done(inboxes: Collection[Inbox]) -> None:
