@@ -63,25 +63,19 @@ def test_a_disabled_key_opens_nothing(by: str, made: World, operator: Call) -> N
     assert made.approval.state == "pending"
 
 
-JSON_ROUTES = [route for route in ROUTES if route[1] not in ("schema", "docs")]
+def test_addresses_name_the_methods_that_they_take(made: World, admin: Call) -> None:
+    for path, name, method in ROUTES:
+        if name in ("schema", "docs"):  # not JSON
+            continue
+        allowed = {known for _path, other, known in ROUTES if other == name}
+        wrong = next(each for each in ("put", "patch", "delete", "get", "post") if each not in allowed)
+        answer = admin(wrong.upper(), address(path, name, made), {})
+        assert (answer.status, answer.error["code"]) == (405, "method_not_allowed"), name
+        assert method.upper() in answer.headers["Allow"]
 
 
-@pytest.mark.parametrize(
-    ("path", "name", "method"), JSON_ROUTES, ids=[f"{name}-{method}" for _path, name, method in JSON_ROUTES]
-)
-def test_it_names_the_methods_that_an_address_takes(
-    path: str, name: str, method: str, made: World, admin: Call
-) -> None:
-    allowed = {known for _path, other, known in ROUTES if other == name}
-    wrong = next(each for each in ("put", "patch", "delete", "get", "post") if each not in allowed)
-    answer = admin(wrong.upper(), address(path, name, made), {})
-    assert (answer.status, answer.error["code"]) == (405, "method_not_allowed")
-    assert method.upper() in answer.headers["Allow"]
-
-
-POSTS = [(path, name) for path, name, method in ROUTES if method == "post"]
 BODILESS = {"channel-test", "delivery-resend"}
-TAKING = [route for route in POSTS if route[1] not in BODILESS]
+TAKING = [(path, name) for path, name, method in ROUTES if method == "post" and name not in BODILESS]
 ODD = {
     "list": "[]", "text": '"x"', "null": "null", "number": "7", "true": "true", "nothing": "", "half": '{"a":', "word": "nope",
     "deep": "[" * 50_000, "nested": '{"a":' * 5_000 + "1" + "}" * 5_000, "NaN": '{"minutes": NaN, "reason": NaN}',
@@ -114,20 +108,17 @@ def test_a_body_that_is_no_request_is_a_400(path: str, name: str, made: World, a
     assert AuditEntry.objects.count() == rows
 
 
-@pytest.mark.parametrize(("path", "name"), POSTS, ids=ids(POSTS))
-def test_a_body_that_is_not_json_is_a_415(path: str, name: str, made: World) -> None:
+def test_a_body_that_is_not_json_is_a_415(made: World) -> None:
     rows = AuditEntry.objects.count()
-    answer = Client(raise_request_exception=False).post(
-        f"/api/v1/{address(path, name, made)}",
-        "decision=approve",
-        content_type="application/x-www-form-urlencoded",
-        headers={"Authorization": f"Bearer {key_of('admin')}"},
-    )
-    if name in BODILESS:
-        assert answer.status_code < 400
-    else:
-        assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
-        assert AuditEntry.objects.count() == rows
+    for path, name in TAKING:
+        answer = Client(raise_request_exception=False).post(
+            f"/api/v1/{address(path, name, made)}",
+            "decision=approve&reason=x",
+            content_type="application/x-www-form-urlencoded",
+            headers={"Authorization": f"Bearer {key_of('admin')}"},
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type"), name
+    assert AuditEntry.objects.count() == rows
 
 
 WRONG: list[Any] = [
@@ -159,13 +150,11 @@ def test_a_wrong_value_of_any_field_is_never_a_fault_of_ours(path: str, name: st
 @pytest.mark.parametrize(
     "path", ["executions/{}/", "executions/{}/abort/", "alerts/{}/", "deliveries/{}/", "rules/{}/"]
 )
-@pytest.mark.parametrize("key", ["0", "-1", "x", "9" * 40, "1.5", "%00", "%F0%9F", "987654"])
-def test_what_is_not_there_is_a_404(path: str, key: str, made: World, operator: Call) -> None:
+def test_what_is_not_there_is_a_404(path: str, made: World, operator: Call) -> None:
     method = "POST" if path.endswith("abort/") else "GET"
-    answer = operator(method, path.format(key), {"reason": "看过了"} if method == "POST" else None)
-    assert answer.status == 404
-    if answer.json:
-        assert answer.error["code"] == "not_found"
+    for key in ("0", "-1", "x", "9" * 40, "%00", "%F0%9F", "987654"):
+        answer = operator(method, path.format(key), {"reason": "看过了"} if method == "POST" else None)
+        assert (answer.status, answer.error["code"]) == (404, "not_found"), key
 
 
 @pytest.mark.parametrize(
@@ -185,13 +174,20 @@ def test_a_filter_that_makes_no_sense_is_named(path: str, field: str, made: Worl
     assert list(answer.error["fields"]) == [field]
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["limit=-1", "limit=x", "offset=-5", "offset=" + "9" * 40, "limit=" + "9" * 5000, "alert=" + "9" * 40, "state=%00"],
-)
-def test_odd_queries_are_no_fault_of_ours(query: str, made: World, admin: Call) -> None:
-    answer = admin("GET", f"executions/?{query}")
-    assert answer.status in (200, 400)
+def test_odd_queries_are_no_fault_of_ours(made: World, admin: Call) -> None:
+    many = "9" * 5000
+    for query in (
+        "limit=-1",
+        "limit=x",
+        f"limit={many}",
+        "offset=-5",
+        f"offset={many[:40]}",
+        f"alert={many[:40]}",
+        "state=%00",
+    ):
+        answer = admin("GET", f"executions/?{query}")
+        assert answer.status in (200, 400), query
+        assert answer.status == 200 or answer.error["code"] == "invalid"
     assert Execution.objects.count() == 2
 
 
