@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from fta.api import configuration, packages, switches, views
+from fta.api import backtest, configuration, packages, switches, views
 
 app_name = "api"
 
@@ -26,6 +26,8 @@ _docs = SpectacularSwaggerSplitView.as_view(
 )
 
 urlpatterns = [
+    path("rules/backtest/", backtest.BacktestsView.as_view(), name="backtests"),
+    path("rules/backtest/<int:pk>/", backtest.BacktestView.as_view(), name="backtest"),
     *router.urls,
     path("switch/", switches.SwitchView.as_view(), name="switch"),
     path("stats/", views.StatsView.as_view(), name="stats"),
