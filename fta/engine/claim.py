@@ -4,18 +4,24 @@
 row and learns that it is a ghost. Leases are judged by the database's clock.
 """
 
+import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import DatabaseError, connection, models
 from django.db.models import F, Q
+from django.db.models.sql import UpdateQuery
 
 from fta.models.engine import Claimable, DbNow, lease
+
+logger = logging.getLogger(__name__)
 
 
 class NotClaimed(Exception):
@@ -38,17 +44,24 @@ def claim(model: type[models.Model], pk: int, frm: str, to: str, *conditions: Q,
     subselect that PostgreSQL does not evaluate again after waiting for the row, and two workers could claim.
     """
     rows = model._default_manager.filter(Q(not_before=None) | Q(not_before__lte=DbNow()), *conditions, pk=pk, state=frm)
-    changed = rows.update(
-        state=to,
-        fence=F("fence") + 1,
-        lease_until=lease(settings.FTA_LEASE_SECONDS),
-        worker=worker_name(),
-        **fields,
+    query: Any = rows.query.chain(UpdateQuery)
+    query.add_update_values(
+        {
+            "state": to,
+            "fence": F("fence") + 1,
+            "lease_until": lease(settings.FTA_LEASE_SECONDS),
+            "worker": worker_name(),
+            **fields,
+        }
     )
-    if changed != 1:
+    # QuerySet.update() made by hand, so that the statement itself returns the fence.
+    statement, params = query.get_compiler(rows.db).as_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(f"{statement} RETURNING fence", params)
+        found = cursor.fetchall()
+    if len(found) != 1:
         raise NotClaimed(f"{model.__name__} {pk}")
-    fence: int = model._default_manager.values_list("fence", flat=True).get(pk=pk)
-    return fence
+    return int(found[0][0])
 
 
 def renew(model: type[models.Model], pk: int, fence: int, state: str) -> bool:
@@ -70,38 +83,74 @@ def lapsed(model: type[models.Model], state: str, limit: int) -> list[int]:
     return list(rows.values_list("pk", flat=True)[:limit])
 
 
+@dataclass(eq=False)
 class Beat:
-    """A lease kept alive by a thread of its own while its worker is busy outside the database."""
+    """A lease that is kept alive while its worker is busy outside the database; `lost` is set when it was taken over."""
 
-    def __init__(self, row: type[Claimable], pk: int, fence: int, state: str) -> None:
-        self._args = (row, pk, fence, state)
-        self._stop = threading.Event()
-        self.lost = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"lease-{pk}", daemon=True)
+    row: type[Claimable]
+    pk: int
+    fence: int
+    state: str
+    next_at: float = field(default_factory=lambda: _next())
+    lost: threading.Event = field(default_factory=threading.Event)
 
-    def start(self) -> None:
-        self._thread.start()
 
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=5)
+class Beats:
+    """All leases of this process, renewed by one thread: most work ends long before its first renewal."""
+
+    def __init__(self) -> None:
+        self._beats: set[Beat] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, beat: Beat) -> None:
+        """Renew this lease from now on."""
+        with self._lock:
+            self._beats.add(beat)
+            if self._thread is None or not self._thread.is_alive():  # a fork leaves the parent's thread behind
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+
+    def remove(self, beat: Beat) -> None:
+        """Let this lease be; a renewal that is under way finds the row moved on, or harms nothing."""
+        with self._lock:
+            self._beats.discard(beat)
 
     def _run(self) -> None:
-        try:
-            while not self._stop.wait(settings.FTA_LEASE_SECONDS / 6):
-                if not renew(*self._args):
-                    self.lost.set()
-                    return
-        finally:
-            connection.close()  # the connection of this thread
+        while True:
+            time.sleep(min(1.0, settings.FTA_LEASE_SECONDS / 30))
+            with self._lock:
+                due = [beat for beat in self._beats if beat.next_at <= time.monotonic()]
+            try:
+                for beat in due:
+                    self._renew(beat)
+            except DatabaseError:
+                logger.exception("Unable to renew leases; tried again")
+            finally:
+                if due:
+                    connection.close()  # the connection of this thread
+
+    def _renew(self, beat: Beat) -> None:
+        if renew(beat.row, beat.pk, beat.fence, beat.state):
+            beat.next_at = _next()
+        else:
+            beat.lost.set()
+            self.remove(beat)
+
+
+def _next() -> float:
+    return time.monotonic() + float(settings.FTA_LEASE_SECONDS) / 6
+
+
+_beats = Beats()
 
 
 @contextmanager
 def beating(row: type[Claimable], pk: int, fence: int, state: str) -> Iterator[Beat]:
     """Keep the lease of a claimed row alive for the time of the block; `lost` is set when it was taken over."""
     beat = Beat(row, pk, fence, state)
-    beat.start()
+    _beats.add(beat)
     try:
         yield beat
     finally:
-        beat.stop()
+        _beats.remove(beat)
