@@ -1,6 +1,6 @@
 """rules/backtest/: replay stored alerts against drafts; the answer comes later, at the address of the backtest."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -12,54 +12,42 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fta.api.base import said, user_of
+from fta.api.base import user_of
+from fta.api.configuration import Faults, read_convergence_rule, read_rule
 from fta.api.permissions import MayAct
+from fta.api.rule_serializers import ConvergenceRuleSerializer, RuleSerializer
 from fta.backtest import InvalidDraft, start
-from fta.models import BacktestRun, Business, Mode
+from fta.config.reader import Reader
+from fta.models import BacktestRun, Business
 from fta.models.scope import in_scope, is_admin
 
 _DAYS = 7
-
-
-class RuleDraftSerializer(S.Serializer[Any]):
-    """A matching rule as it might be; `id` names the rule that it replaces."""
-
-    id = S.IntegerField(required=False, allow_null=True, min_value=1)
-    name = S.CharField(required=False, allow_blank=True, max_length=128)
-    priority = S.IntegerField(required=False)
-    enabled = S.BooleanField(required=False)
-    match = S.DictField(required=False)
-    package = S.CharField(required=False, allow_null=True, max_length=64)
-    mode = S.ChoiceField(required=False, choices=Mode.choices)
-    timeout = S.IntegerField(required=False, min_value=60, max_value=7 * 86400)
-    stale_after = S.IntegerField(required=False, allow_null=True, min_value=1)
-
-
-class ConvergenceDraftSerializer(S.Serializer[Any]):
-    """A convergence rule as it might be; `id` names the rule that it replaces, window is in seconds."""
-
-    id = S.IntegerField(required=False, allow_null=True, min_value=1)
-    name = S.CharField(required=False, allow_blank=True, max_length=128)
-    alert_types = S.ListField(child=S.CharField(max_length=255), required=False)
-    window = S.IntegerField(required=False, min_value=1, max_value=86400)
-    count = S.IntegerField(required=False, min_value=1, max_value=100_000)
-    dimensions = S.ListField(child=S.JSONField())
-    function = S.CharField(max_length=32)
-    priority = S.IntegerField(required=False)
-    enabled = S.BooleanField(required=False)
-    business = S.CharField(required=False, allow_null=True, max_length=64)
+_MOST_DAYS = 31
+_MOST_DRAFTS = 500
+_RULE = ("priority", "enabled", "match", "mode", "timeout", "stale_after")
+_CONVERGENCE_RULE = ("alert_types", "window", "count", "dimensions", "function", "priority", "enabled")
 
 
 class BacktestRequestSerializer(S.Serializer[Any]):
-    """Which alerts (the last `days`, or those from `from` to `to`), and the drafts; without a draft today's rules are replayed."""
+    """Which alerts (those from `from` to `to`, or the last `days`), and the drafts; without a draft today's rules are replayed.
 
-    days = S.IntegerField(required=False, min_value=1, max_value=31)
-    to = S.DateTimeField(required=False)
-    rule = RuleDraftSerializer(required=False, allow_null=True)
-    convergence_rule = ConvergenceDraftSerializer(required=False, allow_null=True)
+    A draft is an item as rules/ and convergence-rules/ take it. It stands in the place of the rule of its `id` or its name, or
+    beside the others when there is none.
+    """
+
+    days = S.IntegerField(required=False, default=_DAYS, min_value=1, max_value=_MOST_DAYS)
+    to = S.DateTimeField(required=False, help_text="Absent: now.")
+    rules = RuleSerializer(many=True, required=False)
+    convergence_rules = ConvergenceRuleSerializer(many=True, required=False)
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "from": S.DateTimeField(required=False)}  # a word of Python's own
+
+
+class BegunSerializer(S.Serializer[Any]):
+    """The backtest that was begun."""
+
+    id = S.IntegerField()
 
 
 class BacktestSerializer(S.Serializer[BacktestRun]):
@@ -80,22 +68,15 @@ class BacktestsView(APIView):
 
     permission_classes = [MayAct]
 
-    @extend_schema(request=BacktestRequestSerializer, responses={202: BacktestSerializer})
+    @extend_schema(request=BacktestRequestSerializer, responses={202: BegunSerializer})
     def post(self, request: Request) -> Response:
         """Replay stored alerts against drafts in the background; nothing is changed by it."""
-        data, now, user = said(BacktestRequestSerializer, request), timezone.now(), user_of(request)
-        until = data.get("to") or now
-        since = data.get("from") or until - timedelta(days=data.get("days") or _DAYS)
+        user, now = user_of(request), timezone.now()
         mine = Business.objects.filter(in_scope(user, "pk", "operator", "approver", "viewer"))
+        asked = _asked(request.data, user, now)
         try:
             run = start(
-                user,
-                since,
-                until,
-                now,
-                rule=data.get("rule"),
-                convergence=_with_business(data.get("convergence_rule")),
-                businesses=None if is_admin(user) else mine.values_list("pk", flat=True),
+                user, now=now, **asked, businesses=None if is_admin(user) else mine.values_list("pk", flat=True)
             )
         except InvalidDraft as error:
             raise ValidationError({path: [message] for path, message in error.problems}) from error
@@ -114,10 +95,43 @@ class BacktestView(APIView):
         return Response(BacktestSerializer(run).data)
 
 
-def _with_business(draft: dict[str, Any] | None) -> dict[str, Any] | None:
-    if draft is None or not draft.get("business"):
-        return draft
-    business = Business.objects.filter(code=draft["business"]).first()
-    if business is None:
-        raise ValidationError({"convergence_rule.business": ["There is no such business."]})
-    return {**draft, "business_id": business.pk}
+def _asked(data: Any, user: Any, now: datetime) -> dict[str, Any]:
+    """Read the request strictly, as the configuration file is read."""
+    faults = Faults()
+    reader = Reader(data, "", faults)
+    days = reader.number("days", _DAYS, least=1)
+    if days > _MOST_DAYS:
+        reader.fault("days", f"must be at most {_MOST_DAYS}")
+    since, until = reader.moment("from"), reader.moment("to") or now
+    rules = [_rule(item, user) for item in _items(reader, "rules")]
+    convergence_rules = [_convergence_rule(item, user) for item in _items(reader, "convergence_rules", remark="-")]
+    reader.end()
+    faults.refuse()
+    since = since or until - timedelta(days=days)
+    return {"since": since, "until": until, "rules": rules, "convergence_rules": convergence_rules}
+
+
+def _items(reader: Reader, kind: str, **absent: str) -> list[Reader]:
+    """Return a reader for each draft; `absent` is what a draft need not say."""
+    found = reader.items(kind)
+    if len(found) > _MOST_DRAFTS:
+        reader.fault(kind, f"has more than {_MOST_DRAFTS} items")
+        return []
+    whole = [{**absent, **item} if isinstance(item, dict) else item for item in found]
+    return [Reader(item, f"{kind}[{number}]", reader.errors) for number, item in enumerate(whole)]
+
+
+def _identity(reader: Reader) -> dict[str, Any]:
+    return {"id": reader.number("id") or None, "name": reader.text("name", limit=128)}
+
+
+def _rule(reader: Reader, user: Any) -> dict[str, Any]:
+    identity, values = _identity(reader), read_rule(reader, user)
+    package = values["package"].key if values["package"] else None
+    return {**identity, **{name: values[name] for name in _RULE}, "package": package}
+
+
+def _convergence_rule(reader: Reader, user: Any) -> dict[str, Any]:
+    identity, values = _identity(reader), read_convergence_rule(reader, user)
+    business = values["business"].pk if values["business"] else None
+    return {**identity, **{name: values[name] for name in _CONVERGENCE_RULE}, "business_id": business}

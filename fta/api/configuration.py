@@ -172,20 +172,25 @@ class RuleViewSet(Ruling):
         return territory.visible(rows, self.request.user)
 
     def read(self, reader: Reader) -> dict[str, Any]:
-        values = healing.rule_values(reader)
-        package: Package | None = values["package"]
-        if package and not Package.objects.visible_to(self.request.user).filter(pk=package.pk).exists():
-            reader.fault("package", f'no package "{package.key}"')
-        elif package and package.current:
-            for problem in _misfits(package.current, values["parameters"]):
-                reader.fault("parameters", problem)
-        return values
+        return read_rule(reader, self.request.user)
 
     def out(self, row: Rule) -> dict[str, Any]:
         return healing.rule_out(row)
 
     def may_change(self, row: Rule) -> bool:
         return territory.may_change(row.match, self.request.user)
+
+
+def read_rule(reader: Reader, user: Any) -> dict[str, Any]:
+    """Take everything of a rule but its name; a foreign package is one that is not there."""
+    values = healing.rule_values(reader)
+    package: Package | None = values["package"]
+    if package and not Package.objects.visible_to(user).filter(pk=package.pk).exists():
+        reader.fault("package", f'no package "{package.key}"')
+    elif package and package.current:
+        for problem in _misfits(package.current, values["parameters"]):
+            reader.fault("parameters", problem)
+    return values
 
 
 def _misfits(version: PackageVersion, given: Mapping[str, Any]) -> list[str]:
@@ -239,15 +244,20 @@ class ConvergenceRuleViewSet(Ruling):
         return rows.filter(mine | Q(business=None)).prefetch_related("blocked_by")
 
     def read(self, reader: Reader) -> dict[str, Any]:
-        values = healing.convergence_rule_values(reader)
-        refuse_foreign(values["business"], self.request.user, reader)
-        return values
+        return read_convergence_rule(reader, self.request.user)
 
     def out(self, row: ConvergenceRule) -> dict[str, Any]:
         return healing.convergence_rule_out(row)
 
     def may_change(self, row: ConvergenceRule) -> bool:
         return operates(row.business, self.request.user)
+
+
+def read_convergence_rule(reader: Reader, user: Any) -> dict[str, Any]:
+    """Take everything of a convergence rule but its name; a foreign business is one that is not there."""
+    values = healing.convergence_rule_values(reader)
+    refuse_foreign(values["business"], user, reader)
+    return values
 
 
 def operates(business: Business | None, user: Any) -> bool:

@@ -66,8 +66,8 @@ def _replay(pk: int, fence: int) -> None:
     report = replay(
         _moment(wanted["from"]),
         _moment(wanted["to"]),
-        wanted["rule"],
-        wanted["convergence_rule"],
+        wanted["rules"],
+        wanted["convergence_rules"],
         wanted["businesses"],
         progress,
     )

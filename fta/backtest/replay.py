@@ -24,8 +24,8 @@ def alerts_between(since: datetime, until: datetime) -> QuerySet[Alert]:
 def replay(
     since: datetime,
     until: datetime,
-    rule: drafts.Draft | None,
-    convergence: drafts.Draft | None,
+    rules: drafts.Drafts,
+    convergence_rules: drafts.Drafts,
     businesses: Sequence[int] | None,
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
@@ -34,9 +34,9 @@ def replay(
     Only alerts of `businesses` are counted (None: all), though the others are replayed with them: a storm knows no borders.
     """
     with ConfigVersion.pinned():
-        sets = drafts.in_force(), drafts.with_drafts(rule, convergence)
+        sets = drafts.in_force(), drafts.with_drafts(rules, convergence_rules)
         spans = typical_spans(since, until)
-        today, draft = (World(rules, spans) for rules in sets)
+        today, draft = (World(each, spans) for each in sets)
         report = Report(since, until, today, draft)
         read = 0
         for cases in _chunks(since - drafts.reach(*sets), until):

@@ -36,15 +36,15 @@ def start(
     until: datetime,
     now: datetime,
     *,
-    rule: drafts.Draft | None = None,
-    convergence: drafts.Draft | None = None,
+    rules: drafts.Drafts = (),
+    convergence_rules: drafts.Drafts = (),
     businesses: Iterable[int] | None,
 ) -> BacktestRun:
     """Write the request of a backtest and ring for it; `businesses` are those whose alerts may be reported, None: all.
 
     Raises InvalidDraft, TooManyAlerts.
     """
-    problems = drafts.problems_of(rule, convergence)
+    problems = drafts.problems_of(rules, convergence_rules)
     if not since < until <= now:
         problems.append(("from", _("开始须早于结束，结束不晚于现在")))
     elif until - since > LONGEST:
@@ -58,8 +58,8 @@ def start(
     request: dict[str, Any] = {
         "from": since.isoformat(),
         "to": until.isoformat(),
-        "rule": dict(rule) if rule else None,
-        "convergence_rule": dict(convergence) if convergence else None,
+        "rules": [dict(draft) for draft in rules],
+        "convergence_rules": [dict(draft) for draft in convergence_rules],
         "businesses": sorted(businesses) if businesses is not None else None,
     }
     with transaction.atomic():

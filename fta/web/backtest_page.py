@@ -31,7 +31,13 @@ def begin(
     mine = Business.objects.filter(in_scope(user, "pk", *READERS)).values_list("pk", flat=True)
     since = now - timedelta(days=days_of(request))
     return start(
-        user, since, now, now, rule=rule, convergence=convergence, businesses=None if is_admin(user) else list(mine)
+        user,
+        since,
+        now,
+        now,
+        rules=[rule] if rule else [],
+        convergence_rules=[convergence] if convergence else [],
+        businesses=None if is_admin(user) else list(mine),
     )
 
 
@@ -69,9 +75,10 @@ def convergence_draft(row: ConvergenceRule, values: Mapping[str, Any]) -> dict[s
 
 def context_of(run: BacktestRun) -> dict[str, Any]:
     """Return what the panel shows."""
-    report, draft = run.report, run.request["rule"] or run.request["convergence_rule"] or {}
+    report, drafts = run.report, [*run.request["rules"], *run.request["convergence_rules"]]
     running = run.state in (run.State.WAITING, run.State.RUNNING)
-    shown: dict[str, Any] = {"backtest": run, "running": running, "name": draft.get("name", "")}
+    names = "、".join(draft["name"] for draft in drafts if draft.get("name"))
+    shown: dict[str, Any] = {"backtest": run, "running": running, "name": names}
     if report:
         shown |= {"figures": _figures(report), "spots": [_spot(spot) for spot in report["spots"]]}
     return shown | {"since": parse_datetime(run.request["from"]), "until": parse_datetime(run.request["to"])}

@@ -1,7 +1,6 @@
 """Backtests: today's rules give today's decisions; drafts show what would be different; the work survives its engine."""
 
 import random
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,7 +40,12 @@ def _stage(settings: Any) -> None:
 
 def replayed(since: datetime, until: datetime, **drafts: Any) -> dict[str, Any]:
     return replay(
-        since, until, drafts.get("rule"), drafts.get("convergence"), drafts.get("businesses"), lambda done: None
+        since,
+        until,
+        drafts.get("rules", []),
+        drafts.get("convergence", []),
+        drafts.get("businesses"),
+        lambda done: None,
     )
 
 
@@ -131,7 +135,7 @@ def test_it_tells_what_a_lower_threshold_would_hold(package: Package) -> None:
     night = storm(LONG_AGO, 30, 1, package, held_from=20)
     day = storm(LONG_AGO + timedelta(hours=12), 15, 1, package, held_from=20, alert_type="cpu")
     draft = defence(id=_defence_id(), count=12)
-    report = replayed(LONG_AGO, LONG_AGO + timedelta(days=1), convergence=draft)
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(days=1), convergence=[draft])
     assert (report["today"]["held"], report["draft"]["held"]) == (10, 18 + 3)
     assert (report["today"]["run"], report["draft"]["run"]) == (35, 24)
     assert (report["today"]["asks"], report["today"]["night_asks"]) == (2, 2)  # the first, and the update
@@ -155,14 +159,14 @@ def _defence_id() -> int:
 def test_it_adds_a_new_rule_beside_those_in_force(package: Package) -> None:
     storm(LONG_AGO, 10, 1, package, held_from=20)
     draft = {"name": "新", "dimensions": ["host"], "function": "skip_when_running", "count": 4}
-    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), convergence=draft)
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), convergence=[draft])
     assert (report["today"]["run"], report["today"]["skipped"]) == (10, 0)
     assert (report["draft"]["run"], report["draft"]["skipped"], report["draft"]["incidents"]) == (4, 6, 1)
 
 
 def test_it_leaves_out_a_rule_that_the_draft_switches_off(package: Package) -> None:
     storm(LONG_AGO, 30, 1, package, held_from=20)
-    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), convergence=defence(id=_defence_id(), enabled=False))
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), convergence=[defence(id=_defence_id(), enabled=False)])
     assert (report["today"]["held"], report["draft"]["held"], report["draft"]["run"]) == (10, 0, 30)
 
 
@@ -170,11 +174,11 @@ def test_it_tells_what_a_matching_rule_would_take(package: Package) -> None:
     storm(LONG_AGO, 5, 400, package, held_from=20)
     wider = {"id": Rule.objects.get().pk, "match": {"alert_type": "cpu"}, "package": package.key}
     careful = {"match": {"alert_type": "disk_full"}, "package": package.key, "mode": "approval", "priority": 1}
-    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), rule=wider)
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), rules=[wider])
     assert (report["today"]["unmatched"], report["draft"]["unmatched"]) == (0, 5)
-    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), rule=careful)
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), rules=[careful])
     assert (report["today"]["run"], report["draft"]["held"], report["draft"]["asks"]) == (5, 5, 5)
-    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), rule=careful | {"priority": 100})
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1), rules=[careful | {"priority": 100}])
     assert report["changed"] == 0  # the older one comes first
 
 
@@ -192,24 +196,57 @@ def test_it_counts_the_alerts_of_ones_own_businesses_only(package: Package, pay:
     assert replayed(*window, businesses=[factories.business().pk])["alerts"] == 5
 
 
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        ({"rule": {"match": {"moon": 1}}}, "rule.match.moon"),
-        ({"rule": {"package": "nothing"}}, "rule.package"),
-        ({"rule": {"mode": "wild"}}, "rule.mode"),
-        ({"convergence": {"dimensions": [], "function": "defense"}}, "convergence_rule.dimensions"),
-        ({"convergence": {"dimensions": ["host"], "function": "x"}}, "convergence_rule.function"),
-        ({"since": timedelta(days=32)}, "from"),
-        ({"since": timedelta(days=-1)}, "from"),
-    ],
-)
-def test_it_refuses_what_makes_no_sense(operator: Person, change: dict[str, Any], path: str) -> None:
+def test_it_puts_each_of_several_drafts_in_its_place(package: Package) -> None:
+    storm(LONG_AGO, 30, 1, package, held_from=20)
+    storm(LONG_AGO + timedelta(hours=12), 4, 1, package, held_from=20, alert_type="cpu")
+    window = (LONG_AGO, LONG_AGO + timedelta(days=1))
+    name = Rule.objects.get().name
+    taken = {"name": name, "match": {"alert_type": "disk_full"}, "package": package.key}
+    careful = {"name": "慎重", "match": {"alert_type": "cpu"}, "package": package.key, "mode": "approval"}
+
+    report = replayed(*window, rules=[taken, careful])
+    assert (report["today"]["run"], report["today"]["held"], report["today"]["unmatched"]) == (24, 10, 0)
+    assert (report["draft"]["run"], report["draft"]["held"], report["draft"]["unmatched"]) == (20, 14, 0)
+
+    quiet = {"name": "新", "dimensions": ["host"], "function": "skip_when_running", "count": 2}
+    report = replayed(*window, rules=[taken], convergence=[defence(name="防御", enabled=False), quiet])
+    assert (report["draft"]["run"], report["draft"]["skipped"], report["draft"]["held"]) == (2, 28, 0)
+    assert report["draft"]["unmatched"] == 4  # the rule that the draft replaces took them
+
+
+def test_a_draft_keeps_who_does_without_the_rule_that_it_replaces(package: Package) -> None:
+    storm(LONG_AGO, 30, 1, package, held_from=20)
+    window = (LONG_AGO, LONG_AGO + timedelta(hours=1))
+    replaced = ConvergenceRule.objects.get()
+    replaced.blocked_by.add(factories.business())
+    ConfigVersion.bump("convergence")
+    report = replayed(*window, convergence=[defence(name="防御", count=3)])
+    assert (report["today"]["held"], report["draft"]["held"]) == (0, 0)
+    assert replayed(*window, convergence=[defence(name="防御", count=3, blocked_by=[])])["draft"]["held"] == 27
+
+
+TWICE = [{"name": "同名"}, {"name": "同名"}]
+HUGE = [{}, {"timeout": 10**12}]
+
+
+def test_it_refuses_what_makes_no_sense(operator: Person) -> None:
     now = timezone.now()
-    since = now - change.pop("since", timedelta(days=1))
-    with pytest.raises(InvalidDraft) as caught:
-        start(operator.user, since, now, now, businesses=None, **change)
-    assert [where for where, _ in caught.value.problems] == [path]
+    for change, path in (
+        ({"rules": [{}, {"match": {"moon": 1}}]}, "rules[1].match.moon"),
+        ({"rules": [{"package": "nothing"}]}, "rules[0].package"),
+        ({"rules": [{"mode": "wild"}]}, "rules[0].mode"),
+        ({"rules": [{"id": 987654}]}, "rules[0].id"),
+        ({"rules": TWICE}, "rules[1]"),
+        ({"rules": HUGE}, "rules[1].timeout"),
+        ({"convergence_rules": [{"dimensions": [], "function": "defense"}]}, "convergence_rules[0].dimensions"),
+        ({"convergence_rules": [{"dimensions": ["host"], "function": "x"}]}, "convergence_rules[0].function"),
+        ({"since": now - timedelta(days=32)}, "from"),
+        ({"since": now + timedelta(days=1)}, "from"),
+    ):
+        wanted: dict[str, Any] = {"since": now - timedelta(days=1)} | change
+        with pytest.raises(InvalidDraft) as caught:
+            start(operator.user, until=now, now=now, businesses=None, **wanted)
+        assert [where for where, _ in caught.value.problems] == [path]
     assert not BacktestRun.objects.exists()
     assert not AuditEntry.objects.exists()
 
@@ -285,40 +322,68 @@ def test_it_answers_over_the_api(package: Package, client: Client, pay: Business
     factories.api_key()
     factories.api_key("api-key-of-somebody-else", "operator", pay)
     storm(LONG_AGO, 30, 1, package, held_from=20)
-    window = {"from": LONG_AGO.isoformat(), "to": (LONG_AGO + timedelta(hours=1)).isoformat()}
-    draft = {"id": _defence_id(), "dimensions": ["business"], "function": "defense", "count": 9, "business": "game"}
+    storm(LONG_AGO + timedelta(hours=3), 2, 1, package, held_from=20, alert_type="cpu")
+    rules = [
+        {
+            "name": Rule.objects.get().name,
+            "match": {"alert_type": "disk_full"},
+            "package": package.key,
+            "timeout": "40m",
+        },
+        {
+            "name": "慎重",
+            "match": {"alert_type": "cpu"},
+            "package": package.key,
+            "mode": "approval",
+            "stale_after": 900,
+        },
+    ]
+    convergence_rules = [
+        {"id": _defence_id(), "dimensions": ["business"], "function": "defense", "count": 9, "business": "game"},
+        {"name": "新", "dimensions": ["host"], "function": "notify", "window": "5m", "count": 5},
+    ]
+    window = {"from": LONG_AGO.isoformat(), "to": (LONG_AGO + timedelta(hours=4)).isoformat()}
 
-    asked = call(client, "post", "rules/backtest/", {**window, "convergence_rule": draft})
+    asked = call(client, "post", "rules/backtest/", {**window, "rules": rules, "convergence_rules": convergence_rules})
     assert asked.status_code == 202, asked.json()
+    assert list(asked.json()) == ["id"]
     url = f"rules/backtest/{asked.json()['id']}/"
-    assert call(client, "get", url).json()["state"] == "waiting"
+    waiting = call(client, "get", url).json()
+    assert (waiting["state"], waiting["done"], waiting["total"], waiting["report"]) == ("waiting", 0, 32, {})
     Engine(work=["backtest"]).drain()
 
     found = call(client, "get", url).json()
-    assert (found["state"], found["done"], found["total"]) == ("done", 30, 30)
-    assert (found["report"]["today"]["held"], found["report"]["draft"]["held"]) == (10, 21)
+    assert (found["state"], found["done"], found["total"]) == ("done", 32, 32)
+    today, draft = found["report"]["today"], found["report"]["draft"]
+    assert (today["run"], today["held"], today["incidents"]) == (22, 10, 1)
+    assert (draft["run"], draft["held"], draft["incidents"]) == (9, 23, 2)
     assert call(client, "get", url, key="api-key-of-somebody-else").status_code == 404
+    assert (Rule.objects.count(), ConvergenceRule.objects.count()) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    ("body", "fields"),
-    [
-        ({"rule": {"match": {"moon": 1}}}, ["rule.match.moon"]),
-        ({"days": 99}, ["days"]),
-        ({"convergence_rule": {"function": "defense"}}, ["convergence_rule"]),
-        (
-            {"convergence_rule": {"dimensions": ["host"], "function": "defense", "business": "x"}},
-            ["convergence_rule.business"],
-        ),
-    ],
-)
-def test_it_names_the_wrong_field_over_the_api(
-    game: Business, client: Client, body: Any, fields: Sequence[str]
-) -> None:
-    factories.api_key()
-    answer = call(client, "post", "rules/backtest/", body)
-    assert answer.status_code == 400
-    assert list(answer.json()["error"]["fields"]) == fields
+def test_it_names_what_is_wrong_over_the_api(game: Business, pay: Business, client: Client) -> None:
+    factories.api_key("api-key-0123456789abcdef", "operator", game)
+    factories.package("pay-only", business=pay)
+    storming = {"dimensions": ["host"], "function": "defense"}
+    for body, *fields in (
+        ({"rules": [{}, {"match": {"moon": 1}}]}, "rules[1].match.moon"),
+        ({"rules": [{"match": {"content": {"regex": "("}}}]}, "rules[0].match.content.regex"),
+        ({"rules": [{"timeout": "a while", "surprise": 1}]}, "rules[0].timeout", "rules[0].surprise"),
+        ({"rules": [{"package": "pay-only"}]}, "rules[0].package"),
+        ({"rules": [{"id": 987654}]}, "rules[0].id"),
+        ({"rules": ["x"]}, "rules[0]"),
+        ({"rules": {}}, "rules"),
+        ({"rules": [{}] * 501}, "rules"),
+        ({"rule": {}}, "rule"),
+        ({"convergence_rules": [{"function": "defense"}]}, "convergence_rules[0].dimensions"),
+        ({"convergence_rules": [storming | {"business": "pay"}]}, "convergence_rules[0].business"),
+        ({"days": 99}, "days"),
+        ({"from": "yesterday"}, "from"),
+    ):
+        answer = call(client, "post", "rules/backtest/", body)
+        assert answer.status_code == 400
+        assert list(answer.json()["error"]["fields"]) == fields
+    assert not BacktestRun.objects.exists()
 
 
 def test_it_lets_nobody_backtest_who_may_only_look(game: Business, client: Client) -> None:

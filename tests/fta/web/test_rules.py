@@ -376,8 +376,8 @@ def test_it_blocks_a_shipped_rule_for_the_alerts_of_a_business(
 @pytest.mark.parametrize(
     ("url", "data", "draft"),
     [
-        ("/rules/new/", rule_data(), "rule"),
-        ("/convergence-rules/new/", convergence_data(), "convergence_rule"),
+        ("/rules/new/", rule_data(), "rules"),
+        ("/convergence-rules/new/", convergence_data(), "convergence_rules"),
     ],
 )
 def test_it_backtests_what_the_form_says_without_saving(
@@ -397,7 +397,7 @@ def test_it_backtests_what_the_form_says_without_saving(
     run = BacktestRun.objects.get()
     assert not Rule.objects.exists()
     assert not ConvergenceRule.objects.exists()
-    assert (run.total, run.request[draft]["name"], run.request["businesses"]) == (3, data["name"], None)
+    assert (run.total, run.request[draft][0]["name"], run.request["businesses"]) == (3, data["name"], None)
     text = answer.content.decode()
     assert f'hx-get="/backtests/{run.pk}/"' in text
     assert "正在重放：0 / 3 条" in text
@@ -412,7 +412,7 @@ def test_it_backtests_what_the_form_says_without_saving(
     assert "<html" in whole
     for word in ("直接执行", "被拦下", "审批请求", "其中夜间（0–7 点）", "当时实际一致的有 3 / 3 条"):
         assert word in whole
-    assert ("现行 0，多 3" in whole) is (draft == "rule")  # a rule takes what nothing took
+    assert ("现行 0，多 3" in whole) is (draft == "rules")  # a rule takes what nothing took
 
 
 def test_it_shows_where_a_draft_differs(as_operator: Client, game: Business, settings: Any) -> None:
