@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -16,8 +15,8 @@ from fta import operations
 from fta.api import serializers as s
 from fta.api.base import many, said, user_of
 from fta.api.permissions import MayAct
-from fta.models import Business, Package, Switch
-from fta.models.scope import in_scope, is_admin
+from fta.models import Switch
+from fta.operations.reach import reaches, shown_to
 
 
 class NotAllYours(PermissionDenied):
@@ -35,7 +34,7 @@ class SwitchView(APIView):
     @extend_schema(responses=s.SwitchSerializer(many=True))
     def get(self, request: Request) -> Response:
         """List the switches in force that concern the key's businesses."""
-        rows = list(_shown_to(request.user).order_by("-pk"))
+        rows = list(shown_to(request.user).in_force().order_by("-pk"))
         return Response({"count": len(rows), "next": None, "previous": None, "results": many(s.SwitchSerializer, rows)})
 
     @extend_schema(request=s.HaltSerializer, responses={201: s.SwitchSerializer})
@@ -61,30 +60,10 @@ class SwitchView(APIView):
         return Response({"ended": [row.pk for row in rows]})
 
 
-def _operates_all(user: Any) -> bool:
-    """Tell whether no business is outside what the user operates."""
-    live = Business.objects.filter(archived=False)
-    return is_admin(user) or (live.exists() and not live.exclude(in_scope(user, "pk", "operator")).exists())
-
-
 def _refuse_foreign(scope: str, key: str, user: Any) -> None:
     """Say of a foreign business or package what is said of one that is not there."""
-    if _operates_all(user):
+    if reaches(user, scope, key):
         return
     if scope == Switch.Scope.ALL:
         raise NotAllYours
-    own: dict[str, QuerySet[Any]] = {
-        Switch.Scope.BUSINESS: Business.objects.filter(in_scope(user, "pk", "operator"), code=key),
-        Switch.Scope.PACKAGE: Package.objects.operable_by(user).filter(key=key),
-    }
-    if not own[scope].exists():
-        raise operations.InvalidSwitch(_("没有这个对象：%(key)s") % {"key": key})
-
-
-def _shown_to(user: Any) -> QuerySet[Switch]:
-    if is_admin(user):
-        return Switch.objects.in_force()
-    businesses = Business.objects.filter(in_scope(user, "pk", "operator", "approver", "viewer")).values("code")
-    packages = Package.objects.visible_to(user).values("key")
-    mine = Q(scope=Switch.Scope.BUSINESS, key__in=businesses) | Q(scope=Switch.Scope.PACKAGE, key__in=packages)
-    return Switch.objects.in_force().filter(Q(scope=Switch.Scope.ALL) | mine)
+    raise operations.InvalidSwitch(_("没有这个对象：%(key)s") % {"key": key})

@@ -1,37 +1,17 @@
-"""Whose a switch is: an admin's, or an operator's when it covers an own business or package."""
+"""What the page of 停止自愈 lets a user see and do; `fta.operations.reach` is the rule."""
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from fta.models import Switch
+from fta.models.engine import SwitchQuerySet
+from fta.models.scope import is_admin
+from fta.operations import reach
+from fta.operations.reach import may_halt_anything, shown_to
 
-from fta.models import Business, Package, Switch
-from fta.models.scope import in_scope, is_admin, roles_of
-
-
-def _covering(businesses: QuerySet[Business], packages: QuerySet[Package]) -> Q:
-    return Q(scope=Switch.Scope.BUSINESS, key__in=businesses.values("code")) | Q(
-        scope=Switch.Scope.PACKAGE, key__in=packages.values("key")
-    )
+__all__ = ["may_halt_anything", "resumable_by", "shown_to"]
 
 
-def resumable_by(user: Any) -> QuerySet[Switch]:
-    """Return the switches in force that the user may end."""
-    if is_admin(user):
-        return Switch.objects.in_force()
-    businesses = Business.objects.filter(in_scope(user, "pk", "operator"))
-    return Switch.objects.in_force().filter(_covering(businesses, Package.objects.operable_by(user)))
-
-
-def shown_to(user: Any) -> QuerySet[Switch]:
-    """Return the switches that concern the user: those of all healing, of own businesses and of packages that may be read."""
-    if is_admin(user):
-        return Switch.objects.all()
-    if not roles_of(user):
-        return Switch.objects.none()
-    businesses = Business.objects.filter(in_scope(user, "pk", "operator", "approver", "viewer"))
-    return Switch.objects.filter(Q(scope=Switch.Scope.ALL) | _covering(businesses, Package.objects.visible_to(user)))
-
-
-def may_halt_anything(user: Any) -> bool:
-    """Tell whether the user may halt anything at all."""
-    return bool(roles_of(user) & {"admin", "operator"})
+def resumable_by(user: Any) -> SwitchQuerySet:
+    """Return the switches in force that the page offers to end: it leaves all healing to admins, as it does halting it."""
+    rows = reach.resumable_by(user)
+    return rows if is_admin(user) else rows.exclude(scope=Switch.Scope.ALL)
