@@ -2,8 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
-from django.urls import include, path
+from django.urls import include, path, re_path
 
+from fta.api.unknown import unknown
 from fta.web.views import health
 
 # Machines first: what comes most often is found soonest.
@@ -18,6 +19,7 @@ urlpatterns = [
     path("api/v1/", include("fta.api.urls")),
     path("api/v1/", include("approvals.api.urls")),
     path("api/v1/", include("notify.api.urls")),
+    re_path("^api/v1/", unknown),
     path("notify/", include("notify.urls")),
     path("", include("approvals.urls")),
     path("", include("wechat.urls")),

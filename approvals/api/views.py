@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from approvals import selectors, services
 from approvals.api.serializers import ApprovalSerializer, DecideSerializer
 from approvals.models import Approval, ApprovalQuerySet
+from fta.api.base import Choices
 from fta.lib.types import User
 
 
@@ -28,11 +29,15 @@ class NotDecided(APIException):
 
 
 class ApprovalFilter(django_filters.FilterSet):  # type: ignore[misc]
-    """Filters of the list."""
+    """Filters of the list; an execution or incident that is not there has no approvals."""
+
+    state = Choices(choices=Approval.State.choices)
+    execution = django_filters.NumberFilter(field_name="execution_id")
+    incident = django_filters.NumberFilter(field_name="incident_id")
 
     class Meta:
         model = Approval
-        fields = ("state", "kind", "execution", "incident", "code")
+        fields = ("kind", "code")
 
 
 class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Approval]):

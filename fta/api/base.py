@@ -15,6 +15,10 @@ class In(django_filters.BaseInFilter, django_filters.CharFilter):  # type: ignor
     """Several values joined by commas."""
 
 
+class Choices(django_filters.BaseInFilter, django_filters.ChoiceFilter):  # type: ignore[misc]
+    """Several words of a list joined by commas; any other word is a fault."""
+
+
 class Reading(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
     """A list and its items, within the key's scope."""
 

@@ -26,7 +26,8 @@ _INVALID = (operations.CannotRun, operations.InvalidSwitch, operations.ReasonMis
 _UNFIT = (DataError, OverflowError, RecursionError)
 
 
-def _body(code: str, message: str, fields: Any = None) -> dict[str, Any]:
+def body(code: str, message: str, fields: Any = None) -> dict[str, Any]:
+    """Return an error in the API's form."""
     return {"error": {"code": code, "message": message, "fields": fields or {}}}
 
 
@@ -34,18 +35,18 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer an exception of a view in the API's form; None lets Django answer, which is a bug of ours."""
     if isinstance(error, ValidationError):
         detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
-        return Response(_body("invalid", "The request is not valid; see fields.", detail), status=400)
+        return Response(body("invalid", "The request is not valid; see fields.", detail), status=400)
     if isinstance(error, (editing.InvalidEdit, InvalidPackage)):
-        return Response(_body("invalid", "The request is not valid; see fields.", _by_path(error)), status=400)
+        return Response(body("invalid", "The request is not valid; see fields.", _by_path(error)), status=400)
     if isinstance(error, _UNFIT):
-        return Response(_body("invalid", "A value of the request is too large, too deep or not text."), status=400)
+        return Response(body("invalid", "A value of the request is too large, too deep or not text."), status=400)
     if isinstance(error, _CONFLICTS):
-        return Response(_body("conflict", str(error)), status=409)
+        return Response(body("conflict", str(error)), status=409)
     if isinstance(error, _INVALID):
-        return Response(_body("invalid", str(error)), status=400)
+        return Response(body("invalid", str(error)), status=400)
     if isinstance(error, DatabaseError):
         logger.error("Unable to answer an API request", exc_info=error)
-        return Response(_body("unavailable", "The database does not answer."), status=503, headers={"Retry-After": "5"})
+        return Response(body("unavailable", "The database does not answer."), status=503, headers={"Retry-After": "5"})
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -56,7 +57,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         code, message = "not_found", "There is no such object, or it is not in your scope."
     else:
         code, message = "permission_denied" if isinstance(error, PermissionDenied) else "error", str(error)
-    response.data = _body(code, message)
+    response.data = body(code, message)
     return response
 
 

@@ -13,6 +13,7 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fta.api.base import Choices
 from notify import outbox, selectors
 from notify.api.serializers import ChannelSerializer, DeliverySerializer, NotificationRuleSerializer, PostedSerializer
 from notify.delivery import NotResendable, resend
@@ -28,14 +29,17 @@ class NothingToResend(APIException):
 
 
 class DeliveryFilter(django_filters.FilterSet):  # type: ignore[misc] # the library has no types
-    """Filters of the list of deliveries."""
+    """Filters of the list of deliveries; an execution or alert that is not there has none."""
 
+    state = Choices(choices=Delivery.State.choices)
+    execution = django_filters.NumberFilter(field_name="execution_id")
+    alert = django_filters.NumberFilter(field_name="alert_id")
     channel = django_filters.CharFilter(field_name="channel__name")
     approval = django_filters.NumberFilter(field_name="approval_ref")
 
     class Meta:
         model = Delivery
-        fields = ("state", "event", "execution", "alert")
+        fields = ("event",)
 
 
 class ChannelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Channel]):

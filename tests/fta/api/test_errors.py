@@ -157,6 +157,17 @@ def test_what_is_not_there_is_a_404(path: str, made: World, operator: Call) -> N
         assert (answer.status, answer.error["code"]) == (404, "not_found"), key
 
 
+def test_an_unknown_address_is_a_404_too(made: World, operator: Call, admin: Call) -> None:
+    for path in ("", "nothing", "nothing/", "alerts/1/nothing/", "rules/backtest/x/", "%00/", "nothing/?state=x"):
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            answer = admin(method, path, {} if method != "GET" else None)
+            assert (answer.status, answer.error["code"]) == (404, "not_found"), path
+        assert call(None, "GET", path).error["code"] == "not_found"
+    led = operator("GET", "alerts?limit=1")
+    assert (led.status, led.headers["Location"]) == (301, "/api/v1/alerts/?limit=1")
+    assert operator("POST", f"executions/{made.held.pk}/abort", {"reason": "看过了"}).error["code"] == "not_found"
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [
@@ -164,6 +175,8 @@ def test_what_is_not_there_is_a_404(path: str, made: World, operator: Call) -> N
         ("executions/?since=yesterday", "since"),
         ("alerts/?since=1", "since"),
         ("approvals/?state=perhaps", "state"),
+        ("approvals/?state=pending,perhaps", "state"),
+        ("approvals/?execution=x", "execution"),
         ("deliveries/?state=perhaps", "state"),
         ("switch/?scope=perhaps", "scope"),
     ],

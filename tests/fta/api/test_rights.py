@@ -124,7 +124,8 @@ def patterns(found: list[Any], above: str = "") -> Iterator[tuple[str, URLPatter
 def methods_of(pattern: URLPattern) -> list[str]:
     view: Any = pattern.callback
     known = getattr(view, "actions", None)
-    return [method for method in METHODS if (method in known if known else hasattr(view.view_class, method))]
+    shown = getattr(view, "view_class", None)  # None: no view of the API, but the one for what is not there
+    return [method for method in METHODS if (method in known if known else hasattr(shown, method))]
 
 
 ROUTES = [

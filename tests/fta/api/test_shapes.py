@@ -238,8 +238,19 @@ FILTERS = [
     ("incidents/?state=closed", 0),
     ("approvals/?state=pending", 1),
     ("approvals/?state=approved", 0),
+    ("approvals/?state=approved,pending", 1),
+    ("approvals/?execution={held}", 1),
+    ("approvals/?execution={execution}", 0),
+    ("approvals/?execution=987654", 0),
+    ("approvals/?incident={incident}", 1),
+    ("approvals/?incident=987654", 0),
     ("deliveries/?state=failed", 1),
     ("deliveries/?state=unknown", 0),
+    ("deliveries/?state=unknown,failed", 1),
+    ("deliveries/?execution={execution}&alert={alert}", 1),
+    ("deliveries/?execution={held}&event=execution.failed", 0),
+    ("deliveries/?execution=987654", 0),
+    ("deliveries/?alert=987654", 0),
     ("hosts/?set=shanghai-1&module=web", 1),
     ("hosts/?spare=true", 0),
 ]
@@ -248,6 +259,7 @@ FILTERS = [
 def test_filters_narrow_a_list(made: World, operator: Call) -> None:
     now = timezone.now()
     values = made.keys | {
+        "held": made.held.pk,
         "past": (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "future": (now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
