@@ -13,8 +13,7 @@ from django.dispatch import Signal
 
 logger = logging.getLogger(__name__)
 
-alert_fired = Signal()  # alert
-alerts_fired = Signal()  # alerts: the same in one call for all that fired in one transaction
+alerts_fired = Signal()  # alerts: those that fired in one transaction
 alert_resolved = Signal()  # alert
 execution_changed = Signal()  # execution, frm, to: every move of an execution's state
 incident_opened = Signal()  # incident
@@ -30,22 +29,22 @@ approval_changed = Signal()  # approval (duck-typed), event: asked, reminded, de
 
 def announce(signal: Signal, **kwargs: Any) -> None:
     """Send a signal so that no listener can harm the sender's transaction."""
-    announce_each(signal, [kwargs])
-
-
-def announce_each(signal: Signal, tellings: Sequence[Mapping[str, Any]]) -> None:
-    """Send a signal once for each of the tellings; a listener that fails at one of them is asked again about each by itself."""
     for receiver in signal._live_receivers(None)[0]:
-        if not _tell(signal, receiver, tellings) and len(tellings) > 1:
-            for telling in tellings:
-                _tell(signal, receiver, [telling])
+        _tell(signal, receiver, kwargs)
 
 
-def _tell(signal: Signal, receiver: Callable[..., Any], tellings: Sequence[Mapping[str, Any]]) -> bool:
+def announce_all(signal: Signal, name: str, things: Sequence[Any]) -> None:
+    """Send a signal about several things at once; a listener that fails is asked again about each by itself."""
+    for receiver in signal._live_receivers(None)[0]:
+        if not _tell(signal, receiver, {name: things}) and len(things) > 1:
+            for thing in things:
+                _tell(signal, receiver, {name: [thing]})
+
+
+def _tell(signal: Signal, receiver: Callable[..., Any], telling: Mapping[str, Any]) -> bool:
     try:
         with transaction.atomic():
-            for telling in tellings:
-                receiver(signal=signal, sender=None, **telling)
+            receiver(signal=signal, sender=None, **telling)
     except Exception:  # the outermost frame of a listener: whatever it raises ends here
         logger.exception("Unable to tell %s", getattr(receiver, "__qualname__", receiver))
         return False

@@ -85,6 +85,8 @@ def people(to: Iterable[Any], business: Business | None) -> list[Person]:
     """Return the active people that a list of usernames and `{"role": …}` of the business names."""
     names = [item for item in to if isinstance(item, str)]
     roles = {item.get("role") for item in to if isinstance(item, dict)}
+    if not names and not roles:
+        return []
     wanted = Q(user__username__in=names)
     if business is not None and "operator" in roles:
         wanted |= Q(user__groups__name="operator", businesses=business)

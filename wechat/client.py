@@ -145,10 +145,11 @@ class Client:
     def token(self) -> str:
         """Return the access token, fetching it once for all processes when it is about to expire."""
         give_up_at = time.monotonic() + WAIT_SECONDS
-        AccessToken.objects.get_or_create(app=self.app)
         while time.monotonic() < give_up_at:
             now = timezone.now()
-            row = AccessToken.objects.get(app=self.app)
+            row = AccessToken.objects.filter(app=self.app).first()
+            if row is None:
+                row, _made = AccessToken.objects.get_or_create(app=self.app)
             ours = row.credential == self._credential
             if ours and _lasts(row, now + EARLY):
                 return str(row.value)

@@ -117,7 +117,9 @@ def _process(inboxes: Sequence[Inbox]) -> None:
 def _keep(said: Sequence[Said]) -> None:
     for wave in waves(said):
         found = store(wave)
-        _tell_fired([stored.alert for stored in found if stored.fired and stored.alert is not None])
+        fired = [stored.alert for stored in found if stored.fired]
+        if fired:
+            signals.announce_all(signals.alerts_fired, "alerts", fired)
         for item, stored in zip(wave, found, strict=True):
             item.inbox.results.append(stored.as_answer())
             (_act_alone if item.inbox.attempts >= ONE_BY_ONE_AFTER else _act)(stored, item.now)
@@ -133,12 +135,6 @@ def _done(inboxes: Collection[Inbox]) -> None:
             )
             if cursor.rowcount != len(rows):
                 raise NotInState(Inbox, [inbox.pk for inbox in inboxes], Inbox.State.NEW)
-
-
-def _tell_fired(alerts: Sequence[Alert]) -> None:
-    if alerts:
-        signals.announce_each(signals.alert_fired, [{"alert": alert} for alert in alerts])
-        signals.announce(signals.alerts_fired, alerts=alerts)
 
 
 def _act(stored: Stored, now: datetime) -> None:

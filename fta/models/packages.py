@@ -19,9 +19,12 @@ class Mode(models.TextChoices):
     AUTO = "auto", _("自动")
 
 
+_STRICTNESS = {mode: place for place, mode in enumerate(Mode.values)}
+
+
 def stricter(*modes: str) -> str:
     """Return the strictest of the modes."""
-    return min(modes, key=Mode.values.index)
+    return min(modes, key=_STRICTNESS.__getitem__)
 
 
 class PackageQuerySet(ScopedQuerySet["Package"]):

@@ -1,5 +1,6 @@
 """From signals to occasions. A listener runs inside the sender's transaction: it writes rows and sends nothing."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from notify.delivery import delivery_failed
 from notify.messages import Occasion
 from notify.models import Delivery
 from notify.receivers.fallback import mail_admins, mail_maintainers, second_way
-from notify.receivers.rules import tell
+from notify.receivers.rules import enabled_rules, tell
 
 State = Execution.State
 
@@ -31,9 +32,11 @@ CLOSING_EVENTS = {"collect": "convergence.summary"}
 APPROVAL_EVENTS = ("asked", "reminded", "decided", "expired")
 
 
-@receiver(signals.alert_fired)
-def on_alert_fired(alert: Alert, **kwargs: Any) -> None:
-    tell(Occasion("alert.firing", f"alert:{alert.pk}", alert=alert), timezone.now())
+@receiver(signals.alerts_fired)
+def on_alerts_fired(alerts: Sequence[Alert], **kwargs: Any) -> None:
+    now, rules = timezone.now(), enabled_rules()
+    for alert in alerts:
+        tell(Occasion("alert.firing", f"alert:{alert.pk}", alert=alert), now, rules)
 
 
 @receiver(signals.alert_resolved)

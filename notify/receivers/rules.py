@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -17,10 +18,14 @@ from notify.services import compose
 logger = logging.getLogger(__name__)
 
 
-def tell(occasion: Occasion, now: datetime) -> int:
+def enabled_rules() -> list[NotificationRule]:
+    """Return the rules in use with their channels, for many occasions at once."""
+    return list(selectors.live_rules().filter(enabled=True).select_related("template").order_by("id"))
+
+
+def tell(occasion: Occasion, now: datetime, enabled: Sequence[NotificationRule] | None = None) -> int:
     """Post the occasion as every rule that covers it wants; return how many rules did."""
-    enabled = selectors.live_rules().filter(enabled=True).select_related("template").order_by("id")
-    rules = [rule for rule in enabled if _applies(rule, occasion, now)]
+    rules = [rule for rule in (enabled_rules() if enabled is None else enabled) if _applies(rule, occasion, now)]
     for rule in rules:
         for channel in rule.channels.all():
             if channel.enabled and not channel.archived:
