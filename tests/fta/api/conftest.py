@@ -31,13 +31,21 @@ class Answer:
         return self.json["error"]
 
 
-def call(key: str | None, method: str, path: str, data: Any = None) -> Answer:
-    """Call the API as the holder of a key; None sends no key."""
+# One for all tests: a client that is new reads every static file anew, which takes longer than most answers.
+_CLIENT = Client(raise_request_exception=False)
+
+
+def call(key: str | None, method: str, path: str, data: Any = None, form: str = "application/json") -> Answer:
+    """Call the API as the holder of a key; None sends no key. Text and bytes are sent as they are."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    body = data if isinstance(data, str) else json.dumps(data) if data is not None else ""
-    answer = Client(raise_request_exception=False).generic(
-        method, f"/api/v1/{path}", body, content_type="application/json", headers=headers
-    )
+    return send(method, path, data, form, headers)
+
+
+def send(method: str, path: str, data: Any, form: str, headers: dict[str, str]) -> Answer:
+    """Call the API with these headers."""
+    body = data if isinstance(data, str | bytes) else json.dumps(data) if data is not None else ""
+    _CLIENT.cookies.clear()
+    answer = _CLIENT.generic(method, f"/api/v1/{path}", body, content_type=form, headers=headers)
     is_json = answer.content and answer["Content-Type"].startswith("application/json")
     return Answer(answer.status_code, answer.headers, answer.json() if is_json else None)
 

@@ -153,51 +153,51 @@ def test_it_says_each_fault_beside_its_field_and_writes_nothing(kind: str, opera
     assert KINDS[kind][0].objects.count() == rows
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("body", ["[]", '"x"', "null", "{", "", "[" * 100_000])
-def test_it_takes_no_body_that_is_no_item(kind: str, body: str, operator: Call) -> None:
-    answer = operator("POST", f"{kind}/", body)
-    assert answer.status == 400
-    assert answer.error["code"] in ("invalid", "parse_error")
+def test_it_takes_no_body_that_is_no_item(operator: Call) -> None:
+    for kind in KINDS:
+        for body in ("[]", '"x"', "null", "{", "", "[" * 100_000):
+            answer = operator("POST", f"{kind}/", body)
+            assert answer.status == 400, (kind, body[:9])
+            assert answer.error["code"] in ("invalid", "parse_error")
 
 
-@pytest.mark.parametrize(
-    ("kind", "change", "field"),
-    [
-        ("rules", {"timeout": "a while"}, "timeout"),
-        ("rules", {"timeout": 5}, "timeout"),
-        ("rules", {"mode": "sometimes"}, "mode"),
-        ("rules", {"package": "nothing"}, "package"),
-        ("rules", {"parameters": {"pfad": "/"}}, "parameters"),
-        ("rules", {"match": {"business": "game", "color": "red"}}, "match.color"),
-        ("rules", {"match": {"business": "game", "content": {"regex": "("}}}, "match.content.regex"),
-        ("rules", {"verify": {"within": 1, "often": 2}}, "verify.often"),
-        ("convergence-rules", {"dimensions": []}, "dimensions"),
-        ("convergence-rules", {"dimensions": ["host", "moon"]}, "dimensions[1]"),
-        ("convergence-rules", {"function": "guess"}, "function"),
-        ("convergence-rules", {"window": 0}, "window"),
-        ("convergence-rules", {"remark": None}, "remark"),
-        ("convergence-rules", {"business": "nowhere"}, "business"),
-        ("shields", {"to": "2026-01-30T03:00:00+08:00"}, "to"),
-        ("shields", {"from": "soon"}, "from"),
-        ("shields", {"reason": None}, "reason"),
-        ("packages", {"key": "a/b"}, "key"),
-        ("packages", {"key": "new"}, "key"),
-        ("packages", {"key": "clean-disk"}, "key"),
-        ("packages", {"risk": "none"}, "risk"),
-        ("packages", {"nodes": []}, "nodes"),
-        ("packages", {"nodes": [{"id": 1, "type": "wish"}]}, "nodes[0].type"),
-        ("packages", {"nodes": [{"id": 1, "type": "sleep", "params": {"seconds": 1}, "next": {"success": [9]}}]}, "nodes[0]"),
-        ("packages", {"parameters": [{"name": "A b"}]}, "parameters[0]"),
-        ("packages", {"budget": {"max_hosts": -1}}, "budget.max_hosts"),
-    ],
-)  # fmt: skip
-def test_it_names_what_is_wrong(kind: str, change: dict[str, Any], field: str, operator: Call) -> None:
-    rows = KINDS[kind][0].objects.count()
-    answer = operator("POST", f"{kind}/", KINDS[kind][1] | change)
-    assert (answer.status, answer.error["code"]) == (400, "invalid")
-    assert list(answer.error["fields"]) == [field]
-    assert KINDS[kind][0].objects.count() == rows
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("rules", {"timeout": "a while"}, "timeout"),
+    ("rules", {"timeout": 5}, "timeout"),
+    ("rules", {"mode": "sometimes"}, "mode"),
+    ("rules", {"package": "nothing"}, "package"),
+    ("rules", {"parameters": {"pfad": "/"}}, "parameters"),
+    ("rules", {"match": {"business": "game", "color": "red"}}, "match.color"),
+    ("rules", {"match": {"business": "game", "content": {"regex": "("}}}, "match.content.regex"),
+    ("rules", {"verify": {"within": 1, "often": 2}}, "verify.often"),
+    ("convergence-rules", {"dimensions": []}, "dimensions"),
+    ("convergence-rules", {"dimensions": ["host", "moon"]}, "dimensions[1]"),
+    ("convergence-rules", {"function": "guess"}, "function"),
+    ("convergence-rules", {"window": 0}, "window"),
+    ("convergence-rules", {"remark": None}, "remark"),
+    ("convergence-rules", {"business": "nowhere"}, "business"),
+    ("shields", {"to": "2026-01-30T03:00:00+08:00"}, "to"),
+    ("shields", {"from": "soon"}, "from"),
+    ("shields", {"reason": None}, "reason"),
+    ("packages", {"key": "a/b"}, "key"),
+    ("packages", {"key": "new"}, "key"),
+    ("packages", {"key": "clean-disk"}, "key"),
+    ("packages", {"risk": "none"}, "risk"),
+    ("packages", {"nodes": []}, "nodes"),
+    ("packages", {"nodes": [{"id": 1, "type": "wish"}]}, "nodes[0].type"),
+    ("packages", {"nodes": [{"id": 1, "type": "sleep", "params": {"seconds": 1}, "next": {"success": [9]}}]}, "nodes[0]"),
+    ("packages", {"parameters": [{"name": "A b"}]}, "parameters[0]"),
+    ("packages", {"budget": {"max_hosts": -1}}, "budget.max_hosts"),
+]  # fmt: skip
+
+
+def test_it_names_what_is_wrong(operator: Call) -> None:
+    for kind, change, field in WRONG:
+        rows = KINDS[kind][0].objects.count()
+        answer = operator("POST", f"{kind}/", KINDS[kind][1] | change)
+        assert (answer.status, answer.error["code"]) == (400, "invalid"), change
+        assert list(answer.error["fields"]) == [field]
+        assert KINDS[kind][0].objects.count() == rows
 
 
 @pytest.mark.parametrize("kind", ["rules", "convergence-rules", "shields"])

@@ -1,14 +1,16 @@
 """What the API says when it says no: one form, and never a fault of its own whatever the body holds."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from fta.models import ApiKey, AuditEntry, Business, Execution
 from tests.fta.api import world
-from tests.fta.api.conftest import Call, call, key_of
+from tests.fta.api.conftest import Call, call, key_of, send
 from tests.fta.api.test_rights import ROUTES, SAID, address
 from tests.fta.api.world import World
 
@@ -20,18 +22,18 @@ def made(game: Business) -> World:
     return world.build(game)
 
 
-@pytest.mark.parametrize("value", [None, "wrong-key-0123456789", "Ünknown", "x" * 5000])
-def test_it_lets_nobody_in_without_a_key(value: str | None, made: World) -> None:
-    answer = call(value, "GET", "alerts/")
-    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-    assert answer.error["code"] == ("not_authenticated" if value is None else "authentication_failed")
+def test_it_lets_nobody_in_without_a_key() -> None:
+    for value in (None, "wrong-key-0123456789", "Ünknown", "x" * 5000):
+        answer = call(value, "GET", "alerts/")
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert answer.error["code"] == ("not_authenticated" if value is None else "authentication_failed")
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", f"Basic {key_of('operator')}", key_of("operator")])
-def test_it_takes_no_other_scheme(header: str, made: World) -> None:
-    answer = Client().get("/api/v1/alerts/", headers={"Authorization": header})
-    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
-    assert answer.json()["error"]["code"] == "not_authenticated"
+def test_it_takes_no_other_scheme() -> None:
+    for header in ("", "Bearer", "Bearer ", f"Basic {key_of('operator')}", key_of("operator")):
+        answer = send("GET", "alerts/", None, "", {"Authorization": header})
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert answer.error["code"] == "not_authenticated"
 
 
 def test_it_takes_the_key_from_no_address_and_no_session(made: World, admin: Call) -> None:
@@ -83,47 +85,29 @@ ODD = {
 }  # fmt: skip
 
 
-def ids(routes: list[tuple[str, str]]) -> list[str]:
-    return [name for _path, name in routes]
-
-
-@pytest.mark.parametrize(("path", "name"), TAKING, ids=ids(TAKING))
-def test_a_body_that_is_no_request_is_a_400(path: str, name: str, made: World, admin: Call) -> None:
+def test_a_body_that_is_no_request_is_a_400(made: World) -> None:
     rows = AuditEntry.objects.count()
-    optional = ("nothing",) if name == "backtests" else ()  # every field of it may be left out
-    for kind, body in ODD.items():
-        if kind in optional:
-            continue
-        raw = body.encode("utf-8", "surrogatepass")
-        answer = Client(raise_request_exception=False).post(
-            f"/api/v1/{address(path, name, made)}",
-            raw,
-            content_type="application/json",
-            headers={"Authorization": f"Bearer {key_of('admin')}"},
-        )
-        assert answer.status_code == 400, f"{kind}: {answer.content[:200]!r}"
-        error = answer.json()["error"]
-        assert set(error) == {"code", "message", "fields"}
-        assert error["code"] in ("invalid", "parse_error"), kind
+    for path, name in TAKING:
+        for kind, body in ODD.items():
+            if (name, kind) == ("backtests", "nothing"):  # every field of it may be left out
+                continue
+            raw = body.encode("utf-8", "surrogatepass")
+            answer = call(key_of("admin"), "POST", address(path, name, made), raw)
+            assert answer.status == 400, f"{name}, {kind}: {answer.status}"
+            assert answer.error["code"] in ("invalid", "parse_error"), (name, kind)
     assert AuditEntry.objects.count() == rows
 
 
 def test_a_body_that_is_not_json_is_a_415(made: World) -> None:
-    rows = AuditEntry.objects.count()
+    rows, form = AuditEntry.objects.count(), "application/x-www-form-urlencoded"
     for path, name in TAKING:
-        answer = Client(raise_request_exception=False).post(
-            f"/api/v1/{address(path, name, made)}",
-            "decision=approve&reason=x",
-            content_type="application/x-www-form-urlencoded",
-            headers={"Authorization": f"Bearer {key_of('admin')}"},
-        )
-        assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type"), name
+        answer = call(key_of("admin"), "POST", address(path, name, made), "decision=approve&reason=x", form)
+        assert (answer.status, answer.error["code"]) == (415, "unsupported_media_type"), name
     assert AuditEntry.objects.count() == rows
 
 
 WRONG: list[Any] = [
-    None, True, -1, 0, 10**40, 1.5, 1e308, "", " ", "x\u0000y", "x" * 100_000, "\ud800", "‮\u200b<script>", [], ["x"], [[]], {},
-    {"x": {"y": []}}, [None],
+    None, True, -1, 10**40, 1e308, "", "x\u0000y", "x" * 100_000, "\ud800", [None], [[]], {"x": {"y": []}},
 ]  # fmt: skip
 FIELDS: dict[str, Any] = {
     "execution-abort": {"reason": "看过了"},
@@ -136,25 +120,41 @@ FIELDS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "name"), TAKING, ids=ids(TAKING))
-def test_a_wrong_value_of_any_field_is_never_a_fault_of_ours(path: str, name: str, made: World) -> None:
-    whole = FIELDS.get(name) or SAID[name, "post"]
-    for field in whole:
-        for value in WRONG:
-            answer = call(key_of("admin"), "POST", address(path, name, made), whole | {field: value})
-            assert answer.status < 500, f"{field}={str(value)[:60]!r}: {answer.status}"
-            if answer.status >= 400:
-                assert answer.error["code"], field
+def test_a_wrong_value_of_any_field_is_never_a_fault_of_ours(made: World) -> None:
+    for path, name in TAKING:
+        whole = FIELDS.get(name) or SAID[name, "post"]
+        with transaction.atomic():
+            for field in whole:
+                refuse_or_take(address(path, name, made), whole, field)
+            transaction.set_rollback(True)
 
 
-@pytest.mark.parametrize(
-    "path", ["executions/{}/", "executions/{}/abort/", "alerts/{}/", "deliveries/{}/", "rules/{}/"]
-)
-def test_what_is_not_there_is_a_404(path: str, made: World, operator: Call) -> None:
-    method = "POST" if path.endswith("abort/") else "GET"
-    for key in ("0", "-1", "x", "9" * 40, "%00", "%F0%9F", "987654"):
-        answer = operator(method, path.format(key), {"reason": "看过了"} if method == "POST" else None)
-        assert (answer.status, answer.error["code"]) == (404, "not_found"), key
+def test_a_wrong_value_of_any_field_of_a_draft_is_never_a_fault_of_ours(made: World) -> None:
+    rule = SAID["rule-list", "post"] | {
+        "id": made.keys["rule"],
+        "package": "clean-disk",
+        "timeout": 60,
+        "stale_after": 60,
+    }
+    storming = SAID["convergence-rule-list", "post"] | {"window": "5m", "count": 2, "alert_types": ["x"]}
+    for kind, whole in (("rules", rule), ("convergence_rules", storming)):
+        for field in whole:
+            refuse_or_take("rules/backtest/", whole, field, lambda draft, kind=kind: {kind: [draft]})
+
+
+def refuse_or_take(path: str, whole: Any, field: str, body: Callable[[Any], Any] = lambda said: said) -> None:
+    for value in WRONG:
+        answer = call(key_of("admin"), "POST", path, body(whole | {field: value}))
+        assert answer.status < 500, f"{path} {field}={str(value)[:60]!r}: {answer.status}"
+        assert answer.status < 400 or answer.error["code"], field
+
+
+def test_what_is_not_there_is_a_404(operator: Call) -> None:
+    for path in ("executions/{}/", "executions/{}/abort/", "alerts/{}/", "deliveries/{}/", "rules/{}/"):
+        method = "POST" if path.endswith("abort/") else "GET"
+        for key in ("0", "-1", "x", "9" * 40, "%00", "%F0%9F", "987654"):
+            answer = operator(method, path.format(key), {"reason": "看过了"} if method == "POST" else None)
+            assert (answer.status, answer.error["code"]) == (404, "not_found"), path.format(key)
 
 
 def test_an_unknown_address_is_a_404_too(made: World, operator: Call, admin: Call) -> None:
@@ -168,9 +168,8 @@ def test_an_unknown_address_is_a_404_too(made: World, operator: Call, admin: Cal
     assert operator("POST", f"executions/{made.held.pk}/abort", {"reason": "看过了"}).error["code"] == "not_found"
 
 
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [
+def test_a_filter_that_makes_no_sense_is_named(admin: Call) -> None:
+    for path, field in (
         ("executions/?alert=x", "alert"),
         ("executions/?since=yesterday", "since"),
         ("alerts/?since=1", "since"),
@@ -179,12 +178,10 @@ def test_an_unknown_address_is_a_404_too(made: World, operator: Call, admin: Cal
         ("approvals/?execution=x", "execution"),
         ("deliveries/?state=perhaps", "state"),
         ("switch/?scope=perhaps", "scope"),
-    ],
-)
-def test_a_filter_that_makes_no_sense_is_named(path: str, field: str, made: World, admin: Call) -> None:
-    answer = admin("DELETE" if path.startswith("switch") else "GET", path)
-    assert (answer.status, answer.error["code"]) == (400, "invalid")
-    assert list(answer.error["fields"]) == [field]
+    ):
+        answer = admin("DELETE" if path.startswith("switch") else "GET", path)
+        assert (answer.status, answer.error["code"]) == (400, "invalid"), path
+        assert list(answer.error["fields"]) == [field]
 
 
 def test_odd_queries_are_no_fault_of_ours(made: World, admin: Call) -> None:
