@@ -56,8 +56,10 @@ def _fresh_process_state() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _small_password_hash(settings: Any) -> None:
+def _quick(settings: Any) -> None:
+    """Leave out what only costs time here: hard password hashes, and an index of all static files for each test client."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture
