@@ -40,7 +40,8 @@ test: check
 	$(PY) -m pytest -n 2 --dist loadgroup
 
 test-postgres: $(VENV)/dev.stamp
-	$(PY) -m pytest -n 2 --dist loadgroup tests/fta tests/notify tests/approvals tests/wechat
+	$(PY) -m pytest -n 2 --dist loadgroup tests/fta tests/notify tests/approvals tests/wechat \
+	  tests/flows/test_deciders.py
 
 format: $(VENV)/dev.stamp
 	$(PY) -m ruff check --fix .
