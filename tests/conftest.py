@@ -110,3 +110,14 @@ def skip_or_fail(name: str, reason: str) -> None:
 
 def on_postgres() -> bool:
     return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the suites that start processes, each in one go: they wait much, and the rest is done beside them."""
+    items.sort(key=_suite)
+
+
+def _suite(item: pytest.Item) -> tuple[bool, str]:
+    group = item.get_closest_marker("xdist_group")
+    return (group is None, str(group.args[0]) if group else "")

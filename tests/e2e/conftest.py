@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         skip_or_fail("browser", f"{CHROMIUM} is not installed")
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def portal(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The demo's portal with more hosts; started once for all pages."""
     folder = tmp_path_factory.mktemp("pages")
@@ -62,7 +62,7 @@ def portal(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def free_hosts() -> Iterator[str]:
     return iter([f"127.0.0.{n}" for n in HOSTS])
 
@@ -132,7 +132,7 @@ def phone(contexts: Contexts, portal: Stage) -> Callable[[str], Phone]:
     return lambda userid: Phone(contexts(viewport=DESKTOP).new_page(), portal, userid)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def admin_state(browser: Browser, portal: Stage) -> Any:
     """Sign in as the administrator through the form; return what the browser keeps of it."""
     context = browser.new_context(locale="zh-CN")
@@ -211,7 +211,7 @@ def ask(portal: Stage, free_hosts: Iterator[str]) -> Callable[[], Asked]:
     return lambda: Asked(portal, next(free_hosts))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def waiting(portal: Stage, free_hosts: Iterator[str]) -> Asked:
     """One approval that nobody answers, for pages to show."""
     return Asked(portal, next(free_hosts))
