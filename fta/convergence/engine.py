@@ -93,7 +93,9 @@ def _groups(execution: Execution) -> list[_Group]:
     values = values_of(execution)
     groups = []
     for rule in current_rules():
-        group = group_of(rule.dimensions, values) if rule.applies_to(execution.business_id, execution.alert_type) else None
+        group = (
+            group_of(rule.dimensions, values) if rule.applies_to(execution.business_id, execution.alert_type) else None
+        )
         if group is not None:
             groups.append(_Group(rule, group, key_of(rule.pk, group)))
     return groups

@@ -6,4 +6,14 @@ from fta.pipeline.flow_control import FlowControlKind
 from fta.pipeline.settling import WAKE_AFTER, settle
 from fta.pipeline.sleepers import SleeperKind, resolved
 
-__all__ = ["WAKE_AFTER", "FlowControlKind", "SleeperKind", "mode_of", "nothing_to_run", "process", "resolved", "settle", "unfit"]
+__all__ = [
+    "WAKE_AFTER",
+    "FlowControlKind",
+    "SleeperKind",
+    "mode_of",
+    "nothing_to_run",
+    "process",
+    "resolved",
+    "settle",
+    "unfit",
+]

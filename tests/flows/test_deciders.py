@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.xdist_group("stage"), pytest.mark.timeout(120)]
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if not on_postgres():
-        pytest.skip("postgres: half a minute of work for both cores; runs with the suite on PostgreSQL (make test-postgres)")
+        pytest.skip(
+            "postgres: half a minute of work for both cores; runs with the suite on PostgreSQL (make test-postgres)"
+        )
     if not reachable(POSTGRES):
         skip_or_fail("postgres", f"nothing answers at {POSTGRES}")
     database = Database(tmp_path_factory.mktemp("deciders"), postgres=True)
