@@ -35,7 +35,7 @@ class BacktestRun(Claimable):
 
     requested_by = models.ForeignKey("auth.User", on_delete=models.CASCADE, related_name="+")
     request = models.JSONField(
-        default=dict, help_text="from, to, businesses (null: all), rule and convergence_rule drafts"
+        default=dict, help_text="from, to, businesses (null: all), drafts of rules and convergence_rules"
     )
     state = models.CharField(_("状态"), max_length=8, choices=State.choices, default=State.WAITING)
     done = models.PositiveIntegerField(_("已重放"), default=0)

@@ -460,7 +460,7 @@ def test_it_says_why_there_is_no_backtest(as_operator: Client, game: Business, m
 
 
 def test_it_ships_three_convergence_rules_to_a_new_portal_only(db: None) -> None:
-    shipped = importlib.import_module("fta.migrations.0004_default_convergence_rules")
+    shipped = importlib.import_module("fta.migrations.0003_default_convergence_rules")
     shipped.make_defaults(apps, None)
     shipped.make_defaults(apps, None)
     rows = [

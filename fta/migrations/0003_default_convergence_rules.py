@@ -25,5 +25,5 @@ def make_defaults(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("fta", "0003_backtests_and_flow_control")]
+    dependencies = [("fta", "0002_roles")]
     operations = [migrations.RunPython(make_defaults, migrations.RunPython.noop)]
