@@ -4,6 +4,7 @@ Used by the flow, browser, fault and bench suites. Everything binds to 127.0.0.1
 """
 
 import atexit
+import copy
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from typing import Any
 
 import psycopg
 import requests
+import yaml
 
 from wechat.simulator import server
 from wechat.simulator.config import App, Config, GroupChat, Member
@@ -226,6 +228,22 @@ class Stage:
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return self
+
+    def prepare_more_hosts(self) -> "Stage":
+        """Apply the demo's configuration with a host for every test, so that no convergence joins two of them.
+
+        127.0.0.21 to .59 are of the same kind as web-11, 127.0.0.12 to .20 of the same kind as local-1.
+        """
+        document = yaml.safe_load((ROOT / "deploy/demo/portal.yaml").read_text(encoding="utf-8"))
+        kinds = {row["name"]: row for row in document["hosts"]}
+        for kind, numbers in (("web-11", range(21, 60)), ("local-1", range(12, 21))):
+            name = kind.partition("-")[0]
+            document["hosts"] += [
+                {**copy.deepcopy(kinds[kind]), "ip": f"127.0.0.{n}", "name": f"{name}-{n}"} for n in numbers
+            ]
+        config = self.folder / "portal.yaml"
+        config.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+        return self.prepare(config)
 
     def command(self, kind: str) -> list[str]:
         if kind == "web":

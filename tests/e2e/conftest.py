@@ -1,6 +1,5 @@
 """A browser, a running portal with a simulated corp beside it, and the phone of a member."""
 
-import copy
 import os
 import re
 import sqlite3
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.conftest import skip_or_fail
-from tests.stage import ROOT, SECRETS, Stage
+from tests.stage import SECRETS, Stage
 
 CHROMIUM = Path(os.environ.get("FTA_CHROMIUM", "/usr/bin/chromium"))
 # Nothing but this machine can be reached, whatever a page links to.
@@ -47,17 +45,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def portal(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The demo's portal with more hosts; started once for all pages."""
-    folder = tmp_path_factory.mktemp("pages")
-    document = yaml.safe_load((ROOT / "deploy/demo/portal.yaml").read_text(encoding="utf-8"))
-    host = next(row for row in document["hosts"] if row["name"] == "web-11")
-    local = next(row for row in document["hosts"] if row["name"] == "local-1")
-    document["hosts"] += [{**copy.deepcopy(host), "ip": f"127.0.0.{n}", "name": f"web-{n}"} for n in HOSTS]
-    document["hosts"] += [{**copy.deepcopy(local), "ip": f"127.0.0.{n}", "name": f"local-{n}"} for n in range(12, 16)]
-    config = folder / "portal.yaml"
-    config.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-    made = Stage(folder)
+    made = Stage(tmp_path_factory.mktemp("pages"))
     try:
-        yield made.prepare(config).start("web", "engine")
+        yield made.prepare_more_hosts().start("web", "engine")
     finally:
         made.close()
 

@@ -18,9 +18,7 @@ import requests
 
 from tests.stage import ROOT, free_port, reachable
 
-LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".*_cache", ".hypothesis", "var", "tests", "__pycache__", "staticfiles"
-)
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "var", "tests", "staticfiles")
 
 
 def _three_ports() -> int:

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,21 +47,15 @@ class Alertmanager:
         assert answer.status_code == 200, answer.text
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def test_it_takes_firing_and_resolved_groups(embedded: Stage, tmp_path: Path) -> None:
     if shutil.which("prometheus-alertmanager") is None:
         skip_or_fail("alertmanager", "prometheus-alertmanager is not installed")
-    made = Stage(tmp_path).prepare().start("web", "engine")
-    yield made
-    made.close()
-
-
-def test_it_takes_firing_and_resolved_groups(stage: Stage, tmp_path: Path) -> None:
+    stage = embedded
     alertmanager = Alertmanager(tmp_path, stage.base)
     try:
         stage.wait(lambda: reachable(f"http://127.0.0.1:{alertmanager.port}"), "Alertmanager to answer")
         started = datetime.now(UTC) - timedelta(minutes=1)
-        hosts = ("127.0.0.10", "127.0.0.11")
+        hosts = ("127.0.0.40", "127.0.0.41")
         alerts = [
             {
                 "labels": {"alertname": "disk_almost_full", "instance": f"{ip}:9100", "severity": "warning"},
@@ -92,7 +85,7 @@ def test_it_takes_firing_and_resolved_groups(stage: Stage, tmp_path: Path) -> No
             return found
 
         (row,) = stage.wait(resolved, "one alert to resolve")
-        assert (row["target"], row["status"]) == ("127.0.0.10", "resolved")
+        assert (row["target"], row["status"]) == ("127.0.0.40", "resolved")
         assert row["resolved_at"]
     finally:
         alertmanager.child.terminate()
