@@ -163,7 +163,7 @@ FTA_WORK_KINDS = [
     "fta.backtest.BacktestKind",
     "approvals.services.ApprovalKind",
     "notify.delivery.DeliveryKind",
-    "fta.engine.housekeeping.HousekeepingKind",
+    "fta.healing.housekeeping.HousekeepingKind",
 ]
 NOTIFY_TRANSPORTS = {
     "wecom_app": "wechat.transport.AppTransport",

@@ -9,14 +9,12 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from fta import audit
-from fta.engine import doorbell
-from fta.healing.ending import FAILURES_UNTIL_APPROVAL
 from fta.healing.history import shift, tell
 from fta.healing.plan import freeze
-from fta.healing.start import hold
 from fta.lib.types import JSON
 from fta.models import Execution, Host, Mode, Package, PackageVersion
 from fta.operations.reasons import checked
+from fta.pipeline import set_going
 
 TIMEOUT = timedelta(seconds=2400)
 
@@ -56,7 +54,10 @@ def run_by_hand(
     audit.record(
         actor, "execution.run_by_hand", execution, at=now, package=package.key, ip=ip, dry_run=dry_run, reason=reason
     )
-    _set_going(execution, package, now)
+    if execution.mode == Mode.SHADOW:
+        shift(execution, Execution.State.SHADOWED, now, _("演练：只生成计划，没有执行"), ended_at=now)
+    else:
+        set_going(execution, [], now)
     return execution
 
 
@@ -69,18 +70,3 @@ def _host_and_version(package: Package, ip: str) -> tuple[Host, PackageVersion]:
     if package.archived or package.mode == Mode.OFF or package.current is None:
         raise CannotRun(_("套餐已停用，或还没有保存过"))
     return host, package.current
-
-
-def _set_going(execution: Execution, package: Package, now: datetime) -> None:
-    reasons = []
-    if execution.mode == Mode.APPROVAL:
-        reasons.append(_("套餐的模式是审批"))
-    if package.failures_in_a_row >= FAILURES_UNTIL_APPROVAL:
-        reasons.append(_("套餐已连续失败 %(count)s 次") % {"count": package.failures_in_a_row})
-    if execution.mode == Mode.SHADOW:
-        shift(execution, Execution.State.SHADOWED, now, _("演练：只生成计划，没有执行"), ended_at=now)
-    elif reasons:
-        hold(execution, reasons, now)
-    else:
-        shift(execution, Execution.State.READY, now, _("待执行"))
-        doorbell.ring("execution", execution.pk)

@@ -3,7 +3,7 @@
 from fta.pipeline.deciding import process
 from fta.pipeline.fitness import mode_of, nothing_to_run, unfit
 from fta.pipeline.flow_control import FlowControlKind
-from fta.pipeline.settling import WAKE_AFTER, settle
+from fta.pipeline.settling import WAKE_AFTER, set_going, settle
 from fta.pipeline.sleepers import SleeperKind, resolved
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "nothing_to_run",
     "process",
     "resolved",
+    "set_going",
     "settle",
     "unfit",
 ]

@@ -31,8 +31,7 @@ def settle(execution: Execution, verdict: Verdict, now: datetime) -> None:
         _sleep(execution, verdict, now)
     else:
         _mark(execution, marks)
-        asked = [verdict.reason] if verdict.kind == "approve" else []
-        _hold_orhand_on(execution, asked + reasons_to_ask(execution, now), now)
+        set_going(execution, [verdict.reason] if verdict.kind == "approve" else [], now)
 
 
 def _sleep(execution: Execution, verdict: Verdict, now: datetime) -> None:
@@ -43,8 +42,9 @@ def _sleep(execution: Execution, verdict: Verdict, now: datetime) -> None:
         shift(execution, State.SLEEPING, now, verdict.reason, **marks)
 
 
-def _hold_orhand_on(execution: Execution, reasons: list[str], now: datetime) -> None:
-    if reasons:
+def set_going(execution: Execution, asked: list[str], now: datetime) -> None:
+    """Have an execution run, unless `asked` or the package names a reason for a person to approve it first."""
+    if reasons := asked + reasons_to_ask(execution, now):
         hold(execution, reasons, now)
     else:
         hand_on(execution, now)

@@ -389,13 +389,14 @@ def test_it_runs_a_package_by_hand(actor: Actor, operator: Person) -> None:
 def test_it_holds_to_the_approval_rules_when_run_by_hand(actor: Actor, operator: Person) -> None:
     strict = factories.package("strict", nodes=[ACT], mode="approval")
     failing = factories.package("failing", nodes=[ACT], failures_in_a_row=3)
+    spent = factories.package("spent", nodes=[ACT], budget={"max_hosts": 0, "window": "10m"})
     made = [
         operations.run_by_hand(package, operator.user, "127.0.0.10", {}, "试试", timezone.now())
-        for package in (strict, failing)
+        for package in (strict, failing, spent)
     ]
     shadow = operations.run_by_hand(strict, operator.user, "127.0.0.10", {}, "看看", timezone.now(), dry_run=True)
     stage.drain()
-    assert [stage.state(execution) for execution in made] == ["held", "held"]
+    assert [stage.state(execution) for execution in made] == ["held"] * 3
     assert (stage.state(shadow), actor.seen) == ("shadowed", [])
     assert shadow.plan["nodes"]
 

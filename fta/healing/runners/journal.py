@@ -7,6 +7,7 @@ by the script's own wrapper, so it is there even when the worker died in the mea
 import shutil
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 from uuid import UUID
@@ -22,6 +23,18 @@ class AlreadyStarted(Exception):
         self.journal = journal
 
 
+def _root() -> Path:
+    return Path(settings.VAR_DIR) / "journal"
+
+
+def forget_older(moment: datetime) -> None:
+    """Remove this machine's lasting journals that nobody has written in since `moment`."""
+    root = _root()
+    for home in root.iterdir() if root.is_dir() else ():
+        if home.stat().st_mtime < moment.timestamp():
+            shutil.rmtree(home, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class Journal:
     """The directory of one run; only its owner can look into it."""
@@ -34,7 +47,7 @@ class Journal:
         """Make the directory. Raises AlreadyStarted for a lasting one that exists, OSError when it cannot be made."""
         if not lasting:
             return cls(Path(tempfile.mkdtemp(prefix="fta-step-")), lasting=False)
-        root = Path(settings.VAR_DIR) / "journal"
+        root = _root()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         journal = cls(root / str(key), lasting=True)
         try:

@@ -1,13 +1,19 @@
-"""Housekeeping: old rows that no guarantee needs go, once an hour."""
+"""Housekeeping: what is old and no guarantee needs goes, once an hour.
+
+The journals of local scripts lie on the machine that ran them, and the hour's round goes to whoever comes first: of several
+machines each has its turn, later than alone.
+"""
 
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from fta.healing.runners.journal import forget_older
 from fta.models import Heartbeat
 from fta.models.engine import ConfigVersion
 
 EVERY = timedelta(hours=1)
+JOURNALS = timedelta(days=30)  # far beyond the deadline of any step that could still ask
 _MARK = "housekeeping"
 
 
@@ -27,3 +33,4 @@ class HousekeepingKind:
             return
         now = timezone.now()
         Heartbeat.objects.filter(beat_at__lt=now - EVERY).delete()
+        forget_older(now - JOURNALS)
