@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
 
 
-@register(Tags.security)
+@register(Tags.security, deploy=True)
 def simulator_is_for_development(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Warn when the stand-in for WeCom is switched on in production: whoever reaches it speaks for everybody."""
     if settings.WECOM_SIMULATOR and not settings.DEBUG:
