@@ -1,4 +1,4 @@
-"""The roles exist from the start: they are Django groups of these names (fta.models.inventory.ROLES)."""
+"""The roles exist from the start: they are Django groups of these names (fta.models.scope.ROLES)."""
 
 from typing import Any
 
