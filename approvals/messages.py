@@ -178,13 +178,24 @@ def reminder(approval: Approval) -> Message:
     return Message(form="plain", title=lines[0], text="\n".join(lines), url=detail_link(approval))
 
 
-def storm(incident: Incident, waiting: int, types: Sequence[str], hosts: Sequence[str], package: str) -> Message:
-    """Return the one message of a storm: what came, where, what waits, and where all of it is decided."""
+def storm_reminder(incident: Incident, waiting: int) -> Message:
+    """Return the reminder at half time of a storm, in the form that any channel can carry."""
+    title = _("【故障自愈】还没有人回答：%(what)s，%(n)d 条待审批") % {
+        "what": shorten(str(incident), 60),
+        "n": waiting,
+    }
+    return Message(form="plain", title=title, text=title, url=todo_link(), data={"incident": incident.pk})
+
+
+def storm(
+    incident: Incident, waiting: int, types: Sequence[str], hosts: Sequence[str], packages: Sequence[str]
+) -> Message:
+    """Return the one message of a storm: what came, where, what waits and how risky it is, and where all of it is decided."""
     lines = [
         _("%(n)d 条待审批，收敛事件共 %(all)d 条") % {"n": waiting, "all": incident.execution_count},
         _("类型：%(types)s") % {"types": shorten("、".join(types), 60)},
         _("主机：%(hosts)s") % {"hosts": shorten("、".join(hosts), 80)},
-        _("套餐：%(package)s") % {"package": shorten(package, 60)},
+        _("套餐：%(package)s") % {"package": shorten("、".join(packages), 60)},
     ]
     title = _("异常防御需审批：%(title)s") % {"title": shorten(str(incident), 20)}
     return Message(form="textcard", title=title, text="\n".join(lines), url=todo_link(), data={"incident": incident.pk})

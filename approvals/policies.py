@@ -20,7 +20,7 @@ from fta.models import Alert, Business, Execution, Host, Person
 DEFAULT_POLICY = "default"
 WHY_ADMIN = "admin"
 WHY_NAMED = "person"
-# A seat that changed hands keeps the id of the user whose right it is.
+# A seat that changed hands keeps whose right it is and where that comes from: `delegate:<user id>:<why>`.
 HANDED = ("delegate:", "deputy:")
 
 
@@ -210,7 +210,17 @@ def _moment(text: object) -> datetime | None:
 
 def principal(seat: Asked) -> int:
     """Return the id of the user whose right a seat is: its holder's own, or of the one who handed it over."""
-    return int(seat.why.partition(":")[2]) if seat.why.startswith(HANDED) else seat.user_id
+    return int(seat.why.split(":")[1]) if seat.why.startswith(HANDED) else seat.user_id
+
+
+def handed(how: str, seat: Asked) -> str:
+    """Return the reason of a seat that changes hands; `how` is delegate or deputy."""
+    return f"{how}:{principal(seat)}:{_right(seat)}"[:64]
+
+
+def _right(seat: Asked) -> str:
+    """Return why the one whose right a seat is was asked."""
+    return ":".join(seat.why.split(":")[2:]) if seat.why.startswith(HANDED) else seat.why
 
 
 def still_entitled(approval: Approval, seat: Asked) -> bool:
@@ -222,7 +232,7 @@ def still_entitled(approval: Approval, seat: Asked) -> bool:
     if not Person.objects.active().filter(user_id=user_id).exists():
         return False
     if approval.execution is None:
-        return seat.why == WHY_NAMED or ApprovalAdmin.objects.filter(person__user_id=user_id).exists()
+        return _right(seat) == WHY_NAMED or ApprovalAdmin.objects.filter(person__user_id=user_id).exists()
     stages = stages_of(approval.policy)
     approvers = list(stages[min(seat.stage, len(stages) - 1)].approvers)
     if approval.escalated and approval.policy:

@@ -21,9 +21,9 @@ def on_delivery_failed(delivery: Delivery, **kwargs: Any) -> None:
 
     The floor below has tried the approvers' mail by then. Silence stays what it was: a no at the end.
     """
-    if delivery.event != "approval.asked" or delivery.approval_ref is None:
-        return
-    asks = Delivery.objects.filter(event="approval.asked", approval_ref=delivery.approval_ref)
+    if delivery.event != "approval.asked" or delivery.approval_ref is None or delivery.lane != Delivery.Lane.APPROVAL:
+        return  # what a notification rule tells others of a question asks nobody
+    asks = Delivery.objects.filter(event="approval.asked", approval_ref=delivery.approval_ref, lane=delivery.lane)
     approval = Approval.objects.filter(pk=delivery.approval_ref, state=Approval.State.PENDING).first()
     if approval is None or asks.exclude(state__in=_HOPELESS).exists():
         return

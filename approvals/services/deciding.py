@@ -110,7 +110,7 @@ def _seat(approval: Approval, voice: Voice) -> Asked | None:
         return own or seats.first()
     said = approval.decisions.filter(stage=approval.stage).values("user_id")
     for seat in seats.exclude(user_id__in=said):
-        seat.why = f"deputy:{policies.principal(seat)}"
+        seat.why = policies.handed("deputy", seat)
         if seats.filter(pk=seat.pk).update(user=voice.user, why=seat.why):
             seat.user = voice.user
             return seat

@@ -31,7 +31,7 @@ def hand_over(approval_id: int, user: User, to: Person, now: datetime) -> Approv
         raise CannotTakeOver(approval, _("%(who)s 不能审批 %(code)s") % {"who": to.name, "code": approval.code})
     if approval.asked.filter(stage=approval.stage, user_id=to.user_id).exists():
         raise CannotTakeOver(approval, _("%(who)s 已是审批人") % {"who": to.name})
-    Asked.objects.filter(pk=seat.pk, user=user).update(user=to.user, why=f"delegate:{policies.principal(seat)}")
+    Asked.objects.filter(pk=seat.pk, user=user).update(user=to.user, why=policies.handed("delegate", seat))
     audit.record(
         user.get_username(), "approval.hand_over", approval, now, code=approval.code, to=to.user.get_username()
     )

@@ -11,7 +11,7 @@ from fta.config.document import Run
 from fta.config.reader import Reader
 from fta.lib.secrets import digest
 from fta.models import ApiKey, Business, Credential, Host, Person
-from fta.models.inventory import ROLES
+from fta.models.scope import ROLES
 
 
 def _people(names: list[str], path: str, run: Run) -> list[Person]:

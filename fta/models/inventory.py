@@ -10,8 +10,6 @@ from django.utils.translation import gettext_lazy as _
 from fta.lib.fields import SealedTextField
 from fta.models.engine import in_choices
 
-ROLES = ("admin", "operator", "approver", "viewer")  # Django groups of these names
-
 
 class Business(models.Model):
     """业务."""

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from fta.lib.fields import SealedJSONField
 from fta.models.engine import in_choices
 from fta.models.inventory import Business
-from fta.models.scope import ScopedQuerySet, in_scope
+from fta.models.scope import ScopedQuerySet, in_scope, roles_of
 
 
 class Mode(models.TextChoices):
@@ -29,8 +29,9 @@ def stricter(*modes: str) -> str:
 
 class PackageQuerySet(ScopedQuerySet["Package"]):
     def visible_to(self, user: object) -> "PackageQuerySet":
-        """Return the packages that the user may read: those of own businesses and the global ones."""
-        return self.filter(in_scope(user, "business", "operator", "approver", "viewer") | Q(business=None))  # type: ignore[arg-type]
+        """Return the packages that the user may read: those of own businesses, and with any role the global ones."""
+        everywhere = Q(business=None) if roles_of(user) else Q(pk__in=[])  # type: ignore[arg-type]
+        return self.filter(in_scope(user, "business", "operator", "approver", "viewer") | everywhere)  # type: ignore[arg-type]
 
 
 class PackageRisk(models.TextChoices):

@@ -6,6 +6,13 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
 from django.db.models import Q
 
+ROLES = (
+    "admin",
+    "operator",
+    "approver",
+    "viewer",
+)  # Django groups of these names; a group of another name gives no right
+
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
 
@@ -15,7 +22,7 @@ def roles_of(user: User | AnonymousUser) -> frozenset[str]:
         return frozenset()
     cached: frozenset[str] | None = getattr(user, "_fta_roles", None)
     if cached is None:
-        names = set(user.groups.values_list("name", flat=True))
+        names = set(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
         cached = frozenset(names | ({"admin"} if user.is_superuser else set()))
         user._fta_roles = cached  # type: ignore[attr-defined]
     return cached

@@ -1,4 +1,7 @@
-"""Whose a switch is: the rule of who may halt, resume and see what."""
+"""Whose a switch is: the one rule of who may halt, resume and see what, whichever the door.
+
+Whoever operates a business halts it and its packages; whoever operates every business, and so each admin, halts all healing.
+"""
 
 from typing import Any
 
@@ -18,6 +21,16 @@ def operates_all(user: Any) -> bool:
 def may_halt_anything(user: Any) -> bool:
     """Tell whether the user may halt anything at all."""
     return bool(roles_of(user) & {"admin", "operator"})
+
+
+def may_halt_by_message(user: Any) -> bool:
+    """Tell whether the user may halt by a command in WeCom: admins only, a typed word does not show what it stops."""
+    return is_admin(user)
+
+
+def haltable_by(user: Any) -> tuple[QuerySet[Business], QuerySet[Package]]:
+    """Return the businesses and the packages that the user may halt, those that `reaches` says and that are in use."""
+    return _operated(user).filter(archived=False), Package.objects.operable_by(user).filter(archived=False)
 
 
 def reaches(user: Any, scope: str, key: str) -> bool:

@@ -8,8 +8,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from fta.models import Business, Package, Switch
-from fta.models.scope import in_scope, is_admin
+from fta.models import Switch
+from fta.operations import reach
 
 
 def actor_of(request: HttpRequest) -> User:
@@ -79,7 +79,7 @@ class HaltForm(ReasonForm):
         super().__init__(*args, **kwargs)
         field = self.fields["target"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - narrows the type
-        field.choices = list(halt_targets(user))
+        field.choices = _halt_targets(user)
 
     def scope_and_key(self) -> tuple[str, str]:
         """Return the switch's scope and key."""
@@ -87,12 +87,11 @@ class HaltForm(ReasonForm):
         return scope, key
 
 
-def halt_targets(user: Any) -> list[tuple[Any, Any]]:
-    """Return what the user may halt: an admin everything, an operator own businesses and their packages."""
+def _halt_targets(user: Any) -> list[tuple[Any, Any]]:
+    """Return what the user may halt, as the choices of a field."""
     scope = Switch.Scope
-    businesses = Business.objects.filter(in_scope(user, "pk", "operator"), archived=False)
-    packages = Package.objects.operable_by(user).filter(archived=False)
-    everything: list[tuple[Any, Any]] = [(scope.ALL, _("全部自愈"))] if is_admin(user) else []
+    businesses, packages = reach.haltable_by(user)
+    everything: list[tuple[Any, Any]] = [(scope.ALL, _("全部自愈"))] if reach.operates_all(user) else []
     return [
         *everything,
         (_("业务"), [(f"{scope.BUSINESS}:{each.code}", each.name) for each in businesses]),

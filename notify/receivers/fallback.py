@@ -52,7 +52,7 @@ def second_way(delivery: Delivery, now: datetime) -> None:
 
 def _mail_instead(delivery: Delivery, now: datetime) -> None:
     message = Message.from_json(delivery.payload["message"])
-    if message.form == "card_update" or not delivery.recipients:
+    if not delivery.recipients or message.form == "card_update" or _goes_with_a_card(delivery, message):
         return
     people = Person.objects.active().filter(wecom_userid__in=[name.casefold() for name in delivery.recipients])
     to = sorted({person.user.email for person in people.select_related("user") if person.user.email})
@@ -72,6 +72,11 @@ def _mail_instead(delivery: Delivery, now: datetime) -> None:
         approval_ref=delivery.approval_ref,
         now=now,
     )
+
+
+def _goes_with_a_card(delivery: Delivery, message: Message) -> bool:
+    """Tell whether this is the text that comes with each approval card: the card says more, and is mailed when it fails."""
+    return delivery.event == "approval.asked" and message.form == "text"
 
 
 def _mail(who: str, occasion: Occasion, to: Iterable[str], now: datetime) -> None:

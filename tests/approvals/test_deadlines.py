@@ -11,7 +11,7 @@ from approvals.models import Approval, Policy
 from approvals.services import ApprovalKind
 from fta import signals
 from fta.engine.loop import Engine
-from fta.models import AuditEntry, Business, Execution, Incident, Person
+from fta.models import AuditEntry, Business, Execution, Person
 from notify.models import Channel, Delivery
 from tests import factories
 from tests.approvals.conftest import age, ask, held, policy
@@ -123,6 +123,30 @@ def test_it_reminds_once_by_the_other_channel(operator: Person) -> None:
     assert heard == ["reminded"]
 
 
+def test_it_reminds_by_wecom_and_by_mail_where_no_channel_is_named(default_policy: Policy, operator: Person) -> None:
+    approval = ask()
+    age(approval, remind_at=timezone.now() - timedelta(seconds=1))
+    run()
+    reminders = Delivery.objects.filter(event="approval.reminded").order_by("id")
+    assert [(row.kind, row.recipients) for row in reminders] == [
+        ("wecom_app", ["lisi"]),
+        ("email", ["lisi@example.com"]),
+    ]
+
+
+def test_it_reminds_every_group_of_a_robot(operator: Person) -> None:
+    groups = [{"name": name, "webhook": "http://127.0.0.1:9/"} for name in ("一群", "二群")]
+    Channel.objects.create(name="机器人", kind="wecom_robot", config={"groups": groups})
+    policy(remind_channel="机器人")
+    age(ask(), remind_at=timezone.now() - timedelta(seconds=1))
+    run()
+    reminders = Delivery.objects.filter(event="approval.reminded").order_by("id")
+    assert [(row.recipients, row.payload["message"]["mentions"]) for row in reminders] == [
+        (["一群"], ["lisi"]),
+        (["二群"], ["lisi"]),
+    ]
+
+
 def test_it_asks_by_one_fixed_text_and_one_card(default_policy: Policy, operator: Person) -> None:
     factories.api_key("some-api-key-0123456789", "operator")  # a service user gets no message
     approval = ask()
@@ -151,32 +175,6 @@ def test_it_keeps_hostile_text_on_one_line(default_policy: Policy, operator: Per
     assert len(text.split("\n")) == 3
     assert "\u202e" not in text
     assert text.endswith(f"BH {approval.code}")
-
-
-def storm(rule_function: str = "defense") -> Incident:
-    now = timezone.now()
-    return Incident.objects.create(
-        rule=factories.convergence_rule(function=rule_function),
-        group_key="g",
-        function=rule_function,
-        title="游戏大区 disk_full",
-        opened_at=now,
-        last_joined_at=now,
-        execution_count=21,
-    )
-
-
-def test_it_sends_one_message_for_a_storm(default_policy: Policy, operator: Person) -> None:
-    incident = storm()
-    for number in range(4):
-        ask(held(ip=f"127.0.2.{number + 1}", incident=incident))
-
-    first, update = Delivery.objects.order_by("id")
-    assert Approval.objects.filter(state="pending", incident=incident).count() == 4
-    assert "1 条待审批" in first.payload["message"]["text"]
-    assert "4 条待审批" in update.payload["message"]["text"]  # it waits, and tells the latest count
-    assert update.not_before == incident.opened_at + timedelta(minutes=5)
-    assert first.recipients == update.recipients == ["lisi"]
 
 
 def test_it_withdraws_what_an_ended_execution_asked(default_policy: Policy, operator: Person, game: Business) -> None:

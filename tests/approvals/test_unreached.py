@@ -11,7 +11,7 @@ from approvals import services
 from approvals.models import Approval, Policy
 from fta import signals
 from fta.models import AuditEntry, Business, Execution, Person
-from notify.models import Delivery
+from notify.models import Channel, Delivery, NotificationRule
 from tests import factories
 from tests.approvals.conftest import age, ask, policy, send_all
 from tests.wechat.conftest import Corp
@@ -49,9 +49,9 @@ def test_it_mails_the_approvers_and_tells_of_the_fault(
 
     failed = Delivery.objects.filter(kind="wecom_app", event="approval.asked")
     assert {(row.state, row.last_code) for row in failed} == {("failed", code)}
-    mails = [letter for letter in mail.outbox if letter.to == ["lisi@example.com"]]
-    assert any(f"TY {approval.code}" in str(letter.body) for letter in mails)
-    assert any(f"/wechat/todo/{approval.pk}/" in str(letter.body) for letter in mails)
+    (letter,) = [letter for letter in mail.outbox if letter.to == ["lisi@example.com"]]  # of text and card together one
+    for words in (f"编号 {approval.code}", "风险：", f"/wechat/todo/{approval.pk}/"):
+        assert words in str(letter.body)
     sent = Delivery.objects.filter(kind="email", approval_ref=approval.pk, state="sent")
     assert all(row.sent_at is not None and row.sent_at - began < timedelta(seconds=60) for row in sent)
     assert any(subject == "channel:wecom_app" and code in text for subject, text in faults)
@@ -99,6 +99,20 @@ def test_it_keeps_quiet_when_the_card_came_through(
     states = Delivery.objects.filter(kind="wecom_app", event="approval.asked").values_list("state", flat=True)
     assert sorted(states) == ["failed", "sent"]
     assert not [subject for subject, _text in faults if subject == f"approval:{approval.pk}"]
+    assert not [letter for letter in mail.outbox if letter.to == ["lisi@example.com"]]
+
+
+def test_it_does_not_take_what_others_were_told_for_a_question_that_got_through(
+    corp: Corp, default_policy: Policy, operator: Person, faults: list[tuple[str, str]]
+) -> None:
+    type(operator.user).objects.update(email="")
+    group = Channel.objects.create(name="值班群", kind="email", config={"to": ["team@example.com"]})
+    NotificationRule.objects.create(name="都知道", events=["approval.asked"]).channels.add(group)
+    corp.world.faults.set({"untrusted_ip": True})
+    approval = ask()
+    send_all()
+    assert [letter for letter in mail.outbox if letter.to == ["team@example.com"]]
+    assert any(subject == f"approval:{approval.pk}" and "一条也没有送到" in text for subject, text in faults)
 
 
 def test_it_mails_those_who_have_no_wecom_account(

@@ -147,15 +147,20 @@ def test_it_lists_and_shows_details(operator: Person, approval: Approval, strang
     assert "详情 20431_2" in say("详情", operator)
 
 
-def test_it_hands_an_approval_on(operator: Person, approver: Person, approval: Approval) -> None:
+def test_it_hands_an_approval_on_and_on(
+    operator: Person, approver: Person, stranger: Person, approval: Approval
+) -> None:
     assert say("转交 CHG-1 wangwu", operator) == "已把 CHG-1 转交给 wangwu。"
     assert Asked.objects.get().user == approver.user
     assert say("TY CHG-1", operator).startswith("【故障自愈】审批失败：")
-    assert "没有登记" in say("转交 CHG-1 ghost", approver)
+    assert "转交给 stranger" in say("转交 CHG-1 stranger", approver)
+    assert say("TY CHG-1", stranger) == "【故障自愈】审批成功"
+    assert "没有登记" in say("转交 CHG-1 ghost", stranger)
 
 
 def test_it_halts_and_resumes_healing_for_admins_only(admin: Person, operator: Person, game: Business) -> None:
-    assert "只有管理员" in say("停止 all 30", operator)
+    for scope in ("all", "game"):  # on the page this operator of every business may
+        assert "只有管理员" in say(f"停止 {scope} 30", operator)
     assert not Switch.objects.in_force().exists()
     assert "已停止自愈：game，30 分钟" in say("停止 game 30分钟", admin)
     switch = Switch.objects.in_force().get()

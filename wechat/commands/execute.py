@@ -12,7 +12,7 @@ from approvals.models import Approval
 from fta import operations
 from fta.lib.links import absolute
 from fta.models import Business, Package, Person, Switch
-from fta.models.scope import is_admin
+from fta.operations.reach import may_halt_by_message
 from wechat import messages
 from wechat.commands.grammar import Command, parse
 
@@ -113,7 +113,7 @@ def _delegate(command: Command, person: Person, now: datetime) -> str:
 
 
 def _halt(command: Command, person: Person, now: datetime) -> str:
-    if not is_admin(person.user):
+    if not may_halt_by_message(person.user):
         return messages.only_admins()
     if len(command.words) < 2 or not _minutes(command.words[1]):
         return messages.switch_form()
@@ -148,7 +148,7 @@ def _scope(key: str) -> str | None:
 
 
 def _resume(command: Command, person: Person, now: datetime) -> str:
-    if not is_admin(person.user):
+    if not may_halt_by_message(person.user):
         return messages.only_admins()
     switches = list(Switch.objects.in_force())
     if command.words:

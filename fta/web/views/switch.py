@@ -12,9 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from fta import operations
 from fta.models import Switch
+from fta.operations.reach import may_halt_anything, resumable_by, shown_to
 from fta.web.actions import HaltForm, actor_of
 from fta.web.refusals import REFUSALS, words_of
-from fta.web.switches import may_halt_anything, resumable_by, shown_to
 
 HISTORY = 30
 

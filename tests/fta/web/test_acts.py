@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from fta.models import AuditEntry, Execution, Inbox, Incident, Person, StepRun, Switch
+from fta.models import AuditEntry, Business, Execution, Inbox, Incident, Person, StepRun, Switch
 from tests import factories
 from tests.fta.web.conftest import Open, run_of
 
@@ -140,7 +140,18 @@ def test_an_operator_halts_nothing_else(target: str, operator: Person, approver:
     assert not Switch.objects.exists()
 
 
-def test_an_admin_halts_everything_until_somebody_resumes(admin: Person, operator: Person, browser: Open) -> None:
+def test_whoever_operates_every_business_halts_everything(operator: Person, browser: Open) -> None:
+    client = browser(operator)
+    assert "全部自愈" in client.get("/switch/").content.decode()
+    client.post("/switch/", {"target": "all", "minutes": "30", "reason": "机房断电"})
+    assert Switch.objects.in_force().get().scope == "all"
+    client.post(f"/switch/{Switch.objects.get().pk}/resume/")
+    assert not Switch.objects.in_force().exists()
+
+
+def test_an_admin_halts_everything_until_somebody_resumes(
+    admin: Person, operator: Person, pay: Business, browser: Open
+) -> None:
     browser(admin).post("/switch/", {"target": "all", "minutes": "0", "reason": "演习"})
     switch = Switch.objects.get()
     assert switch.until is None

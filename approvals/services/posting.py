@@ -1,0 +1,72 @@
+"""Who gets a message about an approval, and its row in the outbox."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import Q
+
+from approvals.models import Approval, Asked
+from fta.models import Person
+from fta.models.engine import DbNow
+from notify import outbox
+from notify.message import Message
+from notify.models import Channel, ChannelKind, Delivery
+
+ASKED, REMINDED, DECIDED = "approval.asked", "approval.reminded", "approval.decided"
+
+
+def receivers(approval: Approval) -> list[Person]:
+    """Return the people whose turn it is and who have not answered, with the deputies of those on leave."""
+    asked = Asked.objects.filter(approval=approval, stage=approval.stage)
+    said = approval.decisions.filter(stage=approval.stage).values("user_id")
+    waiting = asked.exclude(user_id__in=said).values("user_id")
+    deputies = Q(person__user_id__in=waiting, person__deputy_until__gt=DbNow())
+    return list(Person.objects.active().filter(Q(user_id__in=waiting) | deputies).select_related("user").distinct())
+
+
+def wecom_ids(people: Sequence[Person]) -> list[str]:
+    """Return the WeCom userids of people; service users have none."""
+    return sorted({person.wecom_userid for person in people if person.wecom_userid})
+
+
+def mails(people: Sequence[Person]) -> list[str]:
+    """Return the mail addresses of people who have one."""
+    return sorted({person.user.email for person in people if person.user.email})
+
+
+def without_wecom(people: Sequence[Person]) -> list[Person]:
+    """Return those who are reached by mail or not at all."""
+    return [person for person in people if not person.wecom_userid]
+
+
+def post(
+    approval: Approval,
+    event: str,
+    key: str,
+    message: Message,
+    to: Sequence[str],
+    now: datetime,
+    *,
+    kind: str = ChannelKind.WECOM_APP,
+    channel: Channel | None = None,
+    not_before: datetime | None = None,
+) -> Delivery | None:
+    """Write a delivery, before all others in line; None when this key was posted before."""
+    return outbox.post(
+        dedup_key=key,
+        kind=kind,
+        event=event,
+        message=message,
+        recipients=to,
+        channel=channel,
+        lane=Delivery.Lane.APPROVAL,
+        execution=approval.execution,
+        approval_ref=approval.pk,
+        now=now,
+        not_before=not_before,
+    )
+
+
+def key_of(approval: Approval, part: str) -> str:
+    """Return the key of one message about this round of an approval."""
+    return f"approval:{approval.pk}:{approval.round}:{part}"

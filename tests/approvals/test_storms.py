@@ -1,0 +1,90 @@
+"""A storm that a defence holds back: every execution its own approval, and few messages about all of them."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from approvals import services
+from approvals.models import Approval, Policy
+from approvals.services import ApprovalKind
+from fta.models import Business, Incident, Person
+from notify.models import Delivery
+from tests import factories
+from tests.approvals.conftest import age, ask, held
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def storm(game: Business) -> Incident:
+    now = timezone.now()
+    return Incident.objects.create(
+        rule=factories.convergence_rule(function="defense"),
+        group_key="g",
+        function="defense",
+        title="游戏大区 disk_full",
+        opened_at=now,
+        last_joined_at=now,
+        execution_count=21,
+    )
+
+
+def held_back(storm: Incident, number: int) -> list[Approval]:
+    return [ask(held(ip=f"127.0.2.{each + 1}", incident=storm)) for each in range(number)]
+
+
+def posted(event: str = "approval.asked") -> QuerySet[Delivery]:
+    return Delivery.objects.filter(event=event).order_by("id")
+
+
+def said(row: Delivery) -> str:
+    return str(row.payload["message"]["text"])
+
+
+def test_it_sends_one_message_and_one_update(default_policy: Policy, operator: Person, storm: Incident) -> None:
+    held_back(storm, 4)
+
+    first, update = posted()
+    assert Approval.objects.filter(state="pending", incident=storm).count() == 4
+    for words in ("1 条待审批，收敛事件共 21 条", "类型：disk_full", "主机：127.0.2.1", "套餐：clean-disk（低风险）"):
+        assert words in said(first)
+    assert first.payload["message"]["url"].endswith("/wechat/todo/")
+    assert "4 条待审批" in said(update)  # it waits, and tells the latest count
+    assert update.not_before == storm.opened_at + timedelta(minutes=5)
+    assert first.recipients == update.recipients == ["lisi"]
+
+
+def test_it_lets_the_update_tell_of_what_is_left(default_policy: Policy, operator: Person, storm: Incident) -> None:
+    approvals = held_back(storm, 3)
+    first, update = posted()
+    Delivery.objects.filter(pk=first.pk).update(state="sent")
+
+    services.decide(approvals[0].pk, operator.user, "refuse", "", "web", timezone.now())
+    update.refresh_from_db()
+    assert (update.state, "2 条待审批" in said(update)) == ("pending", True)
+
+    for approval in approvals[1:]:
+        services.decide(approval.pk, operator.user, "refuse", "", "web", timezone.now())
+    update.refresh_from_db()
+    assert (update.state, update.last_error) == ("sent", "发出之前都已有结果，不再询问。")
+
+
+def test_it_reminds_once_of_all(default_policy: Policy, operator: Person, storm: Incident) -> None:
+    for approval in held_back(storm, 3):
+        age(approval, remind_at=timezone.now() - timedelta(seconds=1))
+    kind = ApprovalKind()
+    for pk in kind.due(10, timezone.now()):
+        kind.do(pk)
+
+    reminders = posted("approval.reminded")
+    assert [row.kind for row in reminders] == ["wecom_app", "email"]
+    assert "3 条待审批" in said(reminders[0])
+    assert kind.due(10, timezone.now()) == []
+
+
+def test_it_mails_those_who_have_no_wecom_account(default_policy: Policy, game: Business, storm: Incident) -> None:
+    factories.person("desk", "operator", businesses=(game,), wecom="")
+    held_back(storm, 2)
+    assert [(row.kind, row.recipients) for row in posted()] == [("email", ["desk@example.com"])] * 2
