@@ -130,7 +130,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Source)
 class SourceAdmin(AuditedAdmin):
     form = SourceForm
-    list_display = ("name", "kind", "app_id", "business", "enabled", "last_received_at", "archived")
+    list_display = ("name", "kind", "app_id", "business", "enabled", "archived")
     list_filter = ("kind", "enabled", "archived")
     list_select_related = ("business",)
     search_fields = ("name", "app_id")

@@ -24,7 +24,6 @@ class Source(models.Model):
     options = models.JSONField(_("选项"), default=dict, blank=True)
     enabled = models.BooleanField(_("启用"), default=True)
     archived = models.BooleanField(_("已归档"), default=False)
-    last_received_at = models.DateTimeField(_("最近收到"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("告警源")
@@ -56,7 +55,7 @@ class Inbox(models.Model):
         State.POISON: frozenset({State.NEW}),
     }
 
-    source = models.ForeignKey(Source, on_delete=models.PROTECT, verbose_name=_("告警源"))
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, db_index=False, verbose_name=_("告警源"))
     kind = models.CharField(_("类型"), max_length=32)
     raw = models.BinaryField(_("原文"))
     content_type = models.CharField(max_length=200, blank=True)
@@ -81,7 +80,10 @@ class Inbox(models.Model):
             in_choices("inbox_state", "state", InboxState),
             models.UniqueConstraint(fields=["source", "idem_key"], name="inbox_idem_key"),
         ]
-        indexes = [models.Index(fields=["id"], condition=Q(state="new"), name="inbox_due")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(state="new"), name="inbox_due"),
+            models.Index(fields=["source", "id"], name="inbox_source"),  # the newest of a source
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} #{self.pk}"

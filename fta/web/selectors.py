@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from fta.models import Alert, Business, Execution, Host, Inbox, Incident, Person, Source
 from fta.models.scope import in_scope
@@ -124,9 +124,10 @@ def people(user: Any) -> QuerySet[Person]:
 
 
 def sources(user: Any) -> QuerySet[Source]:
-    """Return the alert sources of the user's businesses."""
+    """Return the alert sources of the user's businesses, each with `heard_at`: when its last request came, None for never."""
     rows = Source.objects.filter(in_scope(user, "business", *READERS), archived=False)
-    return rows.select_related("business")
+    newest = Inbox.objects.filter(source=OuterRef("pk")).order_by("-pk").values("received_at")[:1]
+    return rows.select_related("business").annotate(heard_at=Subquery(newest))
 
 
 def refused_letters(user: Any, *roles: str) -> QuerySet[Inbox]:

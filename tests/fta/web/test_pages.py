@@ -167,6 +167,17 @@ def test_it_shows_what_to_paste_without_the_secret(operator: Person, game: Busin
         assert source.secret_digest not in text
 
 
+def test_it_tells_when_a_source_was_heard_last(operator: Person, game: Business, browser: Open) -> None:
+    source, client = factories.source(), browser(operator)
+    for url in ("/sources/", f"/sources/{source.pk}/"):
+        assert "还没有收到过" in client.get(url).content.decode()
+    for minutes in (9, 3):
+        moment = timezone.now() - timedelta(minutes=minutes)
+        Inbox.objects.create(source=source, kind="rest", raw=b"{}", received_at=moment)
+    for url in ("/sources/", f"/sources/{source.pk}/"):
+        assert "3 分钟前" in client.get(url).content.decode()
+
+
 def test_it_shows_a_refused_request_as_text(operator: Person, game: Business, browser: Open) -> None:
     letter = Inbox.objects.create(
         source=factories.source(), kind="rest", raw=b"\xff<script>", received_at=timezone.now(), state="rejected", error="not JSON"
