@@ -11,6 +11,7 @@ from fta.healing import variables
 from fta.healing.flow import START
 from fta.healing.nodes import EDGES, JOINS, Node, downstream, loops, seconds
 from fta.healing.runners import RUNNERS
+from fta.healing.runners.fields import Fault
 from fta.models import StepRun
 
 MAX_NODES = 200
@@ -132,10 +133,10 @@ def _graph(nodes: Sequence[Node]) -> list[Problem]:
 
 def _params(at: int, node: dict[str, Any], parameters: Sequence[Any], nodes: Sequence[Any]) -> list[Problem]:
     params = node.get("params") or {}
-    path = f"nodes[{at}].params"
     runner = RUNNERS[node["type"]]
-    messages = list(runner.validate(params))
-    named = sorted(f"${{{name}}}" for name in runner.names(params))
-    for name in variables.check(list(named), parameters, nodes):
-        messages.append(_("未知的变量：${%(name)s}") % {"name": name})
-    return [Problem(path, node["id"], message) for message in messages]
+    faults = list(runner.validate(params))
+    for key, value in params.items():
+        named = sorted(f"${{{name}}}" for name in runner.names({key: value}))
+        for name in variables.check(list(named), parameters, nodes):
+            faults.append(Fault(key, _("未知的变量：${%(name)s}") % {"name": name}))
+    return [Problem(f"nodes[{at}].params.{field}".rstrip("."), node["id"], message) for field, message in faults]

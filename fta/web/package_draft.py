@@ -25,7 +25,7 @@ from fta.web.sentences import duration_text
 
 MAX_BLOCKS = 200
 MAX_DIGITS = 8
-_PLACE = re.compile(r"(nodes|parameters)\[(\d+)\](?:\.(\w+))?")
+_PLACE = re.compile(r"(nodes|parameters)\[(\d+)\](?:\.(params\.)?([\w.]+))?")
 
 
 class Draft:
@@ -89,13 +89,13 @@ class Draft:
         """Put each problem beside its block or field."""
         for problem in problems:
             place = _PLACE.match(problem.path)
-            forms_there: Sequence[forms.Form] = getattr(self, place[1]) if place else ()
+            forms_there: Sequence[Any] = getattr(self, place[1]) if place else ()
             at = int(place[2]) if place else 0
             if place is None or at >= len(forms_there):
                 self.loose.append(problem.message)
                 continue
-            form = forms_there[at]
-            form.add_error(place[3] if place[3] in form.fields else None, problem.message)
+            form = forms_there[at].params if place[3] else forms_there[at]
+            form.add_error(place[4] if place[4] in form.fields else None, problem.message)
 
     def node_data(self) -> list[dict[str, Any]]:
         """Return the nodes as the package stores them."""

@@ -10,6 +10,7 @@ from django.utils import timezone
 from fta.engine.loop import Engine
 from fta.healing.plan import freeze
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault
 from fta.lib.types import JSONDict
 from fta.models import Execution, StepRun
 from tests import factories
@@ -68,8 +69,8 @@ class Actor(NodeType):
         self.outcomes = list(outcomes) or [Outcome("succeeded")]
         self.seen: list[StepContext] = []
 
-    def validate(self, params: JSONDict) -> list[str]:
-        return ["坏参数"] if "bad" in params else []
+    def validate(self, params: JSONDict) -> list[Fault]:
+        return [Fault("bad", "坏参数")] if "bad" in params else []
 
     def run(self, ctx: StepContext) -> Outcome:
         self.seen.append(ctx)

@@ -51,10 +51,10 @@ def test_it_accepts_a_sound_package() -> None:
         ([node(1, retries={"count": 1, "delay": "soon"})], ("nodes[0].retries", 1)),
         ([{**ACT, "next": {"maybe": 1}}], ("nodes[0].next", 1)),
         ([{**ACT, "next": {"success": "1"}}], ("nodes[0].next", 1)),
-        ([node(1, params={"bad": 1})], ("nodes[0].params", 1)),
-        ([node(1, params={"to": "${password}"})], ("nodes[0].params", 1)),
-        ([node(1, params={"to": "${params.missing}"})], ("nodes[0].params", 1)),
-        ([node(1, params={"to": "${node.8.x}"})], ("nodes[0].params", 1)),
+        ([node(1, params={"bad": 1})], ("nodes[0].params.bad", 1)),
+        ([node(1, params={"to": "${password}"})], ("nodes[0].params.to", 1)),
+        ([node(1, params={"to": "${params.missing}"})], ("nodes[0].params.to", 1)),
+        ([node(1, params={"to": "${node.8.x}"})], ("nodes[0].params.to", 1)),
     ],
 )
 def test_it_refuses_a_faulty_package_and_names_the_node(nodes: list[Any], expected: tuple[str, int | None]) -> None:

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy
 
 from fta import ports
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault, Field
 from fta.lib.types import JSONDict
 
 
@@ -14,16 +15,21 @@ class ApprovalRunner(NodeType):
 
     type = "approval"
     label = gettext_lazy("审批")
-    known = frozenset({"message", "policy"})
+    fields = (
+        Field(
+            "message", gettext_lazy("请示什么"), "text", gettext_lazy("如 重启 ${ip}（${alert_type}）"), required=True
+        ),
+        Field("policy", gettext_lazy("审批策略"), "policy"),
+    )
     literal = frozenset({"policy"})  # who may decide must not come from an alert
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters."""
         found = self.strangers(params)
         if not isinstance(params.get("message"), str) or not str(params["message"]).strip():
-            found.append(_("审批内容（message）不能为空"))
+            found.append(Fault("message", _("审批内容（message）不能为空")))
         if not isinstance(params.get("policy", ""), str):
-            found.append(_("审批策略（policy）应为策略名称"))
+            found.append(Fault("policy", _("审批策略（policy）应为策略名称")))
         return found
 
     def run(self, ctx: StepContext) -> Outcome:

@@ -5,7 +5,7 @@ filled in (before the claim), and to run (outside of any transaction, under a le
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from fta.healing import variables
+from fta.healing.runners.fields import Fault, Field
 from fta.lib.types import JSON, JSONDict
 from fta.models import Execution, StepRun
 
@@ -59,8 +60,20 @@ class Runner(Protocol):
     def label(self) -> str | Promise:
         """Return the name of the node type to show."""
 
-    def validate(self, params: JSONDict) -> list[str]:
-        """Return what is wrong with a node's unrendered parameters, each in words for the package's author."""
+    @property
+    def fields(self) -> Sequence[Field]:
+        """Return the declaration of every parameter."""
+
+    @property
+    def results(self) -> Sequence[str]:
+        """Return what later nodes may read as ${node.<id>.<name>}, beside output and state."""
+
+    @property
+    def literal(self) -> frozenset[str]:
+        """Return the names of the parameters in which variables are not replaced."""
+
+    def validate(self, params: JSONDict) -> list[Fault]:
+        """Return what is wrong with a node's unrendered parameters."""
 
     def names(self, params: JSONDict) -> set[str]:
         """Return the names of the variables that the parameters use."""
@@ -77,12 +90,14 @@ class NodeType:
 
     acting: bool = False
     default_policy: str = StepRun.Policy.IDEMPOTENT.value
-    known: frozenset[str] = frozenset()  # the names of the parameters
+    fields: Sequence[Field] = ()
+    results: Sequence[str] = ()
     literal: frozenset[str] = frozenset()
 
-    def strangers(self, params: JSONDict) -> list[str]:
+    def strangers(self, params: JSONDict) -> list[Fault]:
         """Return a complaint for every parameter that this type does not have: it would be ignored without a word."""
-        return [_("没有参数 %s") % name for name in params if name not in self.known]
+        known = {field.name.partition(".")[0] for field in self.fields}
+        return [Fault(name, _("没有参数 %s") % name) for name in params if name not in known]
 
     def names(self, params: JSONDict) -> set[str]:
         """Return the names of the variables that the parameters use."""

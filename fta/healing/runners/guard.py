@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault, Field
 from fta.lib.types import JSONDict
 from fta.models import Execution
 
@@ -15,16 +16,26 @@ class GuardRunner(NodeType):
 
     type = "guard"
     label = gettext_lazy("自定义收敛防御")
-    known = frozenset({"count", "minutes"})
-    literal = known
+    fields = (
+        Field("count", gettext_lazy("达到几次"), "integer", required=True),
+        Field(
+            "minutes",
+            gettext_lazy("多少分钟内"),
+            "integer",
+            gettext_lazy("同一对象的同类告警达到次数，就不再往下做，结果为已跳过"),
+            required=True,
+        ),
+    )
+    results = ("seen",)
+    literal = frozenset({"count", "minutes"})
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters."""
         found = self.strangers(params)
         for key, most in (("count", 10_000), ("minutes", 7 * 24 * 60)):
             value = params.get(key)
             if type(value) is not int or not 1 <= value <= most:
-                found.append(_("%(key)s 应为 1 到 %(most)s 的整数") % {"key": key, "most": most})
+                found.append(Fault(key, _("%(key)s 应为 1 到 %(most)s 的整数") % {"key": key, "most": most}))
         return found
 
     def run(self, ctx: StepContext) -> Outcome:

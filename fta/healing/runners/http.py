@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import jmespath
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from jmespath.exceptions import JMESPathError
 
 from fta.healing import variables
+from fta.healing.runners import expressions
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault, Field
 from fta.healing.runners.text import clean, storable
 from fta.lib import http, secrets
 from fta.lib.types import JSON, JSONDict
@@ -25,7 +25,6 @@ _ORIGIN = re.compile(r"(?:https?://|\$\{\s*params\.[^{}]*\})[^/?#]*")
 # Whom a request goes to is the author's and the inventory's to say, never an alert's.
 _IN_ORIGIN = re.compile(r"ip|ip_bak|host\.name|params\..+")
 _DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_FALSE: tuple[JSON, ...] = (None, "", [], {})
 
 
 class MissingSecret(Exception):
@@ -39,21 +38,66 @@ class HttpRunner(NodeType):
     label = gettext_lazy("HTTP 回调")
     acting = True
     default_policy = StepRun.Policy.ONCE.value
-    known = frozenset({"method", "url", "headers", "secret_headers", "body", "auth", "success"})
+    fields = (
+        Field(
+            "method",
+            gettext_lazy("方法"),
+            "choice",
+            choices=(("", gettext_lazy("POST（默认）")), *((name, name) for name in METHODS)),
+        ),
+        Field(
+            "url",
+            gettext_lazy("地址"),
+            help=gettext_lazy("请求发给谁由套餐或主机清单决定，不能用告警里的值"),
+            required=True,
+        ),
+        Field("headers", gettext_lazy("请求头"), "headers", gettext_lazy("每行一个 Name: value")),
+        Field("body", gettext_lazy("请求体（JSON）"), "body", gettext_lazy('变量要写在引号里，如 {"ip": "${ip}"}')),
+        Field(
+            "success.status",
+            gettext_lazy("算成功的状态码"),
+            "numbers",
+            gettext_lazy("如 200, 202；留空为 2xx"),
+            more=True,
+        ),
+        Field(
+            "success.jmespath",
+            gettext_lazy("成功条件（JMESPath）"),
+            help=gettext_lazy("对返回的 JSON 求值，为真才算成功"),
+            more=True,
+        ),
+        Field(
+            "auth.type",
+            gettext_lazy("认证"),
+            "choice",
+            choices=(("", gettext_lazy("不用")), ("basic", "Basic"), ("bearer", "Bearer")),
+            more=True,
+        ),
+        Field("auth.username", gettext_lazy("认证用户名"), help=gettext_lazy("只用于 Basic"), more=True),
+        Field("auth.secret", gettext_lazy("认证用的密文参数"), help=gettext_lazy("套餐里密文参数的名称"), more=True),
+        Field(
+            "secret_headers",
+            gettext_lazy("密文请求头"),
+            "headers",
+            gettext_lazy("每行一个 Name: 密文参数的名称"),
+            more=True,
+        ),
+    )
+    results = ("status", "json.<field>")
     literal = frozenset({"method", "secret_headers", "auth", "success"})
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters."""
         found = self.strangers(params) + _url_problems(params)
         if params.get("method", "POST") not in METHODS:
-            found.append(_("method 只能是 %s") % "、".join(METHODS))
+            found.append(Fault("method", _("method 只能是 %s") % "、".join(METHODS)))
         for key in ("headers", "secret_headers"):
             value = params.get(key) or {}
             if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-                found.append(_("%s 应为对象，值为文本") % key)
+                found.append(Fault(key, _("%s 应为对象，值为文本") % key))
         body = params.get("body")
         if isinstance(body, str) and body.lstrip().startswith("{") and variables.as_json(body) is None:
-            found.append(_("body 像 JSON 但不合法；变量要写在引号里"))
+            found.append(Fault("body", _("body 像 JSON 但不合法；变量要写在引号里")))
         return found + _auth_problems(params.get("auth")) + _success_problems(params.get("success"))
 
     def render_one(self, key: str, value: JSON, values: Mapping[str, str]) -> JSON:
@@ -90,42 +134,40 @@ class HttpRunner(NodeType):
         return _judge(answer, ctx.params.get("success"))
 
 
-def _url_problems(params: JSONDict) -> list[str]:
+def _url_problems(params: JSONDict) -> list[Fault]:
     url = params.get("url")
     if url is None and "url" in params:  # a configuration whose environment gave none loads; the step says so
         return []
     origin = _ORIGIN.match(url) if isinstance(url, str) else None
     if origin is None:
-        return [_("url 应以 http:// 或 https:// 开头")]
+        return [Fault("url", _("url 应以 http:// 或 https:// 开头"))]
     strange = [name for name in sorted(variables.names_in(origin[0])) if not _IN_ORIGIN.fullmatch(name)]
-    return [_("url 的主机部分不能用 ${%s}：请求发给谁不能由告警决定") % name for name in strange]
+    return [Fault("url", _("url 的主机部分不能用 ${%s}：请求发给谁不能由告警决定") % name) for name in strange]
 
 
-def _auth_problems(auth: JSON) -> list[str]:
+def _auth_problems(auth: JSON) -> list[Fault]:
     if auth is None:
         return []
     if not isinstance(auth, dict) or auth.get("type") not in ("basic", "bearer"):
-        return [_("auth.type 只能是 basic 或 bearer")]
+        return [Fault("auth.type", _("auth.type 只能是 basic 或 bearer"))]
     wanted = {"type", "secret"} | ({"username"} if auth["type"] == "basic" else set())
     if set(auth) != wanted or not all(isinstance(value, str) for value in auth.values()):
-        return [_("auth 应有且只有：%s（secret 填密文参数的名称）") % "、".join(sorted(wanted))]
+        message = _("auth 应有且只有：%s（secret 填密文参数的名称）") % "、".join(sorted(wanted))
+        return [Fault("auth", message)]
     return []
 
 
-def _success_problems(success: JSON) -> list[str]:
+def _success_problems(success: JSON) -> list[Fault]:
     if success is None:
         return []
     if not isinstance(success, dict) or set(success) - {"status", "jmespath"}:
-        return [_("success 只能有 status 和 jmespath")]
+        return [Fault("success", _("success 只能有 status 和 jmespath"))]
     found = []
     status = success.get("status", [])
     if not isinstance(status, list) or not all(type(code) is int and 100 <= code <= 599 for code in status):
-        found.append(_("success.status 应为状态码列表，如 [200, 202]"))
-    try:
-        jmespath.compile(str(success.get("jmespath") or "@"))
-    except JMESPathError as error:
-        found.append(_("success.jmespath 不合法：%s") % error)
-    return found
+        found.append(Fault("success.status", _("success.status 应为状态码列表，如 [200, 202]")))
+    wrong = expressions.problem(success.get("jmespath") or "@")
+    return [*found, Fault("success.jmespath", _("success.jmespath 不合法：%s") % wrong)] if wrong else found
 
 
 def _headers(ctx: StepContext) -> dict[str, str]:
@@ -183,15 +225,6 @@ def _judge(answer: http.Response, success: JSON) -> Outcome:
     wanted = rule.get("status") or range(200, 300)
     if answer.status not in wanted:  # type: ignore[operator]
         return Outcome("failed", result=result, output=output, error=_("应答状态码为 %s") % answer.status)
-    if rule.get("jmespath") and not _holds(str(rule["jmespath"]), data):
+    if rule.get("jmespath") and not expressions.holds(str(rule["jmespath"]), data):
         return Outcome("failed", result=result, output=output, error=_("应答不满足 %s") % rule["jmespath"])
     return Outcome("succeeded", result=result, output=output)
-
-
-def _holds(expression: str, data: JSON) -> bool:
-    """Judge by JMESPath's own truth: null, false and what is empty are false, zero is true."""
-    try:
-        found = jmespath.search(expression, data)
-    except JMESPathError:
-        return False
-    return found is not False and found not in _FALSE

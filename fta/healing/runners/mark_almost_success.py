@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy
 
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault
 from fta.lib.types import JSONDict
 
 
@@ -12,7 +13,7 @@ class MarkAlmostSuccessRunner(NodeType):
     type = "mark_almost_success"
     label = gettext_lazy("标记为基本成功")
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters: it has none."""
         return self.strangers(params)
 

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy
 
 from fta import ports
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault, Field
 from fta.lib.types import JSON, JSONDict
 
 
@@ -14,20 +15,30 @@ class NotifyRunner(NodeType):
 
     type = "notify"
     label = gettext_lazy("通知")
-    known = frozenset({"message", "channels", "to"})
+    fields = (
+        Field("message", gettext_lazy("内容"), "text", required=True),
+        Field("channels", gettext_lazy("通知服务"), "channels", required=True),
+        Field(
+            "to",
+            gettext_lazy("告诉谁"),
+            "texts",
+            gettext_lazy("企业微信账号，多个用逗号隔开，可以用 ${operators}；留空按通知服务的设置"),
+        ),
+    )
+    results = ("deliveries",)
     literal = frozenset({"channels"})
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters."""
         found = self.strangers(params)
         if not isinstance(params.get("message"), str) or not str(params["message"]).strip():
-            found.append(_("通知内容（message）不能为空"))
+            found.append(Fault("message", _("通知内容（message）不能为空")))
         for key in ("channels", "to"):
             value = params.get(key) or []
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                found.append(_("%s 应为文本列表") % key)
+                found.append(Fault(key, _("%s 应为文本列表") % key))
         if not params.get("channels"):
-            found.append(_("至少选择一个通知服务（channels）"))
+            found.append(Fault("channels", _("至少选择一个通知服务（channels）")))
         return found
 
     def run(self, ctx: StepContext) -> Outcome:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault, Field
 from fta.lib.types import JSONDict
 
 _EACH = 2.0  # seconds for one try
@@ -24,21 +25,36 @@ class PingCheckRunner(NodeType):
 
     type = "ping_check"
     label = gettext_lazy("确认主机不通")
-    known = frozenset({"tcp_port", "icmp", "count", "expect"})
-    literal = known
+    fields = (
+        Field("tcp_port", gettext_lazy("TCP 端口"), "integer", gettext_lazy("留空用 ICMP ping")),
+        Field(
+            "expect",
+            gettext_lazy("怎样算成功"),
+            "choice",
+            choices=(
+                ("", gettext_lazy("有应答（默认）")),
+                ("up", gettext_lazy("有应答")),
+                ("down", gettext_lazy("没有应答")),
+            ),
+        ),
+        Field("count", gettext_lazy("最多试几次"), "integer", gettext_lazy("默认 3 次，有应答就停")),
+        Field("icmp", gettext_lazy("只用 ICMP"), "flag", more=True),
+    )
+    results = ("answered",)
+    literal = frozenset({"tcp_port", "icmp", "count", "expect"})
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters."""
         found = self.strangers(params)
         port, count = params.get("tcp_port"), params.get("count", 3)
         if port is not None and (type(port) is not int or not 1 <= port <= 65535):
-            found.append(_("tcp_port 应为 1 到 65535 的整数"))
+            found.append(Fault("tcp_port", _("tcp_port 应为 1 到 65535 的整数")))
         if port is not None and params.get("icmp"):
-            found.append(_("tcp_port 和 icmp 只能选一个"))
+            found.append(Fault("icmp", _("tcp_port 和 icmp 只能选一个")))
         if type(count) is not int or not 1 <= count <= 20:
-            found.append(_("count 应为 1 到 20 的整数"))
+            found.append(Fault("count", _("count 应为 1 到 20 的整数")))
         if params.get("expect", "up") not in ("up", "down"):
-            found.append(_("expect 只能是 up 或 down"))
+            found.append(Fault("expect", _("expect 只能是 up 或 down")))
         return found
 
     def run(self, ctx: StepContext) -> Outcome:

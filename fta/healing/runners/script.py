@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from fta.healing.runners import local
 from fta.healing.runners.arguments import InvalidArgument, check_names, check_value
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault, Field
 from fta.healing.runners.journal import AlreadyStarted, Journal
 from fta.healing.runners.text import clean
 from fta.lib import secrets
@@ -33,21 +34,49 @@ class ScriptRunner(NodeType):
     label = gettext_lazy("脚本作业")
     acting = True
     default_policy = StepRun.Policy.ONCE.value
-    known = frozenset({"script", "arguments", "secrets", "interpreter"})
+    fields = (
+        Field(
+            "script",
+            gettext_lazy("脚本"),
+            "script",
+            gettext_lazy("正文不接受变量拼接；参数以 JSON（标准输入）和环境变量 FTA_PARAM_名称 传入"),
+            required=True,
+        ),
+        Field(
+            "arguments",
+            gettext_lazy("参数"),
+            "values",
+            gettext_lazy("每行一个 name=value，值可以用变量，如 path=${params.path}"),
+        ),
+        Field(
+            "interpreter",
+            gettext_lazy("解释器"),
+            help=gettext_lazy("留空看脚本第一行 #!，没有则用 /bin/sh"),
+            more=True,
+        ),
+        Field(
+            "secrets",
+            gettext_lazy("要用的密文参数"),
+            "texts",
+            gettext_lazy("套餐里密文参数的名称，多个用逗号隔开"),
+            more=True,
+        ),
+    )
+    results = ("exit_code",)
     literal = frozenset({"script", "secrets", "interpreter"})
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters; a value with a variable in it is judged when it is known."""
         found = self.strangers(params)
         script, interpreter = params.get("script"), params.get("interpreter")
         if not isinstance(script, str) or not script.strip() or len(script.encode()) > _MAX_SCRIPT or "\0" in script:
-            found.append(_("脚本内容（script）不能为空，最大 64 KiB"))
+            found.append(Fault("script", _("脚本内容（script）不能为空，最大 64 KiB")))
         if interpreter is not None and not (isinstance(interpreter, str) and _INTERPRETER.fullmatch(interpreter)):
-            found.append(_("解释器（interpreter）应为绝对路径，如 /bin/bash"))
+            found.append(Fault("interpreter", _("解释器（interpreter）应为绝对路径，如 /bin/bash")))
         try:
             _check(params, rendered=False)
         except InvalidArgument as error:
-            found.append(str(error))
+            found.append(Fault("arguments", str(error)))
         return found
 
     def run(self, ctx: StepContext) -> Outcome:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from fta.healing.nodes import seconds
 from fta.healing.runners.base import NodeType, Outcome, StepContext
+from fta.healing.runners.fields import Fault, Field
 from fta.lib.types import JSON, JSONDict
 
 _LONGEST = 24 * 3600
@@ -18,14 +19,19 @@ class SleepRunner(NodeType):
 
     type = "sleep"
     label = gettext_lazy("暂停等待")
-    known = frozenset({"seconds"})
+    fields = (
+        Field(
+            "seconds", gettext_lazy("等多久"), "duration", gettext_lazy("如 30、5m、1h，最长 24 小时"), required=True
+        ),
+    )
+    results = ("until",)
 
-    def validate(self, params: JSONDict) -> list[str]:
+    def validate(self, params: JSONDict) -> list[Fault]:
         """Return what is wrong with the parameters."""
         value = params.get("seconds")
         if isinstance(value, str) and "${" in value:
             return self.strangers(params)
-        return self.strangers(params) + ([_complaint()] if _length(value) is None else [])
+        return self.strangers(params) + ([Fault("seconds", _complaint())] if _length(value) is None else [])
 
     def run(self, ctx: StepContext) -> Outcome:
         """Park at the first run, succeed at the next one."""

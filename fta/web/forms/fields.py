@@ -188,6 +188,50 @@ class NumbersField(CommaField):
         return isinstance(value, list) and all(type(item) is int for item in value)
 
 
+class DurationField(forms.CharField):
+    """A number of seconds or text such as 5m; digits are a number."""
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+
+    @staticmethod
+    def can_show(value: Any) -> bool:
+        if isinstance(value, str):
+            return value == value.strip() and not value.isdigit() and not set(value) & set("\r\n")
+        return type(value) is int and 0 <= value < 10**9
+
+
+class FlagField(forms.BooleanField):
+    """True or absent."""
+
+    def clean(self, value: Any) -> bool | None:
+        return super().clean(value) or None
+
+    @staticmethod
+    def can_show(value: Any) -> bool:
+        return value is True
+
+
+class OfferedField(forms.ChoiceField):
+    """One of the names that its form offers."""
+
+    @staticmethod
+    def can_show(value: Any) -> bool:
+        return isinstance(value, str) and value != ""
+
+
+class OfferedListField(forms.MultipleChoiceField):
+    """Some of the names that its form offers."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget=forms.CheckboxSelectMultiple, **kwargs)
+
+    @staticmethod
+    def can_show(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 class TextField(forms.CharField):
     """Text of several lines, with the line ends of Unix: a browser sends those of DOS."""
 
