@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef, Q
 
 from approvals import services
-from approvals.models import Approval
+from approvals.models import Approval, ApprovalQuerySet, Decision
 from fta.models import Execution, StepRun
 
 
@@ -35,7 +35,7 @@ class Gate:
         EXISTS subqueries only, so that the claim's UPDATE evaluates it in the same statement.
         """
         free = Execution.objects.filter(pk=OuterRef("execution_id"), needs_approval=False)
-        given = Approval.objects.filter(state=Approval.State.APPROVED, plan_sha256=OuterRef("plan_sha256"))
+        given = _given().filter(plan_sha256=OuterRef("plan_sha256"))
         at_gate = given.filter(kind=Approval.Kind.GATE, execution_id=OuterRef("execution_id"))
         at_node = given.filter(kind=Approval.Kind.NODE, step_id=OuterRef("permit_id"))
         return (Q(Exists(free)) | Q(Exists(at_gate))) & (Q(permit_id=None) | Q(Exists(at_node)))
@@ -43,5 +43,11 @@ class Gate:
     def approved(self, execution: Execution) -> bool:
         """Tell whether the gate approval of exactly this execution's present plan was given."""
         present = Execution.objects.filter(pk=execution.pk).values("plan_sha256")[:1]
-        given = Approval.objects.filter(kind=Approval.Kind.GATE, execution_id=execution.pk)
-        return given.filter(state=Approval.State.APPROVED, plan_sha256=present).exists()
+        given = _given().filter(kind=Approval.Kind.GATE, execution_id=execution.pk)
+        return given.filter(plan_sha256=present).exists()
+
+
+def _given() -> ApprovalQuerySet:
+    """Return the approvals that were given: a state that says so without anybody's yes beside it is none."""
+    yes = Decision.objects.filter(approval=OuterRef("pk"), answer=Decision.Answer.APPROVE)
+    return Approval.objects.filter(Exists(yes), state=Approval.State.APPROVED)

@@ -58,6 +58,7 @@ def claim_step(step: StepRun, acting: bool, now: datetime) -> int:
             StepRun.State.RUNNING,
             may_run(),
             ports.gate().permits(),
+            Q(plan_sha256=step.execution.plan_sha256),  # the plan that this worker has read
             attempt=F("attempt") + 1,
             ended_at=None,
             started_at=now,

@@ -12,6 +12,7 @@ from fta.healing.canonical import canonical, sha256_of
 from fta.healing.nodes import Node
 from fta.healing.validation import Problem, node_of, validate
 from fta.healing.versions import InvalidPackage, content_sha256, save_version
+from fta.lib import secrets
 from fta.lib.types import JSON, JSONDict
 from fta.models import Execution, Host, PackageVersion, Person, Rule
 
@@ -74,6 +75,7 @@ def freeze(
         "problems": problems,
         "frozen_at": now.isoformat(),
     }
+    data["seal"] = secrets.sign(sha256_of(data), _sealed_for(execution))
     return Plan(data, sha256_of(data))
 
 
@@ -83,8 +85,19 @@ def nodes_of(data: Mapping[str, Any]) -> list[Node]:
 
 
 def is_intact(execution: Execution) -> bool:
-    """Tell whether the plan of a loaded execution is the one that its hash was taken of."""
-    return bool(execution.plan_sha256) and sha256_of(execution.plan) == execution.plan_sha256
+    """Tell whether the plan of a loaded execution is the one that its hash was taken of, and that the portal froze for it.
+
+    Whoever writes into the database can set plan and hash alike; the seal takes a key that is not in there.
+    """
+    if not execution.plan_sha256 or sha256_of(execution.plan) != execution.plan_sha256:
+        return False
+    bare = {key: value for key, value in execution.plan.items() if key != "seal"}
+    return secrets.is_signed(sha256_of(bare), _sealed_for(execution), execution.plan.get("seal"))
+
+
+def _sealed_for(execution: Execution) -> str:
+    """Return what a seal is bound to, so that a plan that was copied from another execution is not intact."""
+    return f"plan {execution.pk}"
 
 
 def drift(execution: Execution) -> list[str]:

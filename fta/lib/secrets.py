@@ -1,4 +1,4 @@
-"""Seal secrets at rest, and keep them out of logs.
+"""Seal secrets at rest, keep them out of logs, and sign what must not be rewritten in the database.
 
 A sealed value reads `enc1:<key id>:<base64 of nonce | tag | ciphertext>`. The name of the column is authenticated with it, so a
 value that was copied into another column does not open.
@@ -66,6 +66,22 @@ def unseal(sealed: str, context: str) -> str:
         raise SealBroken("The stored secret was altered or belongs to another column.") from error
     remember(plain)
     return plain
+
+
+def sign(text: str, context: str) -> str:
+    """Return proof that a holder of the sealing key wrote `text` for `context`: `<key id>:<HMAC-SHA256 in hex>`."""
+    return _signature(text, context, *_derive(settings.FTA_SECRET_KEYS[0]))
+
+
+def is_signed(text: str, context: str, signature: object) -> bool:
+    """Tell whether `signature` is what `sign` returned for the text and context under one of the configured keys."""
+    made = [_signature(text, context, *_derive(key)) for key in settings.FTA_SECRET_KEYS]
+    return any(hmac.compare_digest(str(signature), each) for each in made)
+
+
+def _signature(text: str, context: str, kid: str, key: bytes) -> str:
+    signed = hmac.new(hashlib.sha256(b"fta-sign:" + key).digest(), f"{context}|{text}".encode(), hashlib.sha256)
+    return f"{kid}:{signed.hexdigest()}"
 
 
 def digest(secret: str) -> str:
