@@ -4,8 +4,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
-from approvals.models import Approval, ApprovalAdmin, ApproverGroup, Decision, Duty, Policy
+from approvals.models import Approval, ApprovalAdmin, ApproverGroup, Asked, Decision, Duty, Policy
 from fta import audit
 
 
@@ -47,8 +48,7 @@ class ApprovalAdminAdmin(AuditedAdmin):
     list_display = ("person",)
 
 
-class DecisionInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = Decision
+class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
 
@@ -59,13 +59,22 @@ class DecisionInline(admin.TabularInline):  # type: ignore[type-arg]
         return False
 
 
+class AskedInline(ReadOnlyInline):
+    model = Asked
+    verbose_name_plural = _("请了谁")
+
+
+class DecisionInline(ReadOnlyInline):
+    model = Decision
+
+
 @admin.register(Approval)
 class ApprovalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("code", "round", "kind", "state", "message", "expires_at", "decided_by")
     list_filter = ("state", "kind")
     search_fields = ("code", "message")
     list_select_related = ("decided_by",)
-    inlines = (DecisionInline,)
+    inlines = (AskedInline, DecisionInline)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

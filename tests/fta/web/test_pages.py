@@ -1,6 +1,7 @@
 """Every page opens for those who may see it, shows what is there and hides what is not theirs."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
