@@ -5,6 +5,7 @@ import hmac
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -111,6 +112,20 @@ def check_head(kept: Head) -> None:
         raise HeadRefused(f"entry {kept.count} of {kept.at} is no longer in the chain: entries were cut off")
     if row is not None and AuditEntry.objects.filter(id__lte=row.pk).count() != kept.count:
         raise HeadRefused(f"the chain does not hold {kept.count} entries up to the kept head")
+
+
+def keep_head(path: Path, now: datetime) -> Head:
+    """Write the present head to a file, and return it. A head that is there must hold first, else it stays as it is.
+
+    It is written beside the file and renamed, so that a full disk never leaves half a head. Raises HeadRefused and OSError.
+    """
+    if path.exists():
+        check_head(Head.read(path.read_text(encoding="utf-8", errors="replace")))
+    fresh = signed_head(now)
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(fresh.text(), encoding="utf-8")
+    beside.replace(path)
+    return fresh
 
 
 def _sign(told: Head, key: str) -> str:

@@ -138,6 +138,9 @@ else:
         "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
     }
 DATABASES = {"default": _database}
+# Where the engine keeps the signed head of the audit trail; empty: nowhere. Beside an SQLite file, else under var/.
+_beside = _database["NAME"] if _database["ENGINE"].endswith("sqlite3") else VAR_DIR / "portal"
+FTA_AUDIT_HEAD = env.str("AUDIT_HEAD_FILE", default=f"{_beside}.audit-head.json")
 ATOMIC_REQUESTS = False
 
 REDIS_URL = secret("REDIS_URL", "")
@@ -164,6 +167,7 @@ FTA_WORK_KINDS = [
     "approvals.services.ApprovalKind",
     "notify.delivery.DeliveryKind",
     "fta.healing.housekeeping.HousekeepingKind",
+    "fta.engine.audit_head.AuditHeadKind",
 ]
 NOTIFY_TRANSPORTS = {
     "wecom_app": "wechat.transport.AppTransport",
@@ -212,6 +216,8 @@ FTA_STUCK_MINUTES = env.int("FTA_STUCK_MINUTES", default=10)
 # Hosts, host:port or CIDRs that HTTP steps and webhooks may reach besides public addresses.
 FTA_HTTP_ALLOW: list[str] = env.list("FTA_HTTP_ALLOW", default=[])
 FTA_LOCAL_SCRIPTS = env.bool("FTA_LOCAL_SCRIPTS", default=True)
+# The folder on SSH hosts that keeps what became of each script; relative to the home of the SSH user.
+FTA_SSH_JOURNAL = env.str("FTA_SSH_JOURNAL", default=".fta-heal")
 
 # --- Celery: a doorbell and nothing else ---
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL", "")

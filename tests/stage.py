@@ -203,6 +203,7 @@ class Stage:
             "BIND": f"127.0.0.1:{self.port}",
             "WEB_CONCURRENCY": "1",
             "EMAIL_URL": "dummymail://",
+            "AUDIT_HEAD_FILE": str(folder / "audit-head.json"),
             **env,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

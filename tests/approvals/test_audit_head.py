@@ -1,15 +1,18 @@
 """The audit chain as its command sees it: the first bad row, and signed heads that show a cut tail."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from fta import audit
+from fta import audit, signals
+from fta.engine.audit_head import AuditHeadKind
 from fta.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -97,11 +100,11 @@ def test_it_believes_no_head_that_it_did_not_sign(head: Path, change: dict[str, 
     assert "signature does not hold" in said
 
 
-def test_it_takes_a_head_of_an_earlier_key(head: Path, settings: pytest.FixtureRequest) -> None:
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]  # type: ignore[attr-defined]
-    settings.SECRET_KEY = "another-signing-key-0123456789-0123456789-0123456789"  # type: ignore[attr-defined]
+def test_it_takes_a_head_of_an_earlier_key(head: Path, settings: Any) -> None:
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-signing-key-0123456789-0123456789-0123456789"
     assert run("--head-file", str(head))[0] == 0
-    settings.SECRET_KEY_FALLBACKS = []  # type: ignore[attr-defined]
+    settings.SECRET_KEY_FALLBACKS = []
     assert run("--head-file", str(head))[0] == 1
 
 
@@ -124,3 +127,67 @@ def test_it_keeps_the_head_of_an_empty_chain(tmp_path: Path) -> None:
     assert run("--write-head", str(path))[0] == 0
     entries(1)
     assert run("--head-file", str(path))[0] == 0
+
+
+# --- the head that the engine keeps ---
+
+
+@pytest.fixture
+def kept(tmp_path: Path, settings: Any) -> Path:
+    path = tmp_path / "kept.json"
+    settings.FTA_AUDIT_HEAD = str(path)
+    return path
+
+
+def test_it_keeps_a_head_by_itself_every_ten_minutes(kept: Path) -> None:
+    kind, now = AuditHeadKind(), timezone.now()
+    entries(2)
+    (turn,) = kind.due(10, now)
+    kind.do(turn)
+    assert json.loads(kept.read_text())["count"] == 2
+    assert kind.due(10, now) == []
+
+    entries(1)
+    kind.do(turn)  # rung for twice
+    assert json.loads(kept.read_text())["count"] == 2
+    assert kind.due(10, now + timedelta(minutes=10)) == [turn + 1]
+    kind.do(turn + 1)
+    assert json.loads(kept.read_text())["count"] == 3
+
+
+def test_it_tells_of_a_cut_tail_and_keeps_the_proof(kept: Path) -> None:
+    entries(3)
+    AuditHeadKind().do(1)
+    proof = kept.read_text()
+    tamper("DELETE FROM fta_auditentry WHERE id = %s", AuditEntry.objects.latest("id").pk)
+    heard: list[str] = []
+
+    def hear(text: str, subject: str, **rest: Any) -> None:
+        heard.append(f"{subject}: {text}")
+
+    signals.system_fault.connect(hear)
+    AuditHeadKind().do(2)
+
+    assert len(heard) == 1
+    assert heard[0].startswith("audit: 审计记录与")
+    assert "cut off" in heard[0]
+    assert kept.read_text() == proof
+    code, said = run()  # the command looks at the head that is kept, without being told
+    assert (code, "cut off" in said) == (1, True)
+
+
+def test_it_tells_when_it_cannot_keep_a_head(kept: Path, settings: Any) -> None:
+    settings.FTA_AUDIT_HEAD = str(kept / "no" / "where")
+    heard: list[str] = []
+
+    def hear(text: str, **rest: Any) -> None:
+        heard.append(text)
+
+    signals.system_fault.connect(hear)
+    AuditHeadKind().do(1)
+    assert "写不了审计链尾" in heard[0]
+
+
+def test_it_keeps_none_where_none_is_wanted(settings: Any) -> None:
+    settings.FTA_AUDIT_HEAD = ""
+    assert AuditHeadKind().due(10, timezone.now()) == []

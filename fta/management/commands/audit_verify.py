@@ -1,9 +1,10 @@
-"""manage.py audit_verify: walk the audit chain, name the first row that was touched, and keep signed heads of it."""
+"""manage.py audit_verify: walk the audit chain, name the first row that was touched, and compare it with signed heads."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -13,8 +14,8 @@ from fta.models import AuditEntry
 
 class Command(BaseCommand):
     help = (
-        "Verify the audit trail's hash chain. Exit 1 names the first bad row. "
-        "Rows cut off at the end leave a chain that holds: write signed heads to another machine and verify against them."
+        "Verify the audit trail's hash chain. Exit 1 names the first bad row. Rows cut off at the end leave a chain that holds: "
+        "the head that the engine keeps (AUDIT_HEAD_FILE) shows the cut, and so do heads that were taken to another machine."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,6 +30,9 @@ class Command(BaseCommand):
         bad = audit.verify()
         if bad is not None:
             self._fail(f"broken at entry {bad.pk}: {bad.verb} {bad.object_type} {bad.object_id} by {bad.actor}")
+        kept = Path(settings.FTA_AUDIT_HEAD) if settings.FTA_AUDIT_HEAD else None
+        if kept and kept.exists():
+            self._check(kept)
         if options["head_file"]:
             self._check(options["head_file"])
         if options["write_head"]:
@@ -37,20 +41,17 @@ class Command(BaseCommand):
 
     def _check(self, path: Path) -> None:
         try:
-            audit.check_head(audit.Head.read(path.read_text(encoding="utf-8")))
+            audit.check_head(audit.Head.read(path.read_text(encoding="utf-8", errors="replace")))
         except audit.HeadRefused as refused:
             self._fail(f"{path}: {refused}")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise CommandError(f"Unable to read {path}: {error}") from error
 
     def _write(self, path: Path) -> None:
-        """Write beside the file and rename, so that a full disk never leaves half a head."""
-        if path.exists():
-            self._check(path)
-        fresh = path.with_name(path.name + ".new")
         try:
-            fresh.write_text(audit.signed_head(timezone.now()).text(), encoding="utf-8")
-            fresh.replace(path)
+            audit.keep_head(path, timezone.now())
+        except audit.HeadRefused as refused:
+            self._fail(f"{path}: {refused}")
         except OSError as error:
             raise CommandError(f"Unable to write {path}: {error}") from error
 
