@@ -1,6 +1,6 @@
 """What approvals show: what waits for whom, and the evidence that somebody decides by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -44,12 +44,21 @@ def pending_for(user: User) -> ApprovalQuerySet:
 
 def find(user: User, code: str) -> Approval | None:
     """Return the newest approval of this code that the user may read."""
-    return with_related(Approval.objects.visible_to(user)).filter(code__iexact=code.strip()).order_by("-round").first()
+    return (
+        with_related(Approval.objects.visible_to(user))
+        .filter(code__iexact=code.strip())
+        .order_by("-round", "-id")
+        .first()
+    )
 
 
 def by_code(code: str) -> Approval | None:
-    """Return the newest approval of this code, for `decide` to judge: so a stranger's answer is refused and audited."""
-    return Approval.objects.filter(code__iexact=code.strip()).order_by("-round").first()
+    """Return the approval of this code for `decide` to judge, so that a stranger's answer is refused and audited.
+
+    It is the one that waits, else the last, so that a late answer learns how it ended.
+    """
+    rows = Approval.objects.filter(code__iexact=code.strip())
+    return rows.filter(state=Approval.State.PENDING).first() or rows.order_by("-round", "-id").first()
 
 
 def evidence(approval: Approval) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def evidence(approval: Approval) -> dict[str, Any]:
         "hosts": hosts,
         "host_count": len(hosts) or (1 if execution and execution.host_id else 0),
         "last_five": five,
-        "last_five_summary": _summary(five),
+        "last_five_summary": _summary(five) if execution and package and execution.host else "",
         "incident": _incident(approval.incident) if approval.incident else None,
         "reasons": list(approval.evidence.get("reasons", [])),
         "changes": list(approval.evidence.get("changes", [])),
@@ -121,12 +130,6 @@ def on_silence(approval: Approval) -> str:
 def last_decided(user: User) -> Approval | None:
     """Return what was decided last, for an empty list to name."""
     return Approval.objects.visible_to(user).exclude(decided_by=None).order_by("-decided_at").first()
-
-
-def visible_named(user: User, named: Iterable[str]) -> ApprovalQuerySet:
-    """Return those approvals among `<id>:<plan>` values that the user may read."""
-    ids = [name.partition(":")[0] for name in named]
-    return Approval.objects.visible_to(user).filter(pk__in=[int(pk) for pk in ids if pk.isdecimal()][:500])
 
 
 def filtered(rows: ApprovalQuerySet, chosen: Mapping[str, Any]) -> ApprovalQuerySet:

@@ -208,29 +208,6 @@ class TestMessageForm(forms.Form):
     to = forms.RegexField(regex=_USERID, label=gettext_lazy("企业微信账号"))
 
 
-class DecisionForm(forms.Form):
-    """An answer to one approval, with the plan that was shown."""
-
-    answer = forms.ChoiceField(choices=[("approve", "approve"), ("refuse", "refuse")])
-    comment = forms.CharField(required=False, max_length=500)
-    seen = forms.CharField(required=False, max_length=64)
-
-
-class BatchForm(forms.Form):
-    """An answer to several approvals at once; each `ids` value is `<id>:<plan sha256 that was shown>`."""
-
-    answer = forms.ChoiceField(choices=[("approve", "approve"), ("refuse", "refuse")])
-
-    def __init__(self, *args: Any, picked: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.picked = picked
-
-    def pairs(self) -> list[tuple[int, str]]:
-        """Return (id, plan) of what was ticked; whatever was tampered with is left out."""
-        split = (value.partition(":") for value in dict.fromkeys(self.picked))
-        return [(int(pk), plan) for pk, _colon, plan in split if pk.isdecimal() and len(pk) <= 18]
-
-
 class HandOverForm(forms.Form):
     """Whom to hand an approval to."""
 

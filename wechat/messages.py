@@ -152,16 +152,21 @@ def welcome() -> str:
 
 def details(approval: Approval, evidence: Mapping[str, Any], link: str) -> str:
     """Return the evidence of an approval, as lines of a text."""
-    alert, host = evidence.get("alert"), evidence.get("host")
+    alert, host, incident = evidence.get("alert"), evidence.get("host"), evidence.get("incident")
     rows = [
         (_("编号"), f"{approval.code}（{Approval.State(approval.state).label}）"),
         (_("内容"), approval.message),
+        (_("计划变了"), "；".join(evidence.get("changes", ()))),
+        (_("原因"), "；".join(evidence.get("reasons", ()))),
         (_("告警"), f"{alert['type']} {alert['content']}" if alert else ""),
         (_("主机"), f"{host['name']} {host['ip']}" if host else ""),
-        (_("将执行"), "；".join(str(run["title"]) for run in evidence.get("runs", ()))),
+        (_("收敛事件"), _("%(title)s，共 %(count)d 条") % incident if incident else ""),
+        (_("将执行"), "；".join(f"{run['title']} {run['text']}".strip() for run in evidence.get("runs", ()))),
         (_("风险"), evidence.get("risk")),
+        (_("涉及"), _("%(n)d 台") % {"n": evidence["host_count"]} if evidence.get("host_count") else ""),
         (_("最近五次"), evidence.get("last_five_summary")),
-        (_("无人回答"), evidence.get("on_silence")),
+        (_("无人回答"), evidence.get("on_silence") if approval.state == Approval.State.PENDING else ""),
+        (_("计划摘要"), evidence.get("short_hash")),
     ]
     lines = [f"{name}：{str(value)[:200]}" for name, value in rows if value]
     return "\n".join([*lines, link])

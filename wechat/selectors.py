@@ -1,15 +1,19 @@
 """What the pages and the rest of the portal read of the WeCom configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from django.contrib.auth.models import User
 from django.db import DatabaseError
 
+from approvals import selectors
 from approvals.models import Approval
-from fta.models import Person
+from fta.models import Incident, Person
 from wechat.models import WecomApp
+
+LISTED = 100
+STORM_FUNCTION = "defense"
 
 
 def active_app() -> WecomApp | None:
@@ -34,29 +38,47 @@ def callback_secret() -> str:
 
 @dataclass
 class TodoGroup:
-    """Approvals that belong together on the todo list: one storm, one business, or another system."""
+    """Approvals that belong together on the todo list: one storm, one incident, one business, or another system.
+
+    `incident` is set when it has a page that this reader may open, where all of it is decided at once.
+    """
 
     kind: str
     title: str
     approvals: list[Approval] = field(default_factory=list)
+    incident: Incident | None = None
 
 
-def grouped(approvals: Sequence[Approval]) -> list[TodoGroup]:
+def grouped(approvals: Sequence[Approval], user: User) -> list[TodoGroup]:
     """Return the approvals by incident, then by business, then those of other systems; the soonest to expire first."""
+    named = {approval.incident_id for approval in approvals if approval.incident_id}
+    readable = Incident.objects.visible_to(user).in_bulk(named)
     groups: dict[tuple[int, int], TodoGroup] = {}
     for approval in sorted(approvals, key=lambda item: (item.expires_at, item.pk)):
         key, kind, title = _group_of(approval)
-        groups.setdefault(key, TodoGroup(kind, title)).approvals.append(approval)
+        group = groups.setdefault(key, TodoGroup(kind, title, incident=readable.get(approval.incident_id or 0)))
+        group.approvals.append(approval)
     return [groups[key] for key in sorted(groups)]
 
 
 def _group_of(approval: Approval) -> tuple[tuple[int, int], str, str]:
     business = approval.execution.business if approval.execution else None
     if approval.incident:
-        return (0, approval.incident.pk), "incident", str(approval.incident)
+        kind = "storm" if approval.incident.function == STORM_FUNCTION else "incident"
+        return (0, approval.incident.pk), kind, str(approval.incident)
     if approval.execution:
         return (1, business.pk if business else 0), "business", business.name if business else ""
     return (2, 0), "external", ""
+
+
+def todo(user: User, chosen: Mapping[str, Any]) -> list[Approval]:
+    """Return what waits for this user and fits the filters, at most LISTED of storms and as many others.
+
+    So a storm, however large, hides nothing else.
+    """
+    rows = selectors.filtered(selectors.pending_for(user), chosen)
+    of_storms = rows.filter(incident__function=STORM_FUNCTION)
+    return [*of_storms[:LISTED], *rows.exclude(incident__function=STORM_FUNCTION)[:LISTED]]
 
 
 @overload

@@ -1,6 +1,5 @@
 """Forms that validate what people say about approvals; they save nothing."""
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 from django import forms
@@ -13,6 +12,7 @@ from fta.lib.types import User
 from fta.models import Package, Person
 
 MAX_COMMENT = 500
+MAX_DIGITS = 18  # of an id, which the database keeps in 64 bits
 
 
 class DecideForm(forms.Form):
@@ -35,15 +35,11 @@ class DecideManyForm(forms.Form):
     comment = forms.CharField(max_length=MAX_COMMENT, required=False)
     picked = forms.CharField(required=False)
 
-    def __init__(self, *args: Any, rows: Iterable[Approval], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.known = {str(row.pk) for row in rows}
-
     def clean_picked(self) -> list[tuple[int, str]]:
-        """Return (approval id, plan that was shown); ids that do not exist for this user are left out."""
-        named = cast(QueryDict, self.data).getlist("picked")
+        """Return (approval id, plan that was shown), each once; what is no id is left out."""
+        named = dict.fromkeys(cast(QueryDict, self.data).getlist("picked"))
         pairs = (name.partition(":") for name in named)
-        chosen = [(int(pk), sha256) for pk, _colon, sha256 in pairs if pk in self.known]
+        chosen = [(int(pk), sha256) for pk, _colon, sha256 in pairs if pk.isdecimal() and len(pk) <= MAX_DIGITS]
         if not chosen:
             raise forms.ValidationError(_("没有选中任何审批"))
         return chosen

@@ -53,12 +53,13 @@ class PolicyForm(forms.Form):
     escalate_to = ApproversField(label=_("升级给"), required=False, help_text=_("只升级一次，再到期即视为驳回。"))
     remind_channel = forms.ChoiceField(label=_("提醒通道"), required=False)
 
-    def __init__(self, data: Any = None, policy: Policy | None = None) -> None:
+    def __init__(self, data: Any = None, policy: Policy | None = None, preview: bool = False) -> None:
         self.policy = policy
         super().__init__(data, initial=_initial(policy) if policy else None)
+        self.fields["name"].required = not preview  # whom it would ask does not hang on it
         channels = live_channels().values_list("name", flat=True)
         cast(forms.ChoiceField, self.fields["remind_channel"]).choices = [
-            ("", _("企业微信应用")),
+            ("", _("企业微信与邮件")),
             *((name, name) for name in channels),
         ]
         stages = policy.stages if policy else []

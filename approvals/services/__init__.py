@@ -1,6 +1,6 @@
 """What may be done with approvals: open, decide, hand over, end."""
 
-from approvals.services.deciding import decide, turn_away
+from approvals.services.deciding import decide, decide_each, turn_away
 from approvals.services.editing import NameTaken, PolicyInUse, archive_policy, save_policy
 from approvals.services.ending import cancel, expire, supersede, withdraw
 from approvals.services.handing import hand_over, lend
@@ -34,6 +34,7 @@ __all__ = [
     "archive_policy",
     "cancel",
     "decide",
+    "decide_each",
     "expire",
     "hand_over",
     "lend",

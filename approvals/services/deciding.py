@@ -4,6 +4,7 @@ Everything that makes an answer count stands in one UPDATE: pending, in time by 
 on the plan that was shown. The decision, its audit and the release or refusal commit with it, or not at all.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,6 +68,31 @@ def decide(
                 replanning.ask_again(approval_id, refusal.changes, now)
             _audit_refusal(refusal, voice)
         raise
+
+
+def decide_each(
+    listed: Iterable[tuple[int, str]], user: User, answer: str, comment: str, channel: str, now: datetime
+) -> list[str]:
+    """Apply one answer to each (approval id, plan that was shown) of a page; return why it was not taken, "" where it was.
+
+    Each stands alone: one that is refused leaves the others decided.
+    """
+    listed = list(listed)
+    visible = set(
+        Approval.objects.visible_to(user).filter(pk__in=[pk for pk, _plan in listed]).values_list("pk", flat=True)
+    )
+    said = []
+    for pk, seen in listed:
+        if pk not in visible:
+            turn_away(pk, user, answer, channel, now)
+            said.append(_("没有这个审批"))
+            continue
+        try:
+            decide(pk, user, answer, comment, channel, now, seen)
+            said.append("")
+        except Refusal as refusal:
+            said.append(refusal.reason)
+    return said
 
 
 @transaction.atomic

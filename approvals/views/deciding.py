@@ -79,8 +79,7 @@ def detail(request: SignedIn, pk: int) -> HttpResponse:
 def decide(request: SignedIn, pk: int) -> HttpResponse:
     """Take one answer."""
     form = DecideForm(request.POST)
-    approval = Approval.objects.visible_to(request.user).filter(pk=pk).first()
-    if approval is None:
+    if not Approval.objects.visible_to(request.user).filter(pk=pk).exists():
         services.turn_away(pk, request.user, form.data.get("answer", "")[:10], "web", timezone.now())
         raise Http404
     if not form.is_valid():
@@ -89,7 +88,7 @@ def decide(request: SignedIn, pk: int) -> HttpResponse:
     data = form.cleaned_data
     if freshness.must_sign_in(request, [pk], data["answer"], timezone.now()):
         return freshness.sign_in_again(request, reverse("approvals:detail", args=[pk]))
-    _say(request, [_decide(request, approval, data["answer"], data["comment"], data["seen"])], data["answer"])
+    _say(request, _decided(request, [(pk, data["seen"])], data), data["answer"])
     return redirect("approvals:detail", pk)
 
 
@@ -97,7 +96,7 @@ def decide(request: SignedIn, pk: int) -> HttpResponse:
 @require_POST
 def decide_many(request: SignedIn) -> HttpResponse:
     """Take one answer for each of the approvals that the page listed and the reader ticked."""
-    form = DecideManyForm(request.POST, rows=selectors.visible_named(request.user, request.POST.getlist("picked")))
+    form = DecideManyForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("没有决定：%(why)s") % {"why": _first_error(form.errors.values())})
         return _back(request)
@@ -105,9 +104,7 @@ def decide_many(request: SignedIn) -> HttpResponse:
     ids = [pk for pk, _seen in form.chosen]
     if freshness.must_sign_in(request, ids, data["answer"], timezone.now()):
         return freshness.sign_in_again(request, _back(request).url)
-    found = Approval.objects.visible_to(request.user).in_bulk(ids)
-    said = [_decide(request, found[pk], data["answer"], data["comment"], seen) for pk, seen in form.chosen]
-    _say(request, said, data["answer"])
+    _say(request, _decided(request, form.chosen, data), data["answer"])
     _say_what_is_left(request)
     return _back(request)
 
@@ -127,13 +124,8 @@ def leave(request: SignedIn) -> HttpResponse:
     return render(request, "approvals/leave.html", {"form": form})
 
 
-def _decide(request: SignedIn, approval: Approval, answer: str, comment: str, seen: str) -> str:
-    """Return why the answer was not taken, '' when it was."""
-    try:
-        services.decide(approval.pk, request.user, answer, comment, "web", timezone.now(), seen)
-    except services.Refusal as refusal:
-        return refusal.reason
-    return ""
+def _decided(request: SignedIn, listed: list[tuple[int, str]], said: dict[str, str]) -> list[str]:
+    return services.decide_each(listed, request.user, said["answer"], said["comment"], "web", timezone.now())
 
 
 def _say(request: SignedIn, refusals: list[str], answer: str) -> None:

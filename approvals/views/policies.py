@@ -69,8 +69,9 @@ def _admins_only(request: HttpRequest) -> None:
 
 def _edit(request: HttpRequest, policy: Policy | None) -> HttpResponse:
     _admins_only(request)
-    form = PolicyForm(request.POST if request.method == "POST" else None, policy=policy)
-    if form.is_bound and form.is_valid() and request.POST.get("action") != "preview" and _saved(request, form):
+    preview = request.POST.get("action") == "preview"
+    form = PolicyForm(request.POST if request.method == "POST" else None, policy=policy, preview=preview)
+    if form.is_bound and form.is_valid() and not preview and _saved(request, form):
         return redirect("approvals:policies")
     alert = _alert(request)
     context = {
@@ -81,7 +82,7 @@ def _edit(request: HttpRequest, policy: Policy | None) -> HttpResponse:
         "groups": ApproverGroup.objects.order_by("name"),
         "duties": Duty.objects.order_by("name"),
     }
-    return render(request, "approvals/policy.html", context, status=400 if form.errors else 200)
+    return render(request, "approvals/policy.html", context, status=400 if form.errors and not preview else 200)
 
 
 def _saved(request: HttpRequest, form: PolicyForm) -> bool:

@@ -59,11 +59,12 @@
     button.disabled = !(field && field.value.trim());
   });
 
-  /* --- Many at once: <form data-pick>; [data-all] ticks all, [data-picked] shows the count, [data-picked-bar] hides at none. */
+  /* --- Many at once: <form data-pick>; [data-all] ticks all, [data-picked-bar] hides at none; [data-picked] shows the count,
+     in the place of # where it has words ("同意 # 个"). */
   const count = (form) => {
     const ticks = [...form.querySelectorAll("input[type=checkbox]:not([data-all])")];
     const on = ticks.filter((tick) => tick.checked).length;
-    form.querySelectorAll("[data-picked]").forEach((part) => { part.textContent = on; });
+    form.querySelectorAll("[data-picked]").forEach((part) => { part.textContent = part.dataset.picked ? part.dataset.picked.replace("#", on) : on; });
     form.querySelectorAll("[data-picked-bar]").forEach((part) => { part.hidden = !on; });
     form.querySelectorAll("tbody tr").forEach((row) => {
       const tick = row.querySelector("input[type=checkbox]");

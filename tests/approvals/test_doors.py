@@ -245,7 +245,7 @@ def test_it_asks_for_a_fresh_sign_in_before_a_yes_to_high_risk(corp: Corp, cast:
     picked = f"{approval.pk}:{approval.plan_sha256}"
     url, data = {
         "todo": (f"/wechat/todo/{approval.pk}/", {"seen": approval.plan_sha256}),
-        "todo-list": ("/wechat/todo/", {"ids": picked}),
+        "todo-list": ("/wechat/todo/", {"picked": picked}),
         "web": (f"/approvals/{approval.pk}/decide/", {"seen": approval.plan_sha256}),
         "web-list": ("/approvals/decide/", {"picked": picked}),
     }[page]
@@ -289,6 +289,7 @@ def test_it_decides_by_no_link(corp: Corp, cast: Cast) -> None:
     for url in (f"/wechat/todo/{approval.pk}/", f"/approvals/{approval.pk}/", "/wechat/todo/"):
         for read in (client.get, client.head):
             read(
-                url, {"answer": "approve", "seen": approval.plan_sha256, "ids": f"{approval.pk}:{approval.plan_sha256}"}
+                url,
+                {"answer": "approve", "seen": approval.plan_sha256, "picked": f"{approval.pk}:{approval.plan_sha256}"},
             )
     assert unchanged(approval)

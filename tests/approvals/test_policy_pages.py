@@ -133,7 +133,7 @@ def test_it_says_who_would_be_asked_for_an_alert(admin: Person, operator: Person
 
 def test_it_previews_what_is_not_saved(admin: Person, operator: Person) -> None:
     factories.alert(host=factories.host())
-    answer = browser(admin).post(NEW, fields(approvers_1="boss", action="preview"))
+    answer = browser(admin).post(NEW, fields(name="", approvers_1="boss", action="preview"))
     assert answer.status_code == 200
     assert 'lisi <span class="f-sub">操作员' in asking(answer)
     assert 'boss <span class="f-sub">指名' in asking(answer)
@@ -142,7 +142,10 @@ def test_it_previews_what_is_not_saved(admin: Person, operator: Person) -> None:
 
 def test_it_asks_nobody_by_a_form_that_is_wrong(admin: Person, operator: Person) -> None:
     factories.alert(host=factories.host())
-    assert "lisi" not in asking(browser(admin).post(NEW, fields(approvers_1="ghost", action="preview")))
+    answer = browser(admin).post(NEW, fields(approvers_1="ghost", action="preview"))
+    assert answer.status_code == 200  # it is asked while somebody types
+    assert "lisi" not in asking(answer)
+    assert "策略还没写对" in asking(answer)
 
 
 def test_it_archives_only_what_nothing_uses(admin: Person) -> None:

@@ -20,6 +20,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"),
 ]
+PREFIX = "/o/bk_fta_solution/"  # tests open the portal as a proxy that cuts it off would, and every link leads to it
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1440, "height": 900}
 HOSTS = range(21, 60)  # a host of its own for every alert of a test, so that no convergence joins two tests
@@ -44,8 +45,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def portal(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The demo's portal with more hosts; started once for all pages."""
-    made = Stage(tmp_path_factory.mktemp("pages"))
+    """The demo's portal with more hosts, under the path that a proxy gives it; started once for all pages."""
+    made = Stage(tmp_path_factory.mktemp("pages"), SITE_PREFIX=PREFIX)
     try:
         yield made.prepare_more_hosts().start("web", "engine")
     finally:

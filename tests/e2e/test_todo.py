@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import PHONE, Asked, Contexts, keep, sideways
+from tests.e2e.conftest import PHONE, PREFIX, Asked, Contexts, keep, sideways
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -22,6 +22,7 @@ def todo(contexts: Contexts, portal: Stage, menu: None) -> Page:
     with page.expect_popup() as opened:
         page.get_by_role("button", name="审批列表").click()
     expect(opened.value.get_by_role("heading", name="待审批")).to_be_visible()
+    assert opened.value.url.startswith(f"{portal.base}{PREFIX}wechat/todo/")
     return opened.value
 
 
@@ -45,6 +46,7 @@ def test_it_refuses_with_a_comment_after_the_evidence(portal: Stage, ask: Ask, t
         "最近五次",
         "无人回答",
         "计划摘要",
+        "决定后不能撤回",
     ):
         expect(todo.locator("body")).to_contain_text(words)
     assert not sideways(todo)
@@ -67,8 +69,12 @@ def test_it_agrees_to_two_at_once_and_leaves_the_third(portal: Stage, ask: Ask, 
 
     for asked in (first, second):
         _item(todo, asked).get_by_role("checkbox").check()
+    expect(todo.locator(".m-foot")).to_contain_text("已选 2 个")
+    expect(todo.locator(".m-foot")).to_contain_text("决定后不能撤回")
+    assert not sideways(todo)
     keep(todo, "todo-picked")
-    todo.get_by_role("button", name="同意").click()
+    todo.get_by_label("意见").fill("都看过了")
+    todo.get_by_role("button", name="同意 2 个").click()
 
     expect(todo.locator("body")).to_contain_text("已同意 2 个。")
     expect(_item(todo, first)).to_have_count(0)
@@ -77,6 +83,19 @@ def test_it_agrees_to_two_at_once_and_leaves_the_third(portal: Stage, ask: Ask, 
         portal.wait_execution(asked.alert, "succeeded")
     assert (first.calls(), second.calls(), third.calls()) == (1, 1, 0)
     assert [asked.approval["state"] for asked in (first, second, third)] == ["approved", "approved", "pending"]
+    assert first.approval["comment"] == "同意（微信审批）：都看过了"
+
+
+def test_it_shows_what_the_filters_leave(ask: Ask, todo: Page) -> None:
+    asked = ask()
+    todo.reload()
+    todo.get_by_text("筛选", exact=True).click()
+    keep(todo, "todo-filters")
+    todo.get_by_label("类型").select_option(label="外部审批")
+    todo.get_by_role("button", name="查看").click()
+    expect(todo.locator("body")).to_contain_text("没有符合的审批")
+    todo.get_by_role("link", name="清除").click()
+    expect(_item(todo, asked)).to_have_count(1)
 
 
 def test_it_shows_who_was_first(portal: Stage, ask: Ask, todo: Page) -> None:

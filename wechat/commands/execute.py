@@ -33,7 +33,7 @@ def answer(text: str, person: Person, now: datetime) -> str:
 def answers_in(text: str) -> list[tuple[int, str]]:
     """Return (approval id, answer) of every yes or no in a text that names an approval by its code."""
     given = [command for command in parse(text) if command.verb in ("approve", "refuse")]
-    named = [(_by_code(code), command.verb) for command in given for code in command.words]
+    named = [(selectors.by_code(code), command.verb) for command in given for code in command.words]
     return [(approval.pk, verb) for approval, verb in named if approval]
 
 
@@ -68,16 +68,10 @@ def _only_one(person: Person) -> tuple[str, ...] | str:
 
 
 def _decide_code(code: str, person: Person, said: Answer, comment: str, now: datetime) -> str:
-    approval = _by_code(code)
+    approval = selectors.by_code(code)
     if approval is None:
         return messages.failed(f"{messages.unknown_code(code)}\n{messages.right_form()}")
     return decide(approval.pk, person, said, comment, "reply", now)
-
-
-def _by_code(code: str) -> Approval | None:
-    """Return the newest approval of a code: one that waits, else the last, so that a late answer learns how it ended."""
-    rows = Approval.objects.filter(code__iexact=code)
-    return rows.filter(state=Approval.State.PENDING).first() or rows.order_by("-round", "-id").first()
 
 
 def _list(command: Command, person: Person, now: datetime) -> str:
@@ -87,8 +81,7 @@ def _list(command: Command, person: Person, now: datetime) -> str:
 def _details(command: Command, person: Person, now: datetime) -> str:
     if not command.words:
         return messages.details_form()
-    visible = Approval.objects.visible_to(person.user)
-    approval = visible.filter(code__iexact=command.words[0]).order_by("-round", "-id").first()
+    approval = selectors.find(person.user, command.words[0])
     if approval is None:
         return messages.unknown_code(command.words[0])
     link = absolute(reverse("wechat:todo-detail", args=[approval.pk]))
@@ -99,7 +92,7 @@ def _delegate(command: Command, person: Person, now: datetime) -> str:
     if len(command.words) < 2:
         return messages.delegate_form()
     code, userid = command.words[:2]
-    approval = _by_code(code)
+    approval = selectors.by_code(code)
     other = Person.objects.by_wecom(userid).select_related("user").first()
     if approval is None:
         return messages.delegate_failed(messages.unknown_code(code))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -17,17 +17,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from approvals import freshness, selectors, services
+from approvals.forms import DecideForm, DecideManyForm, FilterForm
 from approvals.models import Approval
 from fta.models import Person
 from wechat import oauth
-from wechat.forms import BatchForm, DecisionForm, HandOverForm
-from wechat.selectors import active_app, grouped
+from wechat.forms import HandOverForm
+from wechat.selectors import LISTED, active_app, grouped, todo
 
 TABS = ("mine", "decided", "ended")
-SHOWN = 100
 
 View = Callable[..., HttpResponse]
-Answer = Literal["approve", "refuse"]
 
 
 def signed_in(view: View) -> View:
@@ -64,21 +63,22 @@ def todo_list(request: HttpRequest) -> HttpResponse:
     """Show what waits, what I decided or what has ended; decide what was ticked."""
     user = cast(User, request.user)
     if request.method == "POST":
-        form = BatchForm(request.POST, picked=request.POST.getlist("ids"))
-        if form.is_valid():
-            ids = [pk for pk, _plan in form.pairs()]
-            if freshness.must_sign_in(request, ids, form.cleaned_data["answer"], timezone.now()):
-                return _sign_in_again(request)
-            _decide_many(request, user, form)
-        return redirect("wechat:todo")
-    tab = request.GET.get("tab", "mine")
+        return _decide_many(request, user)
+    filters = FilterForm(request.GET, user=user)
+    chosen = filters.chosen
+    tab = chosen.pop("tab", "mine")
     tab = tab if tab in TABS else "mine"
-    rows = list(selectors.tab(user, tab)[:SHOWN])
+    mine = tab == "mine"
+    rows = todo(user, chosen) if mine else list(selectors.filtered(selectors.tab(user, tab), chosen)[:LISTED])
+    waiting = selectors.pending_for(user).count()
     context = {
         "tab": tab,
-        "groups": grouped(rows) if tab == "mine" else [],
+        "filters": filters,
+        "chosen": len(chosen),
+        "groups": grouped(rows, user) if mine else [],
         "rows": rows,
-        "waiting": selectors.pending_for(user).count(),
+        "waiting": waiting,
+        "unlisted": waiting - len(rows) if mine and not chosen else 0,
     }
     return render(request, "wechat/todo.html", context)
 
@@ -89,15 +89,16 @@ def todo_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one approval with its evidence; take the answer."""
     user = cast(User, request.user)
     approval = _visible(user, pk, request.POST.get("answer", ""))
-    form = DecisionForm(request.POST or None)
+    form = DecideForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        if freshness.must_sign_in(request, [approval.pk], form.cleaned_data["answer"], timezone.now()):
+        said = form.cleaned_data
+        if freshness.must_sign_in(request, [approval.pk], said["answer"], timezone.now()):
             return _sign_in_again(request)
-        reason = _decide(approval.pk, user, form.cleaned_data)
+        (reason,) = _decided(user, [(approval.pk, said["seen"])], said)
         if reason:
             messages.error(request, reason)
         else:
-            messages.success(request, _("已同意。") if form.cleaned_data["answer"] == "approve" else _("已驳回。"))
+            messages.success(request, _("已同意。") if said["answer"] == "approve" else _("已驳回。"))
         return redirect("wechat:todo-detail", pk=pk)
     mine = Approval.objects.decidable_by(user).filter(pk=pk).exists()
     context = {"approval": approval, "evidence": selectors.evidence(approval), "mine": mine, "user": user}
@@ -132,33 +133,27 @@ def _visible(user: User, pk: int, answer: str = "") -> Approval:
     return approval
 
 
-def _decide(pk: int, user: User, said: dict[str, Any]) -> str:
-    """Pass an answer to the one door; return why it was not taken, or ""."""
-    try:
-        services.decide(
-            pk, user, cast(Answer, said["answer"]), said.get("comment", ""), "todo", timezone.now(), said.get("seen")
-        )
-    except services.Refusal as refusal:
-        return refusal.reason
-    return ""
+def _decided(user: User, listed: list[tuple[int, str]], said: dict[str, Any]) -> list[str]:
+    return services.decide_each(listed, user, said["answer"], said["comment"], "todo", timezone.now())
 
 
-def _decide_many(request: HttpRequest, user: User, form: BatchForm) -> None:
-    answer, done = form.cleaned_data["answer"], 0
-    visible = set(
-        Approval.objects.visible_to(user).filter(pk__in=[pk for pk, _plan in form.pairs()]).values_list("pk", flat=True)
-    )
-    for pk, plan in form.pairs():
-        reason = _decide(pk, user, {"answer": answer, "seen": plan}) if pk in visible else _("没有这个审批。")
-        if reason:
-            messages.error(request, reason)
-        else:
-            done += 1
-    if done:
-        said = _("已同意 %(n)d 个。") if answer == "approve" else _("已驳回 %(n)d 个。")
-        messages.success(request, said % {"n": done})
+def _decide_many(request: HttpRequest, user: User) -> HttpResponse:
+    """Take one answer for each of the approvals that were ticked, and come back to the list with its filters."""
+    back = HttpResponseRedirect(request.get_full_path())
+    form = DecideManyForm(request.POST)
+    if not form.is_valid():
+        messages.warning(request, str(next(iter(form.errors.values()))[0]))
+        return back
+    said = form.cleaned_data
+    if freshness.must_sign_in(request, [pk for pk, _plan in form.chosen], said["answer"], timezone.now()):
+        return _sign_in_again(request)
+    reasons = _decided(user, form.chosen, said)
+    for reason in filter(None, reasons):
+        messages.error(request, reason)
+    if done := reasons.count(""):
+        words = _("已同意 %(n)d 个。") if said["answer"] == "approve" else _("已驳回 %(n)d 个。")
+        messages.success(request, words % {"n": done})
         if left := selectors.pending_for(user).count():
-            said = _("还有 %(n)d 个没有决定：打开页面之后才来的，或没有选的。")
-            messages.info(request, said % {"n": left})
-    elif not form.picked:
-        messages.warning(request, _("没有选中任何审批。"))
+            words = _("还有 %(n)d 个没有决定：打开页面之后才来的，或没有选的。")
+            messages.info(request, words % {"n": left})
+    return back

@@ -1,8 +1,11 @@
 """What the simulator's templates need beyond Django's own filters."""
 
+from collections.abc import Sequence
+
 from django import template
 
 from wechat.simulator import cards
+from wechat.simulator import markdown as markdown_
 from wechat.simulator.state import Json
 from wechat.simulator.views import phone_context
 
@@ -34,3 +37,9 @@ def lines(detail: str) -> str:
     if not detail.startswith("<xml>"):
         return detail
     return detail.replace("<![CDATA[", "").replace("]]>", "").replace("><", ">\n<")
+
+
+@register.filter
+def markdown(text: str) -> Sequence[markdown_.Line]:
+    """Return the lines of a Markdown message."""
+    return markdown_.lines(text)
