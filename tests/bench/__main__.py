@@ -11,7 +11,7 @@ from pathlib import Path
 
 import django
 
-from tests.bench import callbacks, intake, messages
+from tests.bench import callbacks, growth, intake, messages
 from tests.bench.portal import BenchStage
 from tests.bench.report import Figure, machine, show
 from tests.stage import POSTGRES, reachable
@@ -48,6 +48,7 @@ def measure(rounds: int, quick: bool) -> list[Figure]:
             found += callbacks.measure(second, 1.0 if quick else 6.0, 50 if quick else callbacks.PENDING)
         finally:
             second.close()
+        found += growth.measure(Path(name), rounds, 10 * growth.SHORT if quick else growth.LONG)
     return found
 
 
