@@ -49,19 +49,29 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Credential
-        fields = ("name", "kind")
+        fields = ("name", "kind", "url")
+
+    def clean_url(self) -> str:
+        url = str(self.cleaned_data["url"])
+        if url and self.cleaned_data.get("kind") != Credential.Kind.TOKEN:
+            raise forms.ValidationError(_("只有令牌有平台地址"))
+        if url and not url.startswith(("http://", "https://")):
+            raise forms.ValidationError(_("应以 http:// 或 https:// 开头"))
+        return url
 
     def clean_new_secret(self) -> str:
         secret = str(self.cleaned_data["new_secret"])
         if not secret and not self.instance.pk:
             raise forms.ValidationError(_("请填写内容"))
+        if not secret and "url" in self.changed_data:  # a token must not be sent elsewhere by whoever does not know it
+            raise forms.ValidationError(_("改了平台地址，请重新填写内容"))
         return secret.replace("\r\n", "\n")
 
 
 @admin.register(Credential)
 class CredentialAdmin(AuditedAdmin):
     form = CredentialForm
-    list_display = ("name", "kind")
+    list_display = ("name", "kind", "url")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.secret = form.cleaned_data["new_secret"] or obj.secret

@@ -196,18 +196,24 @@ class Credentials:
         for reader in run.readers(self.name, data):
             name = reader.text("name", required=True, limit=64)
             kind = reader.choice("kind", Credential.Kind.values, required=True)
+            url = reader.text("url", limit=500)
             secret = reader.text("secret", limit=20000)
             reader.end()
+            if url and kind != Credential.Kind.TOKEN:
+                reader.fault("url", "only a token has an address")
+            elif url and not url.startswith(("http://", "https://")):
+                reader.fault("url", "must begin with http:// or https://")
             if name and kind:
                 named.add(name)
-                run.upsert(Credential, {"name": name}, {"kind": kind, "secret": secret})
+                run.upsert(Credential, {"name": name}, {"kind": kind, "url": url, "secret": secret})
         unused = Credential.objects.exclude(name__in=named).filter(host=None)
         for row in unused:
             run.changed(f"- credential {row}", row)
             row.delete()
 
     def export(self) -> Any:
-        return [{"name": row.name, "kind": row.kind} for row in Credential.objects.all()]
+        rows = Credential.objects.all()
+        return [{"name": row.name, "kind": row.kind} | ({"url": row.url} if row.url else {}) for row in rows]
 
 
 class Hosts:

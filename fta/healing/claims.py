@@ -68,6 +68,19 @@ def claim_step(step: StepRun, acting: bool, now: datetime) -> int:
     return fence
 
 
+def claim_to_stop(step: StepRun, now: datetime) -> int:
+    """Take a parked step whose execution goes on no more, only to end what it has left running; return the fence.
+
+    Nothing begins by this, so neither a switch nor a missing approval stands in its way. Raises NotClaimed.
+    """
+    over = Q(cancel_requested=True) | Q(deadline_at__lte=DbNow())
+    gone = Q(Exists(Execution.objects.filter(over, pk=OuterRef("execution_id"))))
+    with transaction.atomic():
+        fence = claim(StepRun, step.pk, StepRun.State.READY, StepRun.State.RUNNING, gone, started_at=now)
+        StepAttempt.objects.create(step=step, fence=fence, number=step.attempt, worker=worker_name(), started_at=now)
+    return fence
+
+
 def _begin_to_act(execution_id: int) -> None:
     """Mark the execution as the one that acts on its host; the mark falls with the claim if that fails."""
     quiet = Execution.objects.filter(pk=execution_id, state=Execution.State.RUNNING, acting=False)

@@ -1,5 +1,6 @@
 """How an execution ends, and what its end sets going."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q
@@ -30,9 +31,9 @@ def end_execution(execution: Execution, result: str, reason: str, now: datetime)
     wake_sleepers(execution, now)
 
 
-def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime) -> int:
-    """Cancel the steps that wait to be run; return how many are still running and have to be waited for."""
-    for step in execution.steps.filter(state__in=(StepRun.State.READY, StepRun.State.WAITING)):
+def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime, but: Collection[int] = ()) -> int:
+    """Cancel the steps that wait to be run, `but` these; return how many are still running and have to be waited for."""
+    for step in execution.steps.filter(state__in=(StepRun.State.READY, StepRun.State.WAITING)).exclude(pk__in=but):
         move(StepRun, step.pk, step.state, StepRun.State.CANCELLED, outcome=outcome, error=reason, ended_at=now)
         tell(
             execution,

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from fta.healing import parameters, variables
 from fta.healing.canonical import canonical, sha256_of
 from fta.healing.nodes import Node
+from fta.healing.runners import RUNNERS
 from fta.healing.validation import Problem, node_of, validate
 from fta.healing.versions import InvalidPackage, content_sha256, save_version
 from fta.lib import secrets
@@ -57,6 +58,9 @@ def freeze(
     given = {name: variables.render(value, base) for name, value in params.items()}
     values, problems = parameters.resolve(version.parameters, given)
     texts = {f"params.{name}": variables.text_of(value) for name, value in values.items()}
+    nodes = [node_of(node) for node in version.nodes]
+    foreseen = {node.id: RUNNERS[node.type].foresee(node.params or {}, execution) for node in nodes}
+    problems += [problem for each in foreseen.values() for problem in each.problems]
     data: dict[str, Any] = {
         "rule": {"id": rule.pk, "name": rule.name} if rule else None,
         "package": {
@@ -69,7 +73,8 @@ def freeze(
         "given": dict(params),
         "parameters": values,
         "hosts": [_host(execution.host)] if execution.host else [],
-        "nodes": [_frozen(node_of(node)) for node in version.nodes],
+        "nodes": [_frozen(node) for node in nodes],
+        "foreseen": {str(node_id): each.data for node_id, each in foreseen.items() if each.data},
         "variables": base | texts,
         "mode": execution.mode,
         "problems": problems,

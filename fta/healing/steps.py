@@ -16,7 +16,7 @@ from fta import signals
 from fta.engine import doorbell
 from fta.engine.claim import LostLease, NotClaimed, beating, finish
 from fta.healing import flow, variables
-from fta.healing.claims import HostBusy, claim_step, postpone
+from fta.healing.claims import HostBusy, claim_step, claim_to_stop, postpone
 from fta.healing.ending import cancel_steps, end_execution
 from fta.healing.history import lock, tell
 from fta.healing.nodes import Node
@@ -61,23 +61,31 @@ def run_step(pk: int) -> None:
         fail_altered(execution.pk, now)
         return
     node = next(each for each in nodes_of(execution.plan) if each.id == step.node)
-    fence = _claimed(step, node, now)
+    stopping = _is_to_be_stopped(step)
+    fence = _claimed(step, node, stopping, now)
     if fence is None:
         return
     params = _rendered(execution, node)
     StepRun.objects.filter(pk=pk, fence=fence, state=StepRun.State.RUNNING).update(input=params)
+    runner = RUNNERS[step.type]
     with beating(StepRun, pk, fence, StepRun.State.RUNNING) as beat:
-        outcome = _call(_context(step, node, params, beat.lost, now))
+        context = _context(step, node, params, beat.lost, now)
+        outcome = _call(runner.stop if stopping else runner.run, context)
     try:
         record(step, fence, node, outcome, timezone.now())
     except LostLease:
         logger.warning("The lease of step %s was lost; what its worker found out is not recorded", pk)
 
 
-def _claimed(step: StepRun, node: Node, now: datetime) -> int | None:
+def _is_to_be_stopped(step: StepRun) -> bool:
+    """Tell whether the step has left something running outside of an execution that goes on no more."""
+    return RUNNERS[step.type].leaves_running(step) and _cancelled(step.execution_id)()
+
+
+def _claimed(step: StepRun, node: Node, stopping: bool, now: datetime) -> int | None:
     """Claim the step, or put it off and return None."""
     try:
-        fence = claim_step(step, node.acting, now)
+        fence = claim_to_stop(step, now) if stopping else claim_step(step, node.acting, now)
     except HostBusy:
         if not step.execution.history.filter(kind="step.host_busy").exists():
             tell(step.execution, "step.host_busy", _("同主机上有另一条自愈正在处置，等它结束"), now, step=step.pk)
@@ -102,12 +110,13 @@ def _context(step: StepRun, node: Node, params: JSONDict, lost: threading.Event,
         cancelled=_cancelled(execution.pk),
         host=next(iter(execution.plan.get("hosts", [])), None),
         now=now,
+        foreseen=execution.plan.get("foreseen", {}).get(str(node.id), {}),
     )
 
 
-def _call(context: StepContext) -> Outcome:
+def _call(act: Callable[[StepContext], Outcome], context: StepContext) -> Outcome:
     try:
-        return RUNNERS[context.step.type].run(context)
+        return act(context)
     except Exception as error:  # the outermost frame of a runner: what it did is then unknown
         logger.exception("Unable to run step %s", context.step.pk)
         return Outcome("unknown", error=f"{type(error).__name__}: {error}", outcome="fault")
@@ -139,7 +148,8 @@ def record(step: StepRun, fence: int, node: Node, outcome: Outcome, now: datetim
         StepAttempt.objects.filter(step=step, fence=fence).update(
             ended_at=now, state=outcome.state, error=_clean(outcome.error)[:MAX_ERROR]
         )
-        tell(execution, f"step.{state}", _step_text(step, state, outcome), now, step=step.pk, node=step.node)
+        if not (outcome.until and step.result):  # what is parked again has been told of
+            tell(execution, f"step.{state}", _step_text(step, state, outcome), now, step=step.pk, node=step.node)
         after(execution, now)
 
 
@@ -216,11 +226,23 @@ def _is_present(present: dict[int, StepRun], restart: flow.Restart) -> bool:
 def stop_running(execution: Execution, now: datetime, late: bool) -> None:
     """Cancel what waits and, once nothing runs any more, end an execution that a person or its deadline stopped."""
     outcome, reason = ("deadline", _("超过时限")) if late else ("cancelled", execution.reason or _("已停止"))
-    if cancel_steps(execution, outcome, reason, now):
+    outside = _stop_outside(execution)
+    if cancel_steps(execution, outcome, reason, now, but=outside) or outside:
         return
     unknown = execution.steps.filter(state=StepRun.State.UNKNOWN).exists()
     stopped = Execution.State.FAILED if late and not execution.cancel_requested else Execution.State.CANCELLED
     end_execution(execution, Execution.State.UNKNOWN if unknown else stopped, reason, now)
+
+
+def _stop_outside(execution: Execution) -> list[int]:
+    """Have the workers end what parked steps have left running outside; return these steps, which are waited for."""
+    parked = execution.steps.filter(state__in=(StepRun.State.READY, StepRun.State.WAITING))
+    found = [step.pk for step in parked if RUNNERS[step.type].leaves_running(step)]
+    if found:
+        StepRun.objects.filter(pk__in=found).update(not_before=DbNow())
+    for pk in found:
+        doorbell.ring("step", pk)
+    return found
 
 
 def present_steps(
@@ -282,11 +304,12 @@ def reap(pk: int, now: datetime) -> None:
     with transaction.atomic():
         step = StepRun.objects.get(pk=pk)
         execution = lock(step.execution_id)
-        again = step.policy == StepRun.Policy.IDEMPOTENT
+        asked = RUNNERS[step.type].leaves_running(step)  # what vanished had only asked how it gets on
+        again = asked or step.policy == StepRun.Policy.IDEMPOTENT
         text = _("执行进程失去联系，结果未知")
         state = StepRun.State.UNKNOWN
         if again:
-            state = StepRun.State.READY if step.attempt < step.max_attempts else StepRun.State.FAILED
+            state = StepRun.State.READY if asked or step.attempt < step.max_attempts else StepRun.State.FAILED
         lapsed = StepRun.objects.filter(pk=pk, fence=step.fence, state=StepRun.State.RUNNING, lease_until__lt=DbNow())
         ended_at = None if state == StepRun.State.READY else now
         if not lapsed.update(

@@ -93,6 +93,9 @@ class Credential(models.Model):
 
     name = models.CharField(_("名称"), max_length=64, unique=True)
     kind = models.CharField(_("类型"), max_length=10, choices=Kind.choices)
+    url = models.CharField(
+        _("平台地址"), max_length=500, blank=True, help_text=_("令牌只发往这个地址；作业平台节点用它和令牌访问平台")
+    )
     secret = SealedTextField(_("内容"), blank=True)
 
     class Meta:

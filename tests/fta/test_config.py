@@ -221,13 +221,17 @@ def test_every_field_survives_the_way_through_an_export() -> None:
 
 def test_no_secret_is_exported(environment: None) -> None:
     apply(DEMO.read_text())
-    apply("version: 1\ncredentials: [{name: root, kind: password, secret: hunter2-hunter2}]")
+    token = "{name: awx, kind: token, url: 'https://awx', secret: hunter2-hunter2}"
+    apply(f"version: 1\ncredentials: [{{name: root, kind: password, secret: hunter2-hunter2}}, {token}]")
     said = export()
     for secret in [*SECRETS, "hunter2-hunter2"]:
         assert secret not in said
     document = yaml.safe_load(said)
     assert [row["name"] for row in document["sources"]] == ["grafana", "prometheus", "rest"]
-    assert document["credentials"] == [{"name": "root", "kind": "password"}]
+    assert sorted(document["credentials"], key=lambda row: row["name"]) == [
+        {"name": "awx", "kind": "token", "url": "https://awx"},
+        {"name": "root", "kind": "password"},
+    ]
 
 
 def test_an_absent_section_is_left_alone_and_an_empty_one_empties() -> None:
@@ -316,6 +320,8 @@ def test_every_process_reads_anew_what_was_applied() -> None:
         ("version: 1\nhosts: [{ip: not-an-ip}]", 'hosts[0].ip: "not-an-ip" is no IP address'),
         ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, credential: x}}]",
          'hosts[0].connection.credential: no credential "x"'),
+        ("version: 1\ncredentials: [{name: x, kind: password, url: 'https://a', secret: y}]",
+         "credentials[0].url: only a token has an address"),
         ("version: 1\napproval_policies: [{name: a, stages: [{approvers: [{group: ghosts}]}]}]",
          'approval_policies[0].stages[0].approvers[0].group: no group "ghosts"'),
         ("version: 1\nnotification_rules: [{name: a, events: [x.y], channels: [z]}]",

@@ -4,6 +4,7 @@ from fta.healing.runners.approval import ApprovalRunner
 from fta.healing.runners.base import Runner
 from fta.healing.runners.guard import GuardRunner
 from fta.healing.runners.http import HttpRunner
+from fta.healing.runners.job import JobRunner
 from fta.healing.runners.mark_almost_success import MarkAlmostSuccessRunner
 from fta.healing.runners.notify import NotifyRunner
 from fta.healing.runners.ping_check import PingCheckRunner
@@ -13,6 +14,7 @@ from fta.healing.runners.sleep import SleepRunner
 _ALL: tuple[Runner, ...] = (
     ScriptRunner(),
     HttpRunner(),
+    JobRunner(),
     ApprovalRunner(),
     NotifyRunner(),
     SleepRunner(),

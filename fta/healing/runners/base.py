@@ -34,6 +34,7 @@ class StepContext:
     cancelled: Callable[[], bool]  # asks the database whether a person stopped the execution; ask about once a second
     host: "JSONDict | None"  # the host of the plan: id, ip, name, connection, …
     now: datetime
+    foreseen: JSONDict = field(default_factory=dict)  # what `Runner.foresee` had frozen for this node
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,14 @@ class Outcome:
     outcome: str = ""  # a word beside the state: timeout, guard, almost, not_sent, lost, …
     until: datetime | None = None  # for "waiting": when to run again; None waits for a person
     retryable: bool = False
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a node has frozen into the plan beside its parameters, and why it could not be run at all, in words."""
+
+    data: JSONDict = field(default_factory=dict)
+    problems: Sequence[str] = ()
 
 
 class Runner(Protocol):
@@ -81,8 +90,17 @@ class Runner(Protocol):
     def render(self, params: JSONDict, values: Mapping[str, str]) -> JSONDict:
         """Return the parameters with the variables replaced, in one pass."""
 
+    def foresee(self, params: JSONDict, execution: Execution) -> Foreseen:
+        """Return what beside the parameters decides what the node will do, as it is now; the plan's hash covers it."""
+
     def run(self, ctx: StepContext) -> Outcome:
         """Do it. Never raises for what the target does; never opens a transaction around a call to the outside."""
+
+    def leaves_running(self, step: StepRun) -> bool:
+        """Tell whether a parked step has something running outside that `stop` must end."""
+
+    def stop(self, ctx: StepContext) -> Outcome:
+        """End what a parked step has left running; like `run`, but it never begins anything."""
 
 
 class NodeType:
@@ -110,3 +128,15 @@ class NodeType:
     def render_one(self, key: str, value: JSON, values: Mapping[str, str]) -> JSON:
         """Return one parameter with the variables replaced."""
         return value if key in self.literal else variables.render(value, values)
+
+    def foresee(self, params: JSONDict, execution: Execution) -> Foreseen:
+        """Return what has to be frozen beside the parameters: nothing, unless the type says otherwise."""
+        return Foreseen()
+
+    def leaves_running(self, step: StepRun) -> bool:
+        """Tell whether a parked step has something running outside: no, unless the type says otherwise."""
+        return False
+
+    def stop(self, ctx: StepContext) -> Outcome:
+        """End what a parked step has left running."""
+        return Outcome("cancelled")

@@ -3,7 +3,7 @@
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +28,7 @@ class Sink:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     body: bytes = b'{"ok": true}'
     behaviour: str = "answer"  # or hang, drop, drip
+    answer: Callable[[Seen], tuple[int, dict[str, str], bytes]] | None = None
 
     @property
     def url(self) -> str:
@@ -46,6 +47,8 @@ def _handler(sink_of: list[Sink]) -> type[BaseHTTPRequestHandler]:
             if sink.behaviour == "drop":
                 self.close_connection = True
                 return
+            if sink.answer:
+                sink.status, sink.headers, sink.body = sink.answer(sink.seen[-1])
             if sink.behaviour == "hang":
                 time.sleep(1.0)
             self.send_response(sink.status)

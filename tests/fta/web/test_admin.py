@@ -134,6 +134,20 @@ def test_it_never_shows_a_credential(root: Client) -> None:
     assert "hunter2" not in str(AuditEntry.objects.get().data)
 
 
+def test_it_sends_a_token_elsewhere_only_for_who_knows_it(root: Client) -> None:
+    made = Credential.objects.create(name="awx", kind="token", url="https://awx", secret="hunter2-hunter2")
+    url = reverse("admin:fta_credential_change", args=[made.pk])
+    page = root.get(url)
+
+    assert root.post(url, changed(page, url="https://elsewhere")).status_code == 200
+    assert root.post(url, changed(page, kind="password", new_secret="hunter3")).status_code == 200
+    made.refresh_from_db()
+    assert (made.url, made.kind) == ("https://awx", "token")
+    assert root.post(url, changed(page, url="https://elsewhere", new_secret="hunter3-hunter3")).status_code == 302
+    made.refresh_from_db()
+    assert (made.url, made.secret) == ("https://elsewhere", "hunter3-hunter3")
+
+
 def test_it_is_closed_to_operators(client: Client, operator: Person) -> None:
     client.force_login(operator.user)
 
