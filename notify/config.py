@@ -1,5 +1,6 @@
 """Sections of the configuration file that belong to notification."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fta.config.document import Run
@@ -35,8 +36,9 @@ class Channels:
             if not name or not kind:
                 continue
             named.add(name)
-            if _without_unset(config):
-                values["enabled"] = False  # the environment did not give its addresses: it loads, switched off
+            stored = Channel.objects.filter(name=name, kind=kind).first()
+            if not _fill_in(kind, config, stored.config if stored else {}):
+                values["enabled"] = False  # nobody knows its secrets: it loads, switched off
             else:
                 for field, message in transports.get(kind).validate(config):
                     reader.fault(field, message)
@@ -57,14 +59,23 @@ class Channels:
         ]
 
 
-def _without_unset(config: dict[str, Any]) -> bool:
-    """Leave out robot groups whose webhook came from an unset environment variable; tell whether none remains."""
+def _fill_in(kind: str, config: dict[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Put in the stored secrets that the file leaves out, as an export does; tell whether the channel can send.
+
+    Robot groups whose address neither the file nor the database gives are left out.
+    """
+    if kind == Channel.Kind.WEBHOOK and not config.get("secret"):
+        config["secret"] = stored.get("secret", "")
+        return bool(config["secret"])
     groups = config.get("groups")
     if not isinstance(groups, list) or not groups:
-        return False
-    unset = [g for g in groups if isinstance(g, dict) and "webhook" in g and g["webhook"] is None]
-    config["groups"] = [group for group in groups if group not in unset]
-    return not config["groups"]
+        return True
+    known = {group["name"]: group["webhook"] for group in stored.get("groups", [])}
+    for group in groups:
+        if isinstance(group, dict) and not group.get("webhook"):
+            group["webhook"] = known.get(group.get("name"))
+    config["groups"] = [group for group in groups if not isinstance(group, dict) or group["webhook"]]
+    return bool(config["groups"])
 
 
 class Templates:

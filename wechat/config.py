@@ -38,9 +38,10 @@ class Wecom:
             "archived": False,
         }
         for key in _SECRETS:
-            values[key] = reader.text(key, limit=255)
+            if secret := reader.text(key, limit=255):
+                values[key] = secret  # one that the file does not give stays as it is: an export gives none
         for key, check in (("token", check_token), ("encoding_aes_key", check_aes_key)):
-            problem = check(values[key]) if values[key] else ""
+            problem = check(values[key]) if key in values else ""
             if problem:
                 reader.fault(key, problem)
         admins = reader.texts("approval_admins")

@@ -172,8 +172,9 @@ class ApiKeys:
                 reader.fault("key", "must be at least 16 characters long")
             named.add(name)
             user = service_user(f"api:{name}", role, businesses, run)
-            stored = digest(key) if key else ""
-            run.upsert(ApiKey, {"name": name}, {"user": user, "key_digest": stored, "enabled": bool(key)})
+            stored = ApiKey.objects.filter(name=name, enabled=True).values_list("key_digest", flat=True).first() or ""
+            value = digest(key) if key else stored  # an export has no keys
+            run.upsert(ApiKey, {"name": name}, {"user": user, "key_digest": value, "enabled": bool(value)})
         run.archive(ApiKey.objects.filter(enabled=True).exclude(name__in=named), enabled=False)
 
     def export(self) -> Any:
@@ -205,7 +206,8 @@ class Credentials:
                 reader.fault("url", "must begin with http:// or https://")
             if name and kind:
                 named.add(name)
-                run.upsert(Credential, {"name": name}, {"kind": kind, "url": url, "secret": secret})
+                given = {"secret": secret} if secret else {}
+                run.upsert(Credential, {"name": name}, {"kind": kind, "url": url, **given})
         unused = Credential.objects.exclude(name__in=named).filter(host=None)
         for row in unused:
             run.changed(f"- credential {row}", row)
