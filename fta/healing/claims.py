@@ -2,14 +2,17 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
+from django.utils.translation import gettext_noop
 
 from fta import ports
 from fta.engine.claim import NotClaimed, claim, worker_name
 from fta.models import Execution, StepAttempt, StepRun, Switch
 from fta.models.engine import DbNow, lease
 
+LOST = gettext_noop("执行进程失去联系")
 RETRY_CLAIM_SECONDS = 2  # a step that may not run yet is tried again after so long
 
 
@@ -60,6 +63,7 @@ def claim_step(step: StepRun, acting: bool, now: datetime) -> int:
             ports.gate().permits(),
             Q(plan_sha256=step.execution.plan_sha256),  # the plan that this worker has read
             attempt=F("attempt") + 1,
+            journal="",
             ended_at=None,
             started_at=now,
         )
@@ -77,6 +81,23 @@ def claim_to_stop(step: StepRun, now: datetime) -> int:
     gone = Q(Exists(Execution.objects.filter(over, pk=OuterRef("execution_id"))))
     with transaction.atomic():
         fence = claim(StepRun, step.pk, StepRun.State.READY, StepRun.State.RUNNING, gone, started_at=now)
+        StepAttempt.objects.create(step=step, fence=fence, number=step.attempt, worker=worker_name(), started_at=now)
+    return fence
+
+
+def take_over(step: StepRun, now: datetime) -> int:
+    """Take a running step whose worker let the lease lapse, only to find out what came of it; return the fence.
+
+    Nothing begins by this either. Raises NotClaimed when another was first, or the worker is back.
+    """
+    with transaction.atomic():
+        lapsed = StepRun.objects.filter(
+            pk=step.pk, fence=step.fence, journal=step.journal, state=StepRun.State.RUNNING, lease_until__lt=DbNow()
+        )
+        fence = step.fence + 1
+        if lapsed.update(fence=fence, lease_until=lease(settings.FTA_LEASE_SECONDS), worker=worker_name()) != 1:
+            raise NotClaimed(f"StepRun {step.pk}")
+        StepAttempt.objects.filter(step=step, fence=step.fence).update(ended_at=now, state="unknown", error=LOST)
         StepAttempt.objects.create(step=step, fence=fence, number=step.attempt, worker=worker_name(), started_at=now)
     return fence
 

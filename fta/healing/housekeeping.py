@@ -1,19 +1,13 @@
-"""Housekeeping: what is old and no guarantee needs goes, once an hour.
-
-The journals of local scripts lie on the machine that ran them, and the hour's round goes to whoever comes first: of several
-machines each has its turn, later than alone.
-"""
+"""Housekeeping: what is old and no guarantee needs goes, once an hour. (The journals of scripts clean themselves.)"""
 
 from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from fta.healing.runners.journal import forget_older
 from fta.models import Heartbeat
 from fta.models.engine import ConfigVersion
 
 EVERY = timedelta(hours=1)
-JOURNALS = timedelta(days=30)  # far beyond the deadline of any step that could still ask
 _MARK = "housekeeping"
 
 
@@ -31,6 +25,4 @@ class HousekeepingKind:
         ConfigVersion.objects.get_or_create(kind=_MARK)
         if ConfigVersion.objects.filter(kind=_MARK, number__lt=pk).update(number=pk) != 1:
             return
-        now = timezone.now()
-        Heartbeat.objects.filter(beat_at__lt=now - EVERY).delete()
-        forget_older(now - JOURNALS)
+        Heartbeat.objects.filter(beat_at__lt=timezone.now() - EVERY).delete()

@@ -6,8 +6,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from fta.engine.claim import lapsed
+from fta.healing.recovery import reap
 from fta.healing.start import end_late, overdue, start_ready, startable
-from fta.healing.steps import reap, run_step, wake
+from fta.healing.steps import run_step, wake
 from fta.models import Execution, StepRun
 from fta.models.engine import DbNow
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F, Max
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -31,7 +31,7 @@ from fta.models.engine import DbNow, lease
 logger = logging.getLogger(__name__)
 
 CRASHES = 5  # an idempotent step survives so many starts whose worker vanished
-MAX_OUTPUT = 64 * 1024  # characters kept of a step's output
+MAX_OUTPUT = 256 * 1024  # characters kept of a step's output
 MAX_ERROR = 4000
 
 
@@ -69,8 +69,8 @@ def run_step(pk: int) -> None:
     StepRun.objects.filter(pk=pk, fence=fence, state=StepRun.State.RUNNING).update(input=params)
     runner = RUNNERS[step.type]
     with beating(StepRun, pk, fence, StepRun.State.RUNNING) as beat:
-        context = _context(step, node, params, beat.lost, now)
-        outcome = _call(runner.stop if stopping else runner.run, context)
+        context = context_of(step, node, params, beat.lost, now)
+        outcome = call(runner.stop if stopping else runner.run, context)
     try:
         record(step, fence, node, outcome, timezone.now())
     except LostLease:
@@ -98,8 +98,10 @@ def _claimed(step: StepRun, node: Node, stopping: bool, now: datetime) -> int | 
     return fence
 
 
-def _context(step: StepRun, node: Node, params: JSONDict, lost: threading.Event, now: datetime) -> StepContext:
+def context_of(step: StepRun, node: Node, params: JSONDict, lost: threading.Event, now: datetime) -> StepContext:
+    """Return what a runner may know and do for a step that this worker holds by the fence on it."""
     execution = step.execution
+    mine = StepRun.objects.filter(pk=step.pk, fence=step.fence, state=StepRun.State.RUNNING)
     return StepContext(
         step=step,
         execution=execution,
@@ -108,13 +110,16 @@ def _context(step: StepRun, node: Node, params: JSONDict, lost: threading.Event,
         timeout=min(node.timeout, max(1.0, (execution.deadline_at - now).total_seconds())),
         lost=lost,
         cancelled=_cancelled(execution.pk),
+        begun=lambda journal: mine.update(journal=journal) == 1,
+        show=_shown(mine),
         host=next(iter(execution.plan.get("hosts", [])), None),
         now=now,
         foreseen=execution.plan.get("foreseen", {}).get(str(node.id), {}),
     )
 
 
-def _call(act: Callable[[StepContext], Outcome], context: StepContext) -> Outcome:
+def call(act: Callable[[StepContext], Outcome], context: StepContext) -> Outcome:
+    """Let a runner do its work; what it did when it breaks is unknown."""
     try:
         return act(context)
     except Exception as error:  # the outermost frame of a runner: what it did is then unknown
@@ -136,7 +141,27 @@ def _cancelled(execution_id: int) -> Callable[[], bool]:
     stopped = Execution.objects.filter(pk=execution_id).exclude(
         state=Execution.State.RUNNING, cancel_requested=False, deadline_at__gt=DbNow()
     )
-    return lambda: stopped.exists()
+
+    def asked() -> bool:
+        try:
+            return stopped.exists()
+        except DatabaseError:  # asked again in a second; what runs outside goes on meanwhile
+            logger.warning("Unable to ask whether execution %s was stopped", execution_id)
+            connection.close_if_unusable_or_obsolete()
+            return False
+
+    return asked
+
+
+def _shown(mine: "QuerySet[StepRun]") -> Callable[[str], None]:
+    def show(output: str) -> None:
+        try:
+            mine.update(output=_clean(output)[:MAX_OUTPUT])
+        except DatabaseError:  # the end of the run writes it all
+            logger.warning("Unable to store the output of a step that is running")
+            connection.close_if_unusable_or_obsolete()
+
+    return show
 
 
 def record(step: StepRun, fence: int, node: Node, outcome: Outcome, now: datetime) -> None:
@@ -297,34 +322,6 @@ def wake(pk: int) -> None:
     woken = StepRun.objects.filter(pk=pk, state=StepRun.State.WAITING, not_before__lte=DbNow())
     if woken.update(state=StepRun.State.READY, not_before=None):
         doorbell.ring("step", pk)
-
-
-def reap(pk: int, now: datetime) -> None:
-    """Settle a step whose worker let the lease lapse: start it again if its policy allows, else say that nobody knows."""
-    with transaction.atomic():
-        step = StepRun.objects.get(pk=pk)
-        execution = lock(step.execution_id)
-        asked = RUNNERS[step.type].leaves_running(step)  # what vanished had only asked how it gets on
-        again = asked or step.policy == StepRun.Policy.IDEMPOTENT
-        text = _("执行进程失去联系，结果未知")
-        state = StepRun.State.UNKNOWN
-        if again:
-            state = StepRun.State.READY if asked or step.attempt < step.max_attempts else StepRun.State.FAILED
-        lapsed = StepRun.objects.filter(pk=pk, fence=step.fence, state=StepRun.State.RUNNING, lease_until__lt=DbNow())
-        ended_at = None if state == StepRun.State.READY else now
-        if not lapsed.update(
-            state=state, fence=F("fence") + 1, lease_until=None, error=text, outcome="lost", ended_at=ended_at
-        ):
-            return
-        StepAttempt.objects.filter(step=step, fence=step.fence).update(ended_at=now, state="unknown", error=text)
-        tell(execution, f"step.{state}", f"{named(step)}：{text}", now, step=pk, node=step.node)
-        if state == StepRun.State.UNKNOWN:
-            fault = _("自愈 #%(id)s 的「%(step)s」结果未知，需要人工确认") % {"id": execution.pk, "step": step.name}
-            signals.announce(signals.system_fault, text=fault, subject=f"step:{pk}:unknown")
-        if state == StepRun.State.READY:
-            doorbell.ring("step", pk)
-        else:
-            after(execution, now)
 
 
 def fail_altered(execution_id: int, now: datetime) -> None:

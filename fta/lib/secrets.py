@@ -127,6 +127,20 @@ def redact(text: str) -> str:
     return _URL_SECRET.sub(rf"\1{MASK}", text)
 
 
+def without_part(text: str, *, begins: bool, ends: bool) -> str:
+    """Return a redacted piece of a text without the part of a known secret on which it may begin or end.
+
+    `begins` and `ends` say that the piece is the beginning, or the end, of its text: nothing is missing there.
+    """
+    for value in list(_known):
+        parts = range(len(value) - 1, 0, -1)
+        if not ends:
+            text = text[: len(text) - next((size for size in parts if text.endswith(value[:size])), 0)]
+        if not begins:
+            text = text[next((size for size in parts if text.startswith(value[-size:])), 0) :]
+    return text
+
+
 class RedactFilter(logging.Filter):
     """Redact the finished message of every log record, its traceback included."""
 

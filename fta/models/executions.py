@@ -157,7 +157,7 @@ class Execution(models.Model):
             models.Index(fields=["state", "-id"], name="execution_state_id"),
             models.Index(fields=["business", "-id"], name="execution_business_id"),
             models.Index(fields=["package", "host", "-id"], name="execution_history"),
-            models.Index(fields=["package", "received_at"], name="execution_budget"),
+            models.Index(fields=["package", "started_at"], name="execution_budget"),
         ]
 
     def __str__(self) -> str:
@@ -214,6 +214,8 @@ class StepRun(Claimable):
     # The same over every attempt of this step and never used again, not even by a database that is made anew: the target
     # and the journal on its host know the step by it.
     idem_key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    # Where on the target the present attempt can be looked up; written before anything is sent, '' means that nothing was.
+    journal = models.CharField(max_length=128, blank=True)
     input = models.JSONField(default=dict, blank=True, help_text="rendered parameters, secrets masked")
     result = models.JSONField(default=dict, blank=True)
     output = models.TextField(_("输出"), blank=True)

@@ -32,6 +32,8 @@ class StepContext:
     timeout: float  # seconds
     lost: threading.Event  # set when the lease was taken over: stop, whatever you found out will not be recorded
     cancelled: Callable[[], bool]  # asks the database whether a person stopped the execution; ask about once a second
+    begun: Callable[[str], bool]  # write down where an effect is to be looked up, before it; False: the lease was lost
+    show: Callable[[str], None]  # the output so far; call it about once a second
     host: "JSONDict | None"  # the host of the plan: id, ip, name, connection, …
     now: datetime
     foreseen: JSONDict = field(default_factory=dict)  # what `Runner.foresee` had frozen for this node
@@ -63,6 +65,7 @@ class Runner(Protocol):
 
     type: str
     acting: bool  # it changes something outside of the portal
+    journaled: bool  # it calls `begun` before any effect, so that `resume` can find out what came of it
     default_policy: str
 
     @property
@@ -96,6 +99,9 @@ class Runner(Protocol):
     def run(self, ctx: StepContext) -> Outcome:
         """Do it. Never raises for what the target does; never opens a transaction around a call to the outside."""
 
+    def resume(self, ctx: StepContext) -> Outcome:
+        """Find out what came of a run whose worker vanished after `begun`; never begins anything."""
+
     def leaves_running(self, step: StepRun) -> bool:
         """Tell whether a parked step has something running outside that `stop` must end."""
 
@@ -107,6 +113,7 @@ class NodeType:
     """The part that most runners share; `literal` parameters are the author's own text and are never rendered."""
 
     acting: bool = False
+    journaled: bool = False
     default_policy: str = StepRun.Policy.IDEMPOTENT.value
     fields: Sequence[Field] = ()
     results: Sequence[str] = ()
@@ -132,6 +139,10 @@ class NodeType:
     def foresee(self, params: JSONDict, execution: Execution) -> Foreseen:
         """Return what has to be frozen beside the parameters: nothing, unless the type says otherwise."""
         return Foreseen()
+
+    def resume(self, ctx: StepContext) -> Outcome:
+        """Find out what came of a run whose worker vanished: nobody can tell, unless the type says otherwise."""
+        return Outcome("unknown", outcome="lost")
 
     def leaves_running(self, step: StepRun) -> bool:
         """Tell whether a parked step has something running outside: no, unless the type says otherwise."""

@@ -1,92 +1,134 @@
-"""The journal of local scripts: one directory for a step's key, made before the start, with the exit code when it ended.
+"""The journal of scripts: what a worker asks of the host on which a script runs (see journal.sh, which keeps it there).
 
-mkdir is atomic: of two workers that hold the same step, one a ghost, a single one starts the script. The exit code is written
-by the script's own wrapper, so it is there even when the worker died in the meantime.
+An entry stands for one start of a step. The host lets the script of an entry begin at most once, ends it when its time is over,
+and knows how it ended: a worker that comes later reads that and never starts it again.
 """
 
-import shutil
-import tempfile
+import base64
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Self
-from uuid import UUID
+from typing import Literal, Protocol, Self, cast, get_args
 
-from django.conf import settings
+_WRAPPER = (Path(__file__).parent / "journal.sh").read_text(encoding="utf-8")
+_CALL = ("/bin/sh", "-c", 'eval "$1"', "fta-journal", _WRAPPER)
+_SECONDS = 30.0  # for an answer; a host takes a second by intention, when the script runs on
 
-
-class AlreadyStarted(Exception):
-    """The script of this key was started before; `journal` knows what became of it."""
-
-    def __init__(self, journal: "Journal") -> None:
-        super().__init__(journal.home.name)
-        self.journal = journal
+Word = Literal["pending", "running", "ended", "timeout", "stopped", "lost", "never"]
+OPEN: frozenset[Word] = frozenset({"pending", "running"})
 
 
-def _root() -> Path:
-    return Path(settings.VAR_DIR) / "journal"
+class Refused(Exception):
+    """The host cannot keep a journal, or could not take the script; nothing was started. The text is the host's."""
 
 
-def forget_older(moment: datetime) -> None:
-    """Remove this machine's lasting journals that nobody has written in since `moment`."""
-    root = _root()
-    for home in root.iterdir() if root.is_dir() else ():
-        if home.stat().st_mtime < moment.timestamp():
-            shutil.rmtree(home, ignore_errors=True)
+class Foreign(Exception):
+    """The folder is not the one in which the entry was made, so it says nothing about it."""
+
+
+class BadAnswer(Exception):
+    """What came back is not the journal's answer: the host does something else in place of the command."""
+
+
+class Target(Protocol):
+    """A host, and how its commands are run."""
+
+    @property
+    def root(self) -> str:
+        """Return the folder of its journal; relative to the home of the user who runs scripts there."""
+
+    @property
+    def contained(self) -> bool:
+        """Tell whether a script may not use up the host, and must leave no process behind."""
+
+    def call(self, command: Sequence[str], given: bytes, seconds: float) -> bytes:
+        """Run a command and return its standard output. Raises ssh.NotReached, ssh.Interrupted."""
+
+    def close(self) -> None:
+        """Hang up. What runs on the host goes on."""
 
 
 @dataclass(frozen=True)
-class Journal:
-    """The directory of one run; only its owner can look into it."""
+class Entry:
+    """The place of one start: the identity of the journal on the host, and the name of the entry in it."""
 
-    home: Path
-    lasting: bool  # stays behind as the proof that the script was started
+    journal: str
+    name: str
 
     @classmethod
-    def open(cls, key: UUID, lasting: bool) -> Self:
-        """Make the directory. Raises AlreadyStarted for a lasting one that exists, OSError when it cannot be made."""
-        if not lasting:
-            return cls(Path(tempfile.mkdtemp(prefix="fta-step-")), lasting=False)
-        root = _root()
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        journal = cls(root / str(key), lasting=True)
-        try:
-            journal.home.mkdir(mode=0o700)
-        except FileExistsError:
-            raise AlreadyStarted(journal) from None
-        return journal
+    def parse(cls, text: str) -> Self:
+        """Read what `str` has written."""
+        journal, _, name = text.partition("/")
+        return cls(journal, name)
 
-    @property
-    def verdict(self) -> str:
-        """Return how the script ended: its exit code, the word that `close` wrote, or '' when nobody knows (yet)."""
-        try:
-            return (self.home / "rc").read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return ""
+    def __str__(self) -> str:
+        return f"{self.journal}/{self.name}"
 
-    def output(self, limit: int) -> bytes:
-        """Return at most `limit` bytes of what the script printed."""
-        try:
-            with (self.home / "output").open("rb") as file:
-                return file.read(limit)
-        except FileNotFoundError:
-            return b""
 
-    def close(self, verdict: str, output: str) -> None:
-        """Keep no more than the cleaned output and the verdict; a journal that need not last goes altogether.
+@dataclass(frozen=True)
+class Report:
+    """What the host says about an entry. Of the output: the next piece of its beginning, and its end as far as it is apart."""
 
-        The verdict that the script's wrapper has written stands; '' says that nobody knows.
-        """
-        if not self.lasting:
-            self.discard()
-            return
-        if verdict and not self.verdict:
-            (self.home / "rc.worker").write_text(verdict, encoding="utf-8")
-            (self.home / "rc.worker").rename(self.home / "rc")
-        (self.home / "output").write_text(output, encoding="utf-8")
-        (self.home / "script").unlink(missing_ok=True)
-        shutil.rmtree(self.home / "cwd", ignore_errors=True)
+    word: Word
+    code: int  # of the script's end
+    head: bytes
+    tail: bytes
+    total: int  # bytes that the script has written
 
-    def discard(self) -> None:
-        """Forget a run that never started."""
-        shutil.rmtree(self.home, ignore_errors=True)
+
+class Journal:
+    """The journal of one host."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    def open(self, name: str) -> Entry:
+        """Make the journal unless it is there, and return the place of an entry that is yet to be made. Raises Refused."""
+        answer, _ = self._ask("open", str(uuid.uuid4()))
+        if len(answer) != 2 or answer[0] != "open":
+            raise BadAnswer(answer)
+        return Entry(answer[1], name)
+
+    def start(self, entry: Entry, seconds: int, files: Mapping[str, bytes]) -> Report:
+        """Start the script that the files describe (see journal.sh), unless the entry is there. Raises Refused, Foreign."""
+        files = {**files, "contained": b""} if self.target.contained else files
+        lines = [f"{name} {base64.b64encode(content).decode()}\n" for name, content in files.items()]
+        return self._report("start", entry, str(seconds), given="".join([*lines, "end\n"]).encode())
+
+    def read(self, entry: Entry, offset: int) -> Report:
+        """Return what is known, with the output from `offset` on; waits a second at most for the end."""
+        return self._report("read", entry, str(offset))
+
+    def ask(self, entry: Entry, offset: int) -> Report:
+        """As `read`; an entry that has not begun by now never will."""
+        return self._report("ask", entry, str(offset))
+
+    def stop(self, entry: Entry, offset: int) -> Report:
+        """As `ask`; a script that runs is ended first."""
+        return self._report("stop", entry, str(offset))
+
+    def close(self, entry: Entry, *, forget: bool) -> None:
+        """Drop the output of an entry that has ended, or the whole entry."""
+        self._ask("close", entry.journal, entry.name, "forget" if forget else "keep")
+
+    def _report(self, verb: str, entry: Entry, number: str, given: bytes = b"") -> Report:
+        answer, body = self._ask(verb, entry.journal, entry.name, number, given=given)
+        if len(answer) != 4 or answer[0] not in get_args(Word) or not all(each.isdigit() for each in answer[1:]):
+            raise BadAnswer(answer)
+        code, part, total = (int(each) for each in answer[1:])
+        return Report(cast(Word, answer[0]), code, body[:part], body[part:], total)
+
+    def _ask(self, verb: str, *words: str, given: bytes = b"") -> tuple[list[str], bytes]:
+        said = self.target.call([*_CALL, self.target.root, verb, *words], given, _SECONDS)
+        # A login script may print something first.
+        _, mark, rest = said.partition(b"fta-journal ")
+        line, end, body = rest.partition(b"\n")
+        if not mark or not end:
+            raise BadAnswer(said[:200])
+        answer = line.decode(errors="replace").split()
+        if answer[:1] == ["refused"]:
+            raise Refused(" ".join(answer[1:]))
+        if answer == ["foreign"]:
+            raise Foreign
+        return answer, body

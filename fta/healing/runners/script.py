@@ -4,24 +4,21 @@ Arguments reach it as JSON on stdin and as FTA_PARAM_<NAME> in its environment; 
 never rendered.
 """
 
-import logging
+import json
 import re
+from contextlib import closing
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fta.healing.runners import local
-from fta.healing.runners.arguments import InvalidArgument, check_names, check_value
+from fta.healing.runners import running
+from fta.healing.runners.arguments import InvalidArgument, check_names, check_value, environment
 from fta.healing.runners.base import NodeType, Outcome, StepContext
 from fta.healing.runners.fields import Fault, Field
-from fta.healing.runners.journal import AlreadyStarted, Journal
-from fta.healing.runners.text import clean
+from fta.healing.runners.targets import NoTarget, target_of
 from fta.lib import secrets
 from fta.lib.types import JSON, JSONDict
-from fta.models import Host, StepRun
-
-logger = logging.getLogger(__name__)
+from fta.models import StepRun
 
 _MAX_SCRIPT = 64 * 1024
 _INTERPRETER = re.compile(r"/[A-Za-z0-9._/+-]{1,200}")
@@ -33,6 +30,7 @@ class ScriptRunner(NodeType):
     type = "script"
     label = gettext_lazy("脚本作业")
     acting = True
+    journaled = True
     default_policy = StepRun.Policy.ONCE.value
     fields = (
         Field(
@@ -84,11 +82,22 @@ class ScriptRunner(NodeType):
         secrets.remember(*ctx.raw_secrets.values())
         try:
             _check(ctx.params, rendered=True)
-            command = _command(ctx)
-        except InvalidArgument as error:
+            files = _files(ctx)
+            target = target_of(ctx.host)
+        except (InvalidArgument, NoTarget) as error:
             return Outcome("failed", error=str(error), outcome="not_sent")
-        refusal = _refusal(ctx)
-        return Outcome("failed", error=refusal, outcome="not_sent") if refusal else _run_here(command, ctx)
+        with closing(target):
+            return running.run(ctx, target, files)
+
+    def resume(self, ctx: StepContext) -> Outcome:
+        """Find out on the host what became of a script whose worker vanished."""
+        secrets.remember(*ctx.raw_secrets.values())
+        try:
+            target = target_of(ctx.host)
+        except NoTarget as error:
+            return Outcome("unknown", error=str(error), outcome="lost")
+        with closing(target):
+            return running.resume(ctx, target)
 
 
 def _check(params: JSONDict, rendered: bool) -> None:
@@ -109,7 +118,8 @@ def _given(params: JSONDict) -> tuple[JSONDict, list[JSON]]:
     return arguments, wanted
 
 
-def _command(ctx: StepContext) -> local.Command:
+def _files(ctx: StepContext) -> dict[str, bytes]:
+    """Return what the host is given: script, input and environment never become part of a command line."""
     script = str(ctx.params["script"])
     arguments, wanted = _given(ctx.params)
     given = {str(name): ctx.raw_secrets.get(str(name), "\0") for name in wanted}
@@ -117,7 +127,13 @@ def _command(ctx: StepContext) -> local.Command:
         if "\0" in value:
             raise InvalidArgument(_("套餐没有名为 %s 的密文参数，或其内容不能使用") % name)
     extra = {"FTA_EXECUTION": str(ctx.execution.pk), "FTA_IDEMPOTENCY_KEY": str(ctx.step.idem_key)}
-    return local.Command(script, _interpreter(ctx.params, script), arguments, given, extra)
+    variables = extra | environment(arguments) | environment(given)
+    return {
+        "script": script.encode(),
+        "input": json.dumps({**arguments, **given}, ensure_ascii=False).encode(),
+        "command": "".join(f"{word}\n" for word in _interpreter(ctx.params, script)).encode(),
+        **{f"env/{name}": value.encode() for name, value in variables.items()},
+    }
 
 
 def _interpreter(params: JSONDict, script: str) -> list[str]:
@@ -126,57 +142,3 @@ def _interpreter(params: JSONDict, script: str) -> list[str]:
         return [str(params["interpreter"])]
     first = script.split("\n", 1)[0].strip()
     return first[2:].strip().split(None, 1) if first.startswith("#!") and first[2:].strip() else ["/bin/sh"]
-
-
-def _refusal(ctx: StepContext) -> str:
-    connection = (ctx.host or {}).get("connection")
-    if connection == Host.Connection.SSH:
-        return _("SSH 执行尚未启用")
-    if connection != Host.Connection.LOCAL:
-        return _("主机没有配置连接方式，无法执行脚本；请在主机管理中设置")
-    if not settings.FTA_LOCAL_SCRIPTS:
-        return _("未允许在本机执行脚本；如确需，请由管理员设置 FTA_LOCAL_SCRIPTS=1 后重启")
-    return ""
-
-
-def _run_here(command: local.Command, ctx: StepContext) -> Outcome:
-    if ctx.lost.is_set():
-        return Outcome("unknown", outcome="lost")
-    lasting = ctx.step.policy != StepRun.Policy.IDEMPOTENT
-    try:
-        journal = Journal.open(ctx.step.idem_key, lasting)
-    except AlreadyStarted as started:
-        return _read_back(started.journal)
-    except OSError as error:
-        return Outcome("failed", error=_("无法建立执行日志：%s") % error.strerror, outcome="not_sent", retryable=True)
-    try:
-        process = local.start(command, journal, ctx.timeout)
-    except OSError as error:
-        journal.discard()
-        return Outcome("failed", error=_("脚本没有启动：%s") % error.strerror, outcome="not_sent", retryable=True)
-    verdict = local.watch(process, journal, ctx.timeout, ctx.lost.is_set, ctx.cancelled)
-    output = clean(journal.output(local.OUTPUT_LIMIT + 1), local.OUTPUT_LIMIT)
-    try:
-        journal.close(verdict if verdict not in ("lost", "killed") else "", output)
-    except OSError:
-        logger.exception("Unable to close the journal %s", journal.home)
-    return _outcome(verdict, output)
-
-
-def _read_back(journal: Journal) -> Outcome:
-    """Tell what became of a script that another worker started; it is never started again."""
-    found = _outcome(journal.verdict or "lost", clean(journal.output(local.OUTPUT_LIMIT + 1), local.OUTPUT_LIMIT))
-    note = _("脚本先前已经启动过，没有再次执行；以下读自执行日志")
-    return Outcome(found.state, found.result, f"{note}\n{found.output}", found.error, found.outcome)
-
-
-def _outcome(verdict: str, output: str) -> Outcome:
-    if verdict == "timeout":
-        return Outcome("failed", output=output, error=_("脚本超时，已终止"), outcome="timeout")
-    if verdict == "cancelled":
-        return Outcome("cancelled", output=output, error=_("执行被停止，脚本已终止"), outcome="killed")
-    if not verdict.isdigit():
-        return Outcome("unknown", output=output, error=_("脚本启动过，但不知道它是否做完"), outcome="lost")
-    if verdict == "0":
-        return Outcome("succeeded", result={"exit_code": 0}, output=output)
-    return Outcome("failed", result={"exit_code": int(verdict)}, output=output, error=_("脚本退出码为 %s") % verdict)

@@ -1,6 +1,7 @@
 """A step in hand, as its caller would give it to a runner."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,22 @@ LOCAL = {"id": 1, "ip": "127.0.0.10", "name": "local-1", "connection": "local"}
 Run = Callable[..., Outcome]
 
 
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(pid: int) -> bool:
+    """Tell whether a process ends within three seconds."""
+    until = time.monotonic() + 3
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
 @pytest.fixture
 def var_dir(settings: Any, tmp_path: Path) -> Path:
     settings.VAR_DIR = tmp_path
@@ -35,13 +52,15 @@ def context(kind: str, params: dict[str, Any], values: Mapping[str, str] | None 
         type=kind,
         policy=given.pop("policy", RUNNERS[kind].default_policy),
         idem_key=STEP_KEY,
-        fence=3,
+        fence=given.pop("fence", 3),
     )
     defaults: dict[str, Any] = {
         "raw_secrets": {},
         "timeout": 10.0,
         "lost": threading.Event(),
         "cancelled": lambda: False,
+        "begun": lambda journal: True,
+        "show": lambda output: None,
         "host": LOCAL,
         "now": timezone.now(),
     }
