@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -169,6 +170,7 @@ class Supervisor:
     def run(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: self.stopping.set())
         signal.signal(signal.SIGINT, lambda *_: self.stopping.set())
+        refuse_taken_ports(self.port)
         hook = http.server.ThreadingHTTPServer(("127.0.0.1", self.port + 2), Hook)
         threading.Thread(target=hook.serve_forever, daemon=True).start()
         self.prepare()
@@ -183,6 +185,17 @@ class Supervisor:
             hook.shutdown()
 
 
+def refuse_taken_ports(first: int) -> None:
+    """Say so before anything is started when one of the three ports is in use."""
+    for port in range(first, first + 3):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise SystemExit(f"端口 {port} 已被占用。换一个：PORT={first + 1000} make run") from None
+
+
 def alert_command(port: int, secret: str, source_id: str, alert_type: str, ip: str, content: str) -> str:
     """Return a line for the shell that posts one alert."""
     body = json.dumps(
@@ -191,7 +204,7 @@ def alert_command(port: int, secret: str, source_id: str, alert_type: str, ip: s
     )
     return (
         f"curl -s 'http://127.0.0.1:{port}/intake/rest/?wait=1' -H 'X-Secret: {secret}' "
-        f"-H 'Content-Type: application/json' -d '{body}'"
+        f"-H 'Content-Type: application/json' -w '\\n' -d '{body}'"
     )
 
 
@@ -209,9 +222,11 @@ def welcome(port: int, env: dict[str, str]) -> str:
 
 1. 第一条告警：磁盘写满，由脚本自动处理
    {disk}
+   看经过和输出：http://127.0.0.1:{port}/executions/
 
-2. 第二条告警：主机不可达，先在李四的手机上审批，回复 TY <编号> 后调用重启接口一次
+2. 第二条告警：主机不可达，先问李四
    {down}
+   在手机模拟页回复 TY <编号> 或点“同意”，重启接口就被调用一次，这里会显示
 """
 
 
