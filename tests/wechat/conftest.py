@@ -1,6 +1,7 @@
 """A corp on loopback and the portal's application in it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -38,6 +39,10 @@ class Corp:
 
 @pytest.fixture
 def app(db: None) -> WecomApp:
+    return make_app()
+
+
+def make_app() -> WecomApp:
     return WecomApp.objects.create(
         name="default",
         is_default=True,
@@ -53,13 +58,22 @@ def app(db: None) -> WecomApp:
 
 @pytest.fixture
 def corp(app: WecomApp) -> Iterator[Corp]:
+    with running(app) as started:
+        yield started
+
+
+@contextmanager
+def running(app: WecomApp) -> Iterator[Corp]:
+    """Run a simulated corp that the application is known to."""
     simulated = App(AGENT, SECRET, TOKEN, AES_KEY, callback_url="http://127.0.0.1:9/")
     world = World(Config(apps=(simulated,), chats=(GroupChat("FTAALERTS", "告警群", "lisi", ("lisi", "wangwu")),)))
     base, stop = start(world)
     WecomApp.objects.filter(pk=app.pk).update(api_url=f"{base}/cgi-bin/")
     app.refresh_from_db()
-    yield Corp(world, base, app)
-    stop()
+    try:
+        yield Corp(world, base, app)
+    finally:
+        stop()
 
 
 @pytest.fixture
