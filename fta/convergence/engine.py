@@ -14,9 +14,9 @@ from fta.convergence import visibility
 from fta.convergence.dimensions import group_of, key_of, values_of
 from fta.convergence.functions import APPROVE, PRECEDENCE, PROCEED, Answer, Other, Standing
 from fta.convergence.incidents import crossed_by, place
-from fta.convergence.rules import CompiledRule, current_rules
+from fta.convergence.rules import CompiledRule, compile_rule, current_rules
 from fta.lib.types import JSON
-from fta.models import Execution, Incident, Member, Mode
+from fta.models import ConvergenceRule, Execution, Incident, Member, Mode
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,21 @@ def converge(execution: Execution, now: datetime) -> Verdict:
         verdicts = [_ask(item, members[item.rule.pk], execution, opened.get(item.key), now) for item in groups]
         _show_or_hide(execution, members.values(), before)
         return strictest(verdicts)
+
+
+def gather(row: ConvergenceRule, execution: Execution, now: datetime) -> Incident | None:
+    """Place the execution in the open incident of a rule that is not asked otherwise, whose threshold is 0.
+
+    None when the execution lacks one of the rule's dimensions.
+    """
+    rule = compile_rule(row, ())
+    values = group_of(rule.dimensions, values_of(execution))
+    if values is None:
+        return None
+    group = _Group(rule, values, key_of(rule.pk, values))
+    lock([group.key])
+    opened = Incident.objects.filter(group_key=group.key, state=Incident.State.OPEN).first()
+    return place(rule, values, _members(execution, [group])[rule.pk], execution, opened, now)
 
 
 def strictest(verdicts: Sequence[Verdict]) -> Verdict:

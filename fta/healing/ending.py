@@ -29,6 +29,8 @@ def end_execution(execution: Execution, result: str, reason: str, now: datetime)
     ports.gate().withdraw(execution, reason or str(Execution.State(result).label), now)
     _count_for_package(execution, result)
     wake_sleepers(execution, now)
+    if execution.host_id:
+        _wake_steps(execution.host_id)
 
 
 def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime, but: Collection[int] = ()) -> int:
@@ -58,6 +60,17 @@ def wake_sleepers(execution: Execution, now: datetime) -> None:
     Execution.objects.filter(pk__in=ids, state=Execution.State.SLEEPING).update(wake_at=now)
     for pk in ids:
         doorbell.ring("sleeper", pk)
+
+
+def _wake_steps(host_id: int) -> None:
+    """Have the steps looked at again that could not begin to act on this host; one that failed keeps its delay."""
+    put_off = StepRun.objects.filter(
+        execution__host=host_id, execution__state=Execution.State.RUNNING, state=StepRun.State.READY, attempt=0
+    )
+    ids = list(put_off.exclude(not_before=None).values_list("pk", flat=True)[:1000])
+    StepRun.objects.filter(pk__in=ids, state=StepRun.State.READY).update(not_before=None)
+    for pk in ids:
+        doorbell.ring("step", pk)
 
 
 def _is_to_be_judged(execution: Execution, result: str) -> bool:

@@ -11,7 +11,7 @@ from fta import audit, ports
 from fta.healing.claims import not_halted
 from fta.healing.ending import end_execution
 from fta.healing.history import lock, shift, tell
-from fta.healing.plan import drift, freeze, host_drift, is_intact
+from fta.healing.plan import drift, freeze, host_drift, is_intact, nodes_of
 from fta.healing.steps import after, fail_altered
 from fta.models import Execution, Mode, StepRun
 from fta.models.engine import DbNow
@@ -106,16 +106,30 @@ def hold(execution: Execution, reasons: Sequence[str], now: datetime) -> None:
 
 
 def _run(execution: Execution, now: datetime) -> None:
-    """Start, or go back to sleep when another execution of the package runs on the host."""
+    """Start, or go back to sleep when another execution of the package runs on the host, or one of any package acts there."""
+    if _host_is_taken(execution):
+        _wait(execution, _("同主机上有另一条自愈正在处置，等它结束"), now)
+        return
     try:
         with transaction.atomic():
             shift(execution, Execution.State.RUNNING, now, _("开始执行"), started_at=execution.started_at or now)
     except IntegrityError:
-        text = _("同一套餐正在这台主机上执行，等它结束")
-        shift(execution, Execution.State.SLEEPING, now, text, wake_at=now + SLOT_PATIENCE)
+        _wait(execution, _("同一套餐正在这台主机上执行，等它结束"), now)
         return
     execution.steps.filter(state=StepRun.State.READY).update(plan_sha256=execution.plan_sha256)
     after(execution, now)
+
+
+def _host_is_taken(execution: Execution) -> bool:
+    """Tell whether to start would only mean to wait for the host: the claim of an acting step decides it for good."""
+    if not execution.host_id or not any(node.acting for node in nodes_of(execution.plan)):
+        return False
+    acting = Execution.objects.filter(host=execution.host_id, state=Execution.State.RUNNING, acting=True)
+    return acting.exclude(pk=execution.pk).exists()
+
+
+def _wait(execution: Execution, text: str, now: datetime) -> None:
+    shift(execution, Execution.State.SLEEPING, now, text, wake_at=now + SLOT_PATIENCE)
 
 
 def end_late(pk: int, now: datetime) -> None:

@@ -11,6 +11,7 @@ from fta.healing.history import shift
 from fta.healing.start import hold
 from fta.models import Execution, Mode
 from fta.pipeline.asking import reasons_to_ask
+from fta.pipeline.budget import gather_over_budget, over_budget
 
 State = Execution.State
 WAKE_AFTER = timedelta(seconds=60)
@@ -43,8 +44,11 @@ def _sleep(execution: Execution, verdict: Verdict, now: datetime) -> None:
 
 
 def set_going(execution: Execution, asked: list[str], now: datetime) -> None:
-    """Have an execution run, unless `asked` or the package names a reason for a person to approve it first."""
-    if reasons := asked + reasons_to_ask(execution, now):
+    """Have an execution run, unless `asked`, the package or its budget names a reason for a person to approve it first."""
+    over = over_budget(execution, now)
+    if over:
+        gather_over_budget(execution, now)
+    if reasons := asked + reasons_to_ask(execution) + over:
         hold(execution, reasons, now)
     else:
         hand_on(execution, now)

@@ -293,7 +293,8 @@ def test_it_holds_what_goes_over_the_budget_of_hosts(now: datetime) -> None:
     make_rule(package=factories.package(budget={"max_hosts": 2, "window": "10m"}))
     for number in range(1, 4):
         factories.host(f"127.0.3.{number}", f"h{number}")
-    assert heal(now - timedelta(minutes=11), target="127.0.3.3").state == "ready"
+    early = now - timedelta(minutes=11)
+    become(heal(early, target="127.0.3.3"), State.SUCCEEDED, started_at=early)
     assert [heal(now, target=f"127.0.3.{number}").state for number in (1, 2, 1, 3)] == ["ready"] * 3 + ["held"]
     assert "第 3 台主机，最多 2 台" in asked[0][1][0]
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from fta import operations, signals
 from fta.engine.claim import NotClaimed
 from fta.healing import claims, steps
+from fta.healing.ending import end_execution
 from fta.healing.kind import ExecutionKind, StepKind
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
@@ -293,16 +294,45 @@ def test_it_lets_one_execution_at_a_time_act_on_a_host(actor: Actor, host: Any) 
     ExecutionKind().do(first.pk)
     ExecutionKind().do(second.pk)
     claims.claim_step(first.steps.get(), True, timezone.now())
+    first.refresh_from_db()
     StepKind().do(second.steps.get().pk)
     waiting = second.steps.get()
     assert (waiting.state, actor.seen) == ("ready", [])
     assert waiting.not_before is not None
     assert waiting.not_before > timezone.now()
     assert second.history.filter(kind="step.host_busy").count() == 1
-    Execution.objects.filter(pk=first.pk).update(state="succeeded")
-    StepRun.objects.filter(pk=waiting.pk).update(not_before=None)
+    end_execution(first, "failed", "", timezone.now())
+    waiting.refresh_from_db()
+    assert waiting.not_before is None, "the end of the first wakes the second"
     stage.drain()
     assert stage.state(second) == "succeeded"
+
+
+def test_it_lets_an_execution_sleep_while_another_acts_on_its_host(actor: Actor, host: Any) -> None:
+    first, second = stage.ready(key="one"), stage.ready(key="two")
+    harmless = stage.ready(node(1, "mark_almost_success"), key="three")
+    ExecutionKind().do(first.pk)
+    claims.claim_step(first.steps.get(), True, timezone.now())
+    for execution in (second, harmless):
+        ExecutionKind().do(execution.pk)
+    assert (stage.state(second), stage.state(harmless)) == ("sleeping", "running")
+    assert second.wake_at is not None
+    assert second.wake_at > timezone.now()
+    first.refresh_from_db()
+    end_execution(first, "failed", "", timezone.now())
+    second.refresh_from_db()
+    assert second.wake_at <= timezone.now()
+
+
+def test_the_end_of_another_does_not_cut_the_delay_of_a_retry_short(actor: Actor, host: Any) -> None:
+    first, second = stage.ready(key="one"), stage.ready(key="two")
+    ExecutionKind().do(second.pk)
+    later = timezone.now() + timedelta(minutes=5)
+    second.steps.update(attempt=1, not_before=later)
+    first.state = "running"
+    Execution.objects.filter(pk=first.pk).update(state="running")
+    end_execution(first, "failed", "", timezone.now())
+    assert second.steps.get().not_before == later
 
 
 def test_it_ends_an_execution_at_its_deadline(actor: Actor, host: Any) -> None:

@@ -1,0 +1,81 @@
+"""The budget of a package: on how many hosts it may act within a span of time before a person is asked."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from fta.convergence import gather, lock
+from fta.healing.nodes import seconds
+from fta.lib.types import JSONDict
+from fta.models import ConvergenceRule, Execution, Host, Package
+
+State = Execution.State
+STORM = "影响面预算"  # the name of the rule in whose incidents those gather that were over a budget
+_SCOPES = {
+    "business": ("business",),
+    "set": ("business", "set_name"),
+    "module": ("business", "set_name", "module"),
+}
+
+
+def over_budget(execution: Execution, now: datetime) -> list[str]:
+    """Return what the budget of the execution's package forbids, in words; nothing when there is room.
+
+    Nobody else finds room for the package until the transaction ends.
+    """
+    package, host = execution.package, execution.host
+    if package is None or host is None:
+        return []
+    budget = Package.objects.values_list("budget", flat=True).get(pk=package.pk)
+    if not budget:
+        return []
+    lock([hashlib.sha256(f"budget {package.pk}".encode()).hexdigest()])
+    return _exceeded(budget, package, host, now)
+
+
+def gather_over_budget(execution: Execution, now: datetime) -> None:
+    """Put an execution that is over its budget into the incident of all such, so that people are asked once about them."""
+    if execution.alert_id is None:  # who runs something by hand is asked about it alone
+        return
+    rule = ConvergenceRule.objects.get_or_create(name=STORM, defaults=_storm_rule())[0]
+    if incident := gather(rule, execution, now):
+        Execution.objects.filter(pk=execution.pk).update(incident=incident)
+        execution.incident = incident
+
+
+def _storm_rule() -> JSONDict:
+    """Return a rule that convergence never asks and nobody edits: it only names what its incidents have in common."""
+    return {
+        "function": "defense",
+        "dimensions": ["business", "package"],
+        "window": 1800,
+        "count": 0,
+        "enabled": False,
+        "archived": True,
+        "remark": "超出套餐影响面预算的执行归在一起审批",
+    }
+
+
+def _exceeded(budget: JSONDict, package: Package, host: Host, now: datetime) -> list[str]:
+    """Compare the hosts reached with `max_hosts`, and with `max_percent` of the hosts in `scope`, per `window`."""
+    most, percent = budget.get("max_hosts"), budget.get("max_percent")
+    scope = str(budget.get("scope") or ("module" if percent is not None else ""))
+    alike = {name: getattr(host, name) for name in _SCOPES.get(scope, ())}
+    window = timedelta(seconds=seconds(budget.get("window", "1h")))
+    # Whatever is about to act or acts counts, however long ago it came: a yes may take longer than the window.
+    reached = Q(state__in=(State.READY, State.RUNNING)) | Q(started_at__gte=now - window)
+    others = Execution.objects.filter(reached, package=package, **{f"host__{k}": v for k, v in alike.items()})
+    hosts = others.exclude(host=host).values("host").distinct().count() + 1
+    words = {"minutes": int(window.total_seconds() // 60), "hosts": hosts, "most": most, "percent": percent}
+    reasons = []
+    if isinstance(most, int) and hosts > most:
+        reasons.append(_("影响面超出预算：%(minutes)s 分钟内第 %(hosts)s 台主机，最多 %(most)s 台") % words)
+    if isinstance(percent, int):
+        total = Host.objects.filter(archived=False, is_spare=False, **alike).count()
+        if hosts * 100 > percent * total:
+            words["total"] = total
+            text = _("影响面超出预算：%(minutes)s 分钟内第 %(hosts)s 台，同范围共 %(total)s 台，最多 %(percent)s%%")
+            reasons.append(text % words)
+    return reasons
