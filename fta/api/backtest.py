@@ -134,4 +134,6 @@ def _rule(reader: Reader, user: Any) -> dict[str, Any]:
 def _convergence_rule(reader: Reader, user: Any) -> dict[str, Any]:
     identity, values = _identity(reader), read_convergence_rule(reader, user)
     business = values["business"].pk if values["business"] else None
-    return {**identity, **{name: values[name] for name in _CONVERGENCE_RULE}, "business_id": business}
+    found = {**identity, **{name: values[name] for name in _CONVERGENCE_RULE}, "business_id": business}
+    # A draft that does not say who does without it keeps those of the rule in whose place it stands.
+    return found | ({"blocked_by": [row.pk for row in values["blocked_by"]]} if reader.has("blocked_by") else {})

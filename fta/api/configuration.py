@@ -13,13 +13,15 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fta.api import rule_serializers as s
 from fta.api import territory
-from fta.api.base import Reading, user_of
+from fta.api.base import Reading, said, user_of
 from fta.config import editing, healing
 from fta.config.reader import Errors, Reader
 from fta.healing.parameters import resolve
@@ -117,7 +119,9 @@ class Ruling(Configuring):
         name = reader.text("name", required=True, limit=128)
         values = {"name": name, **self.read(reader)}
         faults.refuse()
-        if not self.may_change(self.model(**values)):
+        if not self.may_change(
+            self.model(**{field: value for field, value in values.items() if field != "blocked_by"})
+        ):
             raise NotYours
         editing.save(row, values, user_of(self.request).get_username(), timezone.now())
 
@@ -251,6 +255,18 @@ class ConvergenceRuleViewSet(Ruling):
 
     def may_change(self, row: ConvergenceRule) -> bool:
         return operates(row.business, self.request.user)
+
+    @extend_schema(request=s.BlockSerializer, responses=s.ConvergenceRuleSerializer)
+    @action(detail=True, methods=["post"])
+    def block(self, request: Request, pk: Any = None) -> Response:
+        """Let a business do without this global rule, or take it up again; who operates the business decides."""
+        rule, told = self.get_object(), said(s.BlockSerializer, request)
+        mine = in_scope(request.user, "pk", "operator")
+        business = Business.objects.filter(mine, code=told["business"], archived=False).first()
+        if business is None:
+            raise ValidationError({"business": [f'no business "{told["business"]}"']})
+        editing.block(rule, business, told["blocked"], user_of(request).get_username(), timezone.now())
+        return Response(self.get_serializer(self.get_object()).data)
 
 
 def read_convergence_rule(reader: Reader, user: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from fta.convergence.functions import FUNCTIONS
-from fta.models import ConvergenceRule, Mode, Rule, Shield
+from fta.models import Business, ConvergenceRule, Mode, Rule, Shield
 
 S = serializers
 _SPAN = "Seconds; a text such as 30s, 5m or 1h is taken too."
@@ -52,13 +52,22 @@ class ConvergenceRuleSerializer(S.Serializer[ConvergenceRule]):
     function = S.ChoiceField(choices=[(name, name) for name in sorted(FUNCTIONS)])
     priority = S.IntegerField(required=False, default=100)
     business = S.CharField(source="business.code", default=None, allow_null=True, help_text="Absent: every business.")
-    blocked_by = S.SerializerMethodField()
+    blocked_by = S.SlugRelatedField(
+        many=True,
+        slug_field="code",
+        queryset=Business.objects.all(),
+        required=False,
+        help_text="Codes of businesses that do without this global rule.",
+    )
     enabled = S.BooleanField(required=False, default=True)
     remark = S.CharField(max_length=255)
 
-    def get_blocked_by(self, rule: ConvergenceRule) -> list[str]:
-        """Return the codes of the businesses that do without this global rule."""
-        return [business.code for business in rule.blocked_by.all()]
+
+class BlockSerializer(S.Serializer[Any]):
+    """Whether a business does without a global convergence rule."""
+
+    business = S.CharField(max_length=64, help_text="Its code.")
+    blocked = S.BooleanField(required=False, default=True)
 
 
 class ShieldSerializer(S.Serializer[Shield]):

@@ -12,7 +12,7 @@ from fta.healing.plan import InvalidPackage, save_version
 from fta.intake.sources import PARSERS
 from fta.lib.secrets import digest
 from fta.matching import validate_match
-from fta.models import ConvergenceRule, Mode, Package, Rule, Shield, Source
+from fta.models import Business, ConvergenceRule, Mode, Package, Rule, Shield, Source
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _RESERVED_KEY = "new"  # the address of the page that makes a package
@@ -261,15 +261,18 @@ class ConvergenceRules:
         run.archive(gone, archived=True, enabled=False)
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
-        run.upsert(ConvergenceRule, {"name": name}, {**convergence_rule_values(reader), "archived": False})
+        values = convergence_rule_values(reader)
+        blocked_by = values.pop("blocked_by")
+        row = run.upsert(ConvergenceRule, {"name": name}, {**values, "archived": False})
+        run.set_many(row, "blocked_by", blocked_by)
 
     def export(self) -> Any:
         rows = ConvergenceRule.objects.filter(archived=False).select_related("business")
-        return [convergence_rule_out(row) for row in rows]
+        return [convergence_rule_out(row) for row in rows.prefetch_related("blocked_by")]
 
 
 def convergence_rule_values(reader: Reader) -> dict[str, Any]:
-    """Take everything of a convergence rule but its name."""
+    """Take everything of a convergence rule but its name; `blocked_by` lists the codes of those that do without a global one."""
     dimensions = reader.items("dimensions")
     for index, dimension in enumerate(dimensions):
         word = dimension.get("name") if isinstance(dimension, dict) else dimension
@@ -284,9 +287,12 @@ def convergence_rule_values(reader: Reader) -> dict[str, Any]:
         "function": reader.choice("function", sorted(FUNCTIONS), required=True),
         "priority": reader.number("priority", 100, least=_LOWEST_PRIORITY),
         "business": business_named(reader),
+        "blocked_by": _businesses(reader, "blocked_by"),
         "enabled": reader.flag("enabled", True),
         "remark": reader.text("remark", required=True),
     }
+    if values["business"] and values["blocked_by"]:
+        reader.fault("blocked_by", "is for global rules: this one is of one business")
     if not dimensions:
         reader.fault("dimensions", "is required: without one, everything would be one incident")
     if not values["window"]:
@@ -295,11 +301,22 @@ def convergence_rule_values(reader: Reader) -> dict[str, Any]:
     return values
 
 
+def _businesses(reader: Reader, key: str) -> list[Business]:
+    codes = reader.texts(key)
+    found = {business.code: business for business in Business.objects.filter(code__in=codes, archived=False)}
+    for index, code in enumerate(codes):
+        if code not in found:
+            reader.errors.add(f"{reader.path}.{key}[{index}]", f'no business "{code}"')
+    return list(found.values())
+
+
 def convergence_rule_out(row: ConvergenceRule) -> dict[str, Any]:
     """Return a convergence rule as `convergence_rule_values` takes it, with its name."""
+    blocked_by = sorted(business.code for business in row.blocked_by.all())
     item = {name: getattr(row, name) for name in ("name", "alert_types", "count", "dimensions", "function")}
     item.update({"window": f"{row.window}s", "priority": row.priority, "remark": row.remark})
     item.update({"business": row.business.code} if row.business else {})
+    item.update({"blocked_by": blocked_by} if blocked_by else {})
     item.update({} if row.enabled else {"enabled": False})
     return item
 

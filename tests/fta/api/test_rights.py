@@ -47,6 +47,7 @@ RIGHTS: dict[tuple[str, str], dict[str, int]] = {
         for kind in ("package", "rule", "convergence-rule", "shield")
         for method in ("put", "patch")
     },
+    ("convergence-rule-block", "post"): line(401, 403, 403, 403, 400, 400, 404),  # it is of one business
     **{(f"{kind}-detail", "delete"): DROP for kind in ("rule", "convergence-rule", "shield")},
     ("package-detail", "delete"): line(401, 403, 403, 403, 409, 409, 404),  # a rule stands on it
     ("package-versions", "get"): READ,
@@ -88,6 +89,7 @@ SAID: dict[tuple[str, str], Any] = {
     ("convergence-rule-list", "post"): {
         "name": "新", "business": "game", "dimensions": ["host"], "function": "skip_when_success", "remark": "新",
     },
+    ("convergence-rule-block", "post"): {"business": "game"},
     ("package-run", "post"): {"ip": world.IP, "reason": "演练"},
     ("backtests", "post"): {"days": 1},
     ("switch", "post"): {"scope": "business", "key": "game", "reason": "割接"},
