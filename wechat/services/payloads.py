@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from django.utils.translation import gettext as _
+
 from fta.lib.secrets import redact
 from notify.message import Message, cut, split
 
@@ -84,7 +86,7 @@ def _news(message: Message) -> Payload:
 def _notice(message: Message) -> Payload:
     card: Payload = {
         "card_type": "text_notice",
-        "source": {"desc": "故障自愈", "desc_color": 0},
+        "source": {"desc": _("故障自愈"), "desc_color": 0},
         "main_title": {"title": (message.title or _words(message))[:64]},
         "sub_title_text": message.text[:200],
         "horizontal_content_list": facts(message),
