@@ -108,9 +108,9 @@ class Journal:
         """As `ask`; a script that runs is ended first."""
         return self._report("stop", entry, str(offset))
 
-    def close(self, entry: Entry, *, forget: bool) -> None:
-        """Drop the output of an entry that has ended, or the whole entry."""
-        self._ask("close", entry.journal, entry.name, "forget" if forget else "keep")
+    def close(self, entry: Entry) -> None:
+        """Drop the output of an entry that has ended; how it ended stays."""
+        self._ask("close", entry.journal, entry.name)
 
     def _report(self, verb: str, entry: Entry, number: str, given: bytes = b"") -> Report:
         answer, body = self._ask(verb, entry.journal, entry.name, number, given=given)

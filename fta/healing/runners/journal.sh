@@ -6,7 +6,7 @@
 #   read ID ENTRY OFFSET            what is known of ENTRY, and its output from byte OFFSET on
 #   ask ID ENTRY OFFSET             as `read`; an entry that has not begun by now never will
 #   stop ID ENTRY OFFSET            as `ask`; a script that runs is ended first
-#   close ID ENTRY [forget]         drop the output (or the whole entry)
+#   close ID ENTRY                  drop the output; that the script ran and how it ended stays
 # ID must be the identity of ROOT: what another folder does not know of says nothing.
 #
 # Answers `fta-journal WORD VALUE...` and a newline; behind it, for `start`, `read`, `ask` and `stop`, two pieces of output.
@@ -131,7 +131,7 @@ keep() {
   why=ended
   [ -e why ] && read -r why <why && kill -KILL "-$script" 2>/dev/null
   echo "$why $code" >rc.new && mv rc.new rc
-  rm -rf script env input command cwd said piece group contained
+  rm -rf script env input command cwd said piece drained group keeper contained
   kill -KILL 0
 }
 
@@ -201,7 +201,7 @@ read) report ;;
 ask) burn; report ;;
 stop) burn; case $(state) in running*) finish stopped ;; esac; report ;;
 close)
-  case $(state) in running* | pending*) ;; *) if [ "$number" = forget ]; then rm -rf "$home"; else (cd "$home" && rm -f head tail tail.old total); fi ;; esac
+  case $(state) in running* | pending*) ;; *) rm -f "$home/head" "$home/tail" "$home/tail.old" "$home/total" ;; esac
   say closed
   ;;
 esac

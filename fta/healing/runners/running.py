@@ -12,7 +12,6 @@ from fta.healing.runners.base import Outcome, StepContext
 from fta.healing.runners.journal import OPEN, BadAnswer, Entry, Foreign, Journal, Refused, Report, Target
 from fta.healing.runners.text import excerpt
 from fta.lib import ssh
-from fta.models import StepRun
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +119,7 @@ class _Following:
             return self._unknown(_("脚本启动过，但主机不知道它是否做完（可能重启过）"))
         output = excerpt(self.head, self.tail, self.total, ended=True)
         try:
-            self.journal.close(self.entry, forget=self.ctx.step.policy == StepRun.Policy.IDEMPOTENT)
+            self.journal.close(self.entry)
         except (ssh.SshError, BadAnswer, Refused, Foreign):
             logger.warning("Unable to clear the journal entry %s; it goes when it is old", self.entry)
         return _outcome(report, output)

@@ -47,7 +47,7 @@ def test_it_runs_a_script_there_and_keeps_what_it_said(host: dict[str, Any], tmp
     assert outcome.output.startswith('|••••••••|/数据 x\n{"path": "/数据 x", "token": "••••••••"}')
     assert "s3cret" not in outcome.output
     entry = tmp_path / "journal" / f"{STEP_KEY}.3"
-    assert {path.name for path in entry.iterdir()} <= {"go", "keeper", "drained", "rc"}
+    assert {path.name for path in entry.iterdir()} == {"go", "rc"}
 
 
 @pytest.mark.parametrize(

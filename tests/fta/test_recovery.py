@@ -1,0 +1,207 @@
+"""Steps whose worker vanished: what the journal of the host knows decides, and no script begins twice."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from fta import signals
+from fta.healing import recovery
+from fta.healing.canonical import sha256_of
+from fta.healing.kind import ExecutionKind, StepKind
+from fta.healing.runners.journal import Journal
+from fta.models import Execution, StepAttempt, StepRun
+from tests import factories
+from tests.fta import stage
+from tests.fta.stage import FakeGate, node
+
+pytestmark = pytest.mark.django_db
+
+
+class Killed(BaseException):
+    """The worker is killed at this point: nothing that it would do any more is done."""
+
+
+@pytest.fixture(autouse=True)
+def _scene(settings: Any, tmp_path: Path) -> Iterator[None]:
+    settings.VAR_DIR = tmp_path
+    settings.FTA_LOCAL_SCRIPTS = True
+    settings.FTA_APPROVAL_GATE = stage.GATE
+    FakeGate.reset()
+    factories.host(connection="local")
+    yield
+    FakeGate.reset()
+
+
+@pytest.fixture
+def faults() -> Iterator[list[str]]:
+    heard: list[str] = []
+
+    def hear(text: str, subject: str, **kwargs: Any) -> None:
+        heard.append(subject)
+
+    signals.system_fault.connect(hear)
+    yield heard
+    signals.system_fault.disconnect(hear)
+
+
+def before(*args: Any, **kwargs: Any) -> None:
+    raise Killed
+
+
+def behind(real: Callable[..., Any]) -> Callable[..., Any]:
+    def act(*args: Any, **kwargs: Any) -> Any:
+        real(*args, **kwargs)
+        raise Killed
+
+    return act
+
+
+def lost_at(point: str, monkeypatch: pytest.MonkeyPatch, script: str, **fields: Any) -> tuple[Execution, StepRun]:
+    """Run a package of one script until its worker is killed at the point, and let its lease lapse."""
+    execution = stage.ready(node(1, "script", params={"script": script}, **fields))
+    ExecutionKind().do(execution.pk)
+    step = execution.steps.get()
+    verb, _, place = point.partition(" ")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, verb, before if place == "before" else behind(getattr(Journal, verb)))
+        with pytest.raises(Killed):
+            StepKind().do(step.pk)
+    StepRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    step.refresh_from_db()
+    assert step.state == "running"
+    return execution, step
+
+
+@pytest.mark.parametrize("policy", ["once", "probe", "idempotent"])
+@pytest.mark.parametrize(
+    ("point", "attempts"), [("open before", 2), ("start before", 2), ("start behind", 1), ("close behind", 1)]
+)
+def test_a_script_runs_once_wherever_its_worker_was_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, faults: list[str], policy: str, point: str, attempts: int
+) -> None:
+    execution, step = lost_at(point, monkeypatch, f"echo run >> {tmp_path}/runs; echo said", policy=policy)
+    stage.drain()
+    step.refresh_from_db()
+    assert (stage.state(execution), step.state, step.attempt) == ("succeeded", "succeeded", attempts)
+    assert step.output.endswith("said\n") == (point != "close behind")
+    assert (tmp_path / "runs").read_text() == "run\n"
+    assert faults == []
+
+
+def test_a_worker_that_wakes_behind_the_one_that_asked_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sent: list[Any] = []
+    real = Journal.start
+
+    def pause(*args: Any) -> None:
+        sent.append(args)
+        raise Killed
+
+    monkeypatch.setattr("tests.fta.test_recovery.before", pause)
+    execution, _ = lost_at("start before", monkeypatch, f"echo run >> {tmp_path}/runs")
+    stage.drain()
+    assert real(*sent[0]).word == "never"
+    assert (stage.state(execution), (tmp_path / "runs").read_text()) == ("succeeded", "run\n")
+
+
+def test_the_row_is_judged_as_it_was_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The worker writes down its entry while it is being found to have begun nothing: it is not started beside it."""
+    _, step = lost_at("open before", monkeypatch, "echo never by the reaper")
+    real = recovery._settle
+
+    def settle(*args: Any) -> None:
+        StepRun.objects.filter(pk=step.pk, fence=step.fence).update(journal="some-journal/some-entry")
+        real(*args)
+
+    monkeypatch.setattr(recovery, "_settle", settle)
+    recovery.reap(step.pk, timezone.now())
+    step.refresh_from_db()
+    assert (step.state, step.attempt) == ("running", 1)
+
+
+def test_one_of_two_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    execution, step = lost_at("start behind", monkeypatch, "sleep 0.2")
+    real, asked = Journal.ask, []
+
+    def ask(self: Journal, *args: Any) -> Any:
+        asked.append(1)
+        recovery.reap(step.pk, timezone.now())  # the other one
+        return real(self, *args)
+
+    monkeypatch.setattr(Journal, "ask", ask)
+    recovery.reap(step.pk, timezone.now())
+    assert (stage.state(execution), len(asked)) == ("succeeded", 1)
+    found = StepAttempt.objects.order_by("fence").values_list("number", "state")
+    assert list(found) == [(1, "unknown"), (1, "succeeded")]
+
+
+@pytest.mark.parametrize("policy", ["once", "probe"])
+def test_what_the_journal_does_not_know_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, faults: list[str], policy: str
+) -> None:
+    execution, step = lost_at("start behind", monkeypatch, f"echo run >> {tmp_path}/runs", policy=policy)
+    (tmp_path / "journal").rename(tmp_path / "away")
+    stage.drain()
+    step.refresh_from_db()
+    assert (stage.state(execution), step.state, step.outcome) == ("unknown", "unknown", "lost")
+    assert faults == [f"step:{step.pk}:unknown"]
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+def test_nobody_is_asked_by_an_altered_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    execution, step = lost_at("start behind", monkeypatch, f"echo run >> {tmp_path}/runs")
+    host = execution.plan["hosts"][0] | {"connection": "ssh", "ip": "127.0.0.66"}
+    plan = execution.plan | {"hosts": [host]}
+    Execution.objects.filter(pk=execution.pk).update(plan=plan, plan_sha256=sha256_of(plan))
+    monkeypatch.setattr(Journal, "ask", before)
+    stage.drain()
+    step.refresh_from_db()
+    assert (step.state, "校验值" in step.error) == ("unknown", True)
+
+
+def test_a_script_of_a_stopped_execution_is_ended_by_the_next_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    execution, step = lost_at("start behind", monkeypatch, f"sleep 60; touch {tmp_path}/ran")
+    Execution.objects.update(cancel_requested=True, reason="不要了")
+    stage.drain()
+    step.refresh_from_db()
+    assert (stage.state(execution), step.state, step.outcome) == ("cancelled", "cancelled", "killed")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_step_that_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch, faults: list[str]) -> None:
+    execution, step = lost_at("open before", monkeypatch, "echo ran")
+    StepRun.objects.update(attempt=recovery.CRASHES)
+    stage.drain()
+    step.refresh_from_db()
+    assert (stage.state(execution), step.state, faults) == ("failed", "failed", [])
+
+
+def test_output_is_stored_while_the_script_runs_and_only_by_who_holds_the_step(tmp_path: Path) -> None:
+    seen: list[str] = []
+    execution = stage.ready(
+        node(1, "script", params={"script": "echo one; sleep 1.2; echo two; sleep 1.2; echo three"})
+    )
+    ExecutionKind().do(execution.pk)
+    step = execution.steps.get()
+    real = Journal.read
+
+    def read(self: Journal, *args: Any) -> Any:
+        seen.append(StepRun.objects.values_list("output", flat=True).get())
+        if len(seen) == 2:
+            StepRun.objects.update(fence=99)
+        return real(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "read", read)
+        StepKind().do(step.pk)
+    step.refresh_from_db()
+    assert seen[0] == "one\n"
+    assert step.output == seen[1]
+    assert (step.state, "three" in step.output) == ("running", False)
