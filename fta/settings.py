@@ -162,6 +162,7 @@ FTA_WORK_KINDS = [
     "fta.pipeline.FlowControlKind",
     "fta.convergence.kind.IncidentKind",
     "fta.healing.kind.ExecutionKind",
+    "fta.healing.halts.HaltKind",
     "fta.healing.verification.VerificationKind",
     "fta.backtest.BacktestKind",
     "approvals.services.ApprovalKind",

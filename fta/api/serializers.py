@@ -246,6 +246,7 @@ class SwitchSerializer(S.Serializer[Switch]):
     created_at = S.DateTimeField()
     ended_by = S.CharField()
     ended_at = S.DateTimeField()
+    held_back = S.IntegerField(source="held_back.count", help_text="executions/?switch=<id> lists them")
 
 
 # --- What callers send ---

@@ -41,6 +41,7 @@ class ExecutionFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     alert = django_filters.NumberFilter(field_name="alert_id")
     incident = django_filters.NumberFilter(field_name="incident_id")
+    switch = django_filters.NumberFilter(field_name="held_back__switch_id")
     state = In(field_name="state")
     business = django_filters.CharFilter(field_name="business__code")
     package = django_filters.CharFilter(field_name="package__key")

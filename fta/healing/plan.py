@@ -80,8 +80,13 @@ def freeze(
         "problems": problems,
         "frozen_at": now.isoformat(),
     }
-    data["seal"] = secrets.sign(sha256_of(data), _sealed_for(execution))
-    return Plan(data, sha256_of(data))
+    return sealed(data, execution)
+
+
+def sealed(data: Mapping[str, Any], execution: Execution) -> Plan:
+    """Return the plan of these contents, which is then intact for this stored execution and no other."""
+    complete = {**data, "seal": secrets.sign(sha256_of(data), _sealed_for(execution))}
+    return Plan(complete, sha256_of(complete))
 
 
 def nodes_of(data: Mapping[str, Any]) -> list[Node]:

@@ -4,7 +4,7 @@ from fta.models.alerts import Alert, AlertEvent
 from fta.models.audit import AuditEntry
 from fta.models.backtests import BacktestRun
 from fta.models.engine import ConfigVersion, Heartbeat, Switch
-from fta.models.executions import Execution, ExecutionEvent, StepAttempt, StepRun
+from fta.models.executions import Execution, ExecutionEvent, HeldBack, StepAttempt, StepRun
 from fta.models.incidents import Incident, Member
 from fta.models.inventory import ApiKey, Business, Credential, Host, Person
 from fta.models.overflows import Overflow
@@ -25,6 +25,7 @@ __all__ = [
     "Execution",
     "ExecutionEvent",
     "Heartbeat",
+    "HeldBack",
     "Host",
     "Inbox",
     "Incident",

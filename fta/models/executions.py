@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from fta.models.alerts import Alert
-from fta.models.engine import Claimable, in_choices
+from fta.models.engine import Claimable, Switch, in_choices
 from fta.models.incidents import Incident
 from fta.models.inventory import Business, Host
 from fta.models.packages import Mode, Package, PackageVersion
@@ -279,3 +279,17 @@ class ExecutionEvent(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class HeldBack(models.Model):
+    """An execution that was about to go on while a switch was in force: what the switch has stopped, kept for later."""
+
+    switch = models.ForeignKey(Switch, on_delete=models.CASCADE, related_name="held_back")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="held_back")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["switch", "execution"], name="held_back_once")]
+
+    def __str__(self) -> str:
+        return f"{self.switch_id}: {self.execution_id}"

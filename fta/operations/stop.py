@@ -75,7 +75,8 @@ def resume(switch: Switch, user: User, now: datetime) -> None:
     actor = user.get_username()
     if Switch.objects.in_force().filter(pk=switch.pk).update(ended_at=now, ended_by=actor) != 1:
         raise NotInForce(_("已经恢复过了"))
-    audit.record(actor, "switch.resume", switch, at=now, scope=switch.scope, key=switch.key)
+    held = switch.held_back.count()
+    audit.record(actor, "switch.resume", switch, at=now, scope=switch.scope, key=switch.key, held_back=held)
     ready = Execution.objects.filter(state=Execution.State.READY).values_list("pk", flat=True)
     for pk in ready[:100]:
         doorbell.ring("execution", pk)

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from fta.models import Switch
+from fta.operations.reach import shown_to
 from fta.web import upstairs
 
 FAILURES_SHOWN = timedelta(days=7)  # older failures are history, not a call to act
@@ -25,6 +26,5 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "approvals": upstairs.approvals().decidable_by(user).count(),
             "failed_deliveries": failed.count(),
         },
-        # One business or package that is halted shows on the dashboard; the frame speaks of all healing.
-        "nav_halted": Switch.objects.in_force().filter(scope=Switch.Scope.ALL).exists(),
+        "nav_halts": sorted(shown_to(user).in_force().order_by("-pk"), key=lambda each: each.scope != Switch.Scope.ALL),
     }

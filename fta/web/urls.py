@@ -73,6 +73,7 @@ urlpatterns = [
     path("audit/verify/", audit.verify, name="audit-verify"),
     path("health/", health.page, name="health"),
     path("switch/", switch.switch, name="switch"),
+    path("switch/<int:pk>/", switch.held_back, name="switch-held-back"),
     path("switch/<int:pk>/resume/", switch.resume, name="switch-resume"),
     path("search/", search.search, name="search"),
 ]

@@ -4,16 +4,19 @@ from datetime import timedelta
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from fta import operations
 from fta.models import Switch
 from fta.operations.reach import may_halt_anything, resumable_by, shown_to
+from fta.web import selectors
 from fta.web.actions import HaltForm, actor_of
+from fta.web.paging import page_of
 from fta.web.refusals import REFUSALS, words_of
 
 HISTORY = 30
@@ -27,7 +30,7 @@ def switch(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         _halt(request, form)
         return redirect("web:switch")
-    rows = shown_to(request.user)
+    rows = shown_to(request.user).annotate(stopped=Count("held_back"))
     context = {
         "form": form if may_halt_anything(request.user) else None,
         "in_force": rows.filter(pk__in=Switch.objects.in_force()).order_by("-pk"),
@@ -35,6 +38,15 @@ def switch(request: HttpRequest) -> HttpResponse:
         "history": rows.exclude(pk__in=Switch.objects.in_force()).order_by("-pk")[:HISTORY],
     }
     return render(request, "fta/switch.html", context)
+
+
+@login_required
+@require_safe
+def held_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """List what a switch has held back, and what became of it."""
+    found = get_object_or_404(shown_to(request.user), pk=pk)
+    page = page_of(selectors.executions(request.user).filter(held_back__switch=found).order_by("-pk"), request)
+    return render(request, "fta/switch_held_back.html", {"switch": found, "page": page})
 
 
 def _halt(request: HttpRequest, form: HaltForm) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from fta.healing.plan import sha256_of
+from fta.healing.plan import sealed
 from fta.models import Execution, Incident, Member, Person
 from tests import factories
 
@@ -40,8 +40,11 @@ def browser() -> Open:
 
 def run_of(alert: object, nodes: list[dict[str, object]] | None = None, **fields: object) -> Execution:
     """Make an execution whose plan is whole."""
-    plan = {"nodes": nodes or NODES, "parameters": {"path": "/data"}, "hosts": []}
-    return factories.execution(alert=alert, plan=plan, plan_sha256=sha256_of(plan), **fields)
+    execution = factories.execution(alert=alert, **fields)
+    plan = sealed({"nodes": nodes or NODES, "parameters": {"path": "/data"}, "hosts": []}, execution)
+    execution.plan, execution.plan_sha256 = plan.data, plan.sha256
+    execution.save(update_fields=["plan", "plan_sha256"])
+    return execution
 
 
 @pytest.fixture

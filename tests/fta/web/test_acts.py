@@ -123,7 +123,7 @@ def test_an_operator_halts_and_resumes_an_own_business(operator: Person, viewer:
     assert audited("switch.halt")
     text = client.get("/switch/").content.decode()
     assert "机房断电" in text
-    assert "自愈运行中" in text
+    assert "业务 game 已停止自愈" in text
     assert "自愈已停止：业务 game" in client.get("/").content.decode()
     assert browser(viewer).post(f"/switch/{switch.pk}/resume/").status_code == 404
     client.post(f"/switch/{switch.pk}/resume/")
