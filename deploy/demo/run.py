@@ -80,6 +80,7 @@ def environment(port: int) -> dict[str, str]:
         "FTA_PORTAL_URL": f"http://127.0.0.1:{port}",
         "WEB_CONCURRENCY": "1",
         "BIND": f"127.0.0.1:{port}",
+        "LOG_LEVEL": "WARNING",  # what is printed here is for somebody new
         "PYTHONUNBUFFERED": "1",
     }
     return {**ours, **os.environ}
