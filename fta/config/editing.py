@@ -35,6 +35,17 @@ class InvalidEdit(ValueError):
         self.problems = list(problems)
 
 
+class Overtaken(Exception):
+    """Somebody saved the package since this editing began."""
+
+    def __init__(self, version: PackageVersion) -> None:
+        self.reason = _("%(author)s 在你编辑时保存了 v%(number)s。比较后再保存。") % {
+            "author": version.author,
+            "number": version.number,
+        }
+        super().__init__(self.reason)
+
+
 class PackageInUse(Exception):
     """Rules still use the package, so it cannot be archived."""
 
@@ -89,13 +100,24 @@ def save_package(
     actor: str,
     note: str,
     now: datetime,
+    base: int | None = None,
 ) -> PackageVersion:
-    """Write a package's own values and its nodes, which make a new version when they differ. Raises InvalidPackage."""
+    """Write a package's own values and its nodes, which make a new version when they differ.
+
+    `base` is the number of the version that the editing began with. Raises InvalidPackage, InvalidEdit, Overtaken.
+    """
     with transaction.atomic():
         if package.pk:
-            package.refresh_from_db()
+            package.refresh_from_db(from_queryset=Package.objects.select_for_update(no_key=True))
+            if base is not None and package.current and package.current.number != base:
+                raise Overtaken(package.current)
         save(package, values, actor, now)
         return save_version(package, nodes, parameters, secrets, actor, note, now)
+
+
+def arrange(package: Package, layout: Mapping[str, Any]) -> None:
+    """Keep where people have put the nodes of the graph: how it looks, and nothing that it does; so there is nothing to audit."""
+    Package.objects.filter(pk=package.pk).update(layout=layout)
 
 
 def enable(row: Rule | Shield | ConvergenceRule, on: bool, actor: str, now: datetime, reason: str = "") -> None:

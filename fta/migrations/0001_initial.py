@@ -237,6 +237,7 @@ class Migration(migrations.Migration):
                 ('risk', models.CharField(choices=[('low', '低风险'), ('medium', '中风险'), ('high', '高风险')], default='medium', max_length=8, verbose_name='风险')),
                 ('mode', models.CharField(choices=[('off', '停用'), ('shadow', '演练'), ('approval', '审批'), ('auto', '自动')], default='approval', max_length=10, verbose_name='模式')),
                 ('budget', models.JSONField(blank=True, default=dict, verbose_name='影响面预算')),
+                ('layout', models.JSONField(blank=True, default=dict)),
                 ('failures_in_a_row', models.PositiveIntegerField(default=0)),
                 ('archived', models.BooleanField(default=False, verbose_name='已归档')),
                 ('updated_at', models.DateTimeField(auto_now=True)),

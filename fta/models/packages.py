@@ -55,6 +55,7 @@ class Package(models.Model):
     mode = models.CharField(_("模式"), max_length=10, choices=Mode.choices, default=Mode.APPROVAL)
     budget = models.JSONField(_("影响面预算"), default=dict, blank=True)
     current = models.ForeignKey("PackageVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    layout = models.JSONField(default=dict, blank=True)  # {node id: [column, row]}: looks only, so no part of any version or hash
     failures_in_a_row = models.PositiveIntegerField(default=0)
     archived = models.BooleanField(_("已归档"), default=False)
     updated_at = models.DateTimeField(auto_now=True)

@@ -1,11 +1,11 @@
-"""The package being edited: its form, its parameters and its nodes, as stored, as posted, or redrawn while it is being built.
+"""The package being edited: its form, its parameters and its nodes, as stored, as posted, or changed by a button.
 
 Every block has a number of its own in the names of its fields, listed in hidden fields `nodes` and `parameters`; so adding and
-removing blocks needs no script and moves nothing that was typed.
+removing blocks needs no script and moves nothing that was typed. The graph editor works on the same fields.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -13,15 +13,12 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from fta.healing.flow import START
-from fta.healing.nodes import Node
+from fta.healing.nodes import EDGES
 from fta.healing.runners import RUNNERS
-from fta.healing.validation import Problem, node_of, validate
-from fta.healing.variables import VARIABLES
+from fta.healing.validation import Problem, validate
 from fta.models import Package, PackageVersion
-from fta.web.flow_svg import Drawing, Look, draw
 from fta.web.forms.node_params import ParamsForm
 from fta.web.forms.packages import NodeForm, PackageForm, ParameterForm
-from fta.web.sentences import duration_text
 
 MAX_BLOCKS = 200
 MAX_DIGITS = 8
@@ -35,55 +32,117 @@ class Draft:
         self.head = head
         self.parameters = list(parameters)
         self.nodes = list(nodes)
+        self.picked = ""  # the prefix of the node that is looked at
         self.checked = False  # whether problems were looked for
         self.loose: list[str] = []  # problems that belong to no block
+        self.text: str | None = None  # YAML that could not be read, kept to be mended
 
     @classmethod
     def stored(cls, user: Any, package: Package | None, version: PackageVersion | None) -> "Draft":
         """Return the editor of a stored version, or of a new package with a first node."""
         nodes = version.nodes if version else [{"id": START, "type": "script"}]
-        parameters = version.parameters if version else []
+        layout = package.layout if package else {}
+        return cls.of(PackageForm(user, package), version.parameters if version else [], nodes, layout)
+
+    @classmethod
+    def of(
+        cls, head: PackageForm, parameters: Sequence[Any], nodes: Sequence[Any], layout: Mapping[str, Any]
+    ) -> "Draft":
+        """Return the editor of these parameters and nodes; `layout` has the chosen places by the id of the node."""
+        placed = [{**each, "place": ",".join(map(str, layout.get(str(each.get("id")), [])))} for each in nodes]
         return cls(
-            PackageForm(user, package),
+            head,
             [ParameterForm(prefix=f"parameters-{at}", initial=each) for at, each in enumerate(parameters)],
-            [NodeForm.stored(f"nodes-{at}", each) for at, each in enumerate(nodes)],
+            [NodeForm.stored(f"nodes-{at}", each) for at, each in enumerate(placed)],
         )
 
     @classmethod
     def posted(cls, user: Any, package: Package | None, data: QueryDict) -> "Draft":
         """Return the editor as it was sent."""
-        return cls(
+        found = cls(
             PackageForm(user, package, data),
             [ParameterForm(data, prefix=f"parameters-{each}") for each in _numbers(data, "parameters")],
             [NodeForm(data, prefix=f"nodes-{each}") for each in _numbers(data, "nodes")],
         )
+        found.picked = data.get("picked", "")
+        return found
+
+    def sent(self) -> "Draft":
+        """Return this state with its fields read, as if a browser had sent it; this one stays unjudged."""
+        values = {bound.html_name: bound.value() for form in self._forms() for bound in form}
+        data = {name: value for name, value in values.items() if value not in (None, False)}
+        found = Draft(
+            PackageForm(self.head.user, self.head.package, data),
+            [ParameterForm(data, prefix=each.prefix) for each in self.parameters],
+            [NodeForm(data, prefix=each.prefix) for each in self.nodes],
+        )
+        for form in found._forms():
+            form.full_clean()
+        return found
+
+    def _forms(self) -> list[Any]:
+        return [self.head, *self.parameters, *self.nodes, *(node.params for node in self.nodes)]
 
     def acted(self, action: str, kind: str) -> "Draft":
-        """Return the sent editor after add-node, add-parameter, drop:<prefix> or a redraw; nothing is judged."""
-        head = PackageForm(self.head.user, self.head.package, initial=_raw(self.head))
-        parameters = [ParameterForm(prefix=each.prefix, initial=_raw(each)) for each in self.parameters]
-        nodes = [NodeForm(prefix=each.prefix, initial=_raw(each), params=_raw(each.params)) for each in self.nodes]
-        if action == "add-node":
-            first = {"id": _free_id(nodes), "type": kind if kind in RUNNERS else "script"}
-            nodes.append(NodeForm.stored(f"nodes-{_free_place(nodes)}", first))
-        elif action == "add-parameter":
-            parameters.append(ParameterForm(prefix=f"parameters-{_free_place(parameters)}"))
-        dropped = action.removeprefix("drop:")
-        return Draft(
-            head,
-            [each for each in parameters if each.prefix != dropped],
-            [each for each in nodes if each.prefix != dropped],
+        """Return the sent editor after a button (add-node, copy-node, add-parameter, drop:<prefix>, tidy, redraw), unjudged."""
+        found = self._raw()
+        verb, _colon, prefix = action.partition(":")
+        if verb == "add-node":
+            found._add_node({"type": kind if kind in RUNNERS else "script"}, after=self.picked)
+        elif verb == "copy-node":
+            found._copy_node(prefix)
+        elif verb == "add-parameter":
+            found.parameters.append(ParameterForm(prefix=f"parameters-{_free_place(found.parameters)}"))
+        elif verb == "drop":
+            found._drop(prefix)
+        elif verb == "tidy":
+            found.nodes = [_changed(each, place="") for each in found.nodes]
+        return found
+
+    def _raw(self) -> "Draft":
+        found = Draft(
+            PackageForm(self.head.user, self.head.package, initial=raw_of(self.head)),
+            [ParameterForm(prefix=each.prefix, initial=raw_of(each)) for each in self.parameters],
+            [_changed(each) for each in self.nodes],
         )
+        found.picked = self.picked
+        return found
+
+    def _add_node(self, node: Mapping[str, Any], after: str = "") -> None:
+        """Add a node; it follows the one that is looked at, if nothing does yet."""
+        prefix, pk = f"nodes-{_free_place(self.nodes)}", _free_id(self.nodes)
+        for at, form in enumerate(self.nodes):
+            if form.prefix == after and not ids_of(form["success"].value()):
+                self.nodes[at] = _changed(form, success=[pk])
+        self.nodes.append(NodeForm.stored(prefix, {**node, "id": pk}))
+        self.picked = prefix
+
+    def _copy_node(self, prefix: str) -> None:
+        for form in [each for each in self.nodes if each.prefix == prefix]:
+            self._add_node({"type": form["type"].value()})
+            pk = self.nodes.pop()["id"].value()
+            self.nodes.append(_changed(form, self.picked, id=pk, place="", **dict.fromkeys(EDGES, "")))
+
+    def _drop(self, prefix: str) -> None:
+        """Drop a block; what led to a dropped node leads nowhere."""
+        gone = {int(pk) for each in self.nodes if each.prefix == prefix and is_number(pk := each["id"].value())}
+        self.parameters = [each for each in self.parameters if each.prefix != prefix]
+        self.nodes = [each for each in self.nodes if each.prefix != prefix]
+        for at, form in enumerate(self.nodes):
+            targets = {kind: ids_of(form[kind].value()) for kind in EDGES}
+            if any(gone & set(each) for each in targets.values()):
+                kept = {kind: [target for target in each if target not in gone] for kind, each in targets.items()}
+                self.nodes[at] = _changed(form, **kept)
 
     def is_valid(self) -> bool:
         """Judge every field, then the package as a whole; every problem is put where it belongs."""
         self.checked = True
-        good = [form.is_valid() for form in (self.head, *self.parameters, *self.nodes)]
-        if not all(good):
-            return False
-        problems = validate(self.node_data(), self.parameter_data())
-        self.show(problems)
-        return not problems
+        good = [form.is_valid() for form in (*self.parameters, *self.nodes)]
+        if all(good):
+            problems = validate(self.node_data(), self.parameter_data())
+            self.show(problems)
+            good.append(not problems)
+        return all([self.head.is_valid(), *good])
 
     def show(self, problems: Sequence[Problem]) -> None:
         """Put each problem beside its block or field."""
@@ -105,6 +164,11 @@ class Draft:
         """Return the parameters as the package stores them."""
         return [form.declaration() for form in self.parameters]
 
+    def layout(self) -> dict[str, list[int]]:
+        """Return the places that a person has chosen, by the id of the node."""
+        placed = ((form.cleaned_data.get("id"), form.cleaned_data.get("place")) for form in self.nodes)
+        return {str(pk): [int(part) for part in place.split(",")] for pk, place in placed if pk and place}
+
     def secrets(self) -> dict[str, str]:
         """Return the secret values that were typed, by the name of their parameter."""
         return {
@@ -115,9 +179,9 @@ class Draft:
 
     def wrong(self) -> list[tuple[str, str, str]]:
         """Return (anchor, block, message) of every block with a problem, for the summary on top."""
+        found = [("f-yaml" if self.text is not None else "", "", message) for message in self.loose]
         if not self.checked:
-            return []
-        found = [("", "", message) for message in self.loose]
+            return found
         found += [("f-package", _("基本信息"), message) for message in _messages(self.head)]
         for form in self.parameters:
             name = _("参数 %s") % (form["name"].value() or "")
@@ -127,40 +191,21 @@ class Draft:
             found += [(str(node.prefix), name, message) for message in [*_messages(node), *_messages(node.params)]]
         return found
 
-    def variables(self) -> list[tuple[str, Any]]:
-        """Return what may stand between ${ and }, for the list beside the nodes."""
-        return list(VARIABLES.items())
-
-    def drawing(self) -> Drawing | None:
-        """Return the graph as far as the nodes can be read now; wrong nodes are marked."""
-        read: dict[int, tuple[NodeForm, Node]] = {}
-        for form in self.nodes:
-            raw = _raw(form)
-            if _is_number(raw.get("id")) and int(raw["id"]) not in read:
-                node = {"id": int(raw["id"]), "name": raw.get("name", ""), "type": raw.get("type", "script")}
-                edges = {kind: _ids(raw.get(kind)) for kind in ("success", "failure", "always")}
-                read[node["id"]] = (form, node_of(node | {"next": edges}))
-        if not read:
-            return None
-        looks = {pk: Look(_look(self.checked, form), href=f"#{form.prefix}") for pk, (form, _node) in read.items()}
-        return draw([node for _form, node in read.values()], labels(), looks)
+    def faults(self) -> dict[str, list[str]]:
+        """Return the messages of every faulty field by its name in the page, and of a block as a whole by its prefix."""
+        found: dict[str, list[str]] = {}
+        for form in self._forms():
+            for name, errors in form.errors.items():
+                block = str(form.prefix or "f-package").removesuffix("-p")
+                place = form[name].html_name if name in form.fields else block
+                found.setdefault(place, []).extend(str(error) for error in errors)
+        return found
 
 
-def labels() -> dict[str, str]:
-    """Return the word of every node type."""
-    return {name: str(runner.label) for name, runner in RUNNERS.items()}
-
-
-def drawing_of(version: PackageVersion) -> Drawing:
-    """Return the graph of a stored version."""
-    nodes = [node_of(each) for each in version.nodes]
-    looks = {node.id: Look("plan", _("超时 %s") % duration_text(node.timeout), f"#node-{node.id}") for node in nodes}
-    return draw(nodes, labels(), looks)
-
-
-def _look(checked: bool, form: NodeForm) -> str:
-    wrong = checked and (form.errors or form.params.errors)
-    return "plan is-bad" if wrong else "plan"
+def _changed(form: NodeForm, prefix: Any = None, **changes: Any) -> NodeForm:
+    """Return the node as its fields hold it, unjudged, with some of them changed."""
+    initial = {**raw_of(form), **changes}
+    return NodeForm(prefix=prefix or form.prefix, initial=initial, params=raw_of(form.params))
 
 
 def _messages(form: forms.Form) -> list[str]:
@@ -172,23 +217,25 @@ def _messages(form: forms.Form) -> list[str]:
 
 
 def _numbers(data: QueryDict, name: str) -> list[str]:
-    found = [each for each in data.getlist(name) if _is_number(each)]
+    found = [each for each in data.getlist(name) if is_number(each)]
     return list(dict.fromkeys(found))[:MAX_BLOCKS]
 
 
-def _raw(form: forms.Form | ParamsForm) -> dict[str, Any]:
+def raw_of(form: forms.Form | ParamsForm) -> dict[str, Any]:
     """Return what the fields hold now, unjudged."""
     return {bound.name: value for bound in form if (value := bound.value()) is not None}
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a whole number of a few digits."""
     text = str(value)
     return text.isascii() and text.isdigit() and len(text) < MAX_DIGITS
 
 
-def _ids(value: Any) -> list[int]:
+def ids_of(value: Any) -> list[int]:
+    """Return the node ids that a list, or a text with commas, names."""
     words = value if isinstance(value, list) else re.split(r"[,，、\s]+", str(value or ""))
-    return [int(word) for word in words if _is_number(word)]
+    return [int(word) for word in words if is_number(word)]
 
 
 def _free_place(blocks: Sequence[forms.Form]) -> int:
@@ -196,4 +243,4 @@ def _free_place(blocks: Sequence[forms.Form]) -> int:
 
 
 def _free_id(nodes: Sequence[NodeForm]) -> int:
-    return max((int(raw) for each in nodes if _is_number(raw := each["id"].value())), default=0) + 1
+    return max((int(raw) for each in nodes if is_number(raw := each["id"].value())), default=0) + 1

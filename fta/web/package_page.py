@@ -6,6 +6,7 @@ from difflib import unified_diff
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.template.loader import render_to_string
 
 from fta.healing.ending import FAILURES_UNTIL_APPROVAL
 from fta.models import Execution, Package, PackageVersion, Rule
@@ -13,7 +14,9 @@ from fta.models.scope import is_admin, roles_of
 from fta.web import territory
 from fta.web.forms.fields import yaml_text
 from fta.web.forms.packages import RunForm
-from fta.web.package_draft import drawing_of, labels
+from fta.web.package_canvas import drawing_of, drawing_of_draft, labels, names_of
+from fta.web.package_draft import Draft
+from fta.web.package_text import text_of
 from fta.web.sentences import duration_text
 
 LAST = 5
@@ -75,6 +78,38 @@ def difference(old: PackageVersion | None, new: PackageVersion | None) -> list[s
         yaml_text({"parameters": each.parameters, "nodes": each.nodes}).splitlines() for each in (old, new)
     )
     return list(unified_diff(before, after, lineterm="", n=2))[2:]
+
+
+def editor(draft: Draft, package: Package | None, version: PackageVersion | None) -> dict[str, Any]:
+    """Return what the editor shows."""
+    return {
+        "draft": draft,
+        "package": package,
+        "version": version,
+        "types": labels().items(),
+        "drawing": drawing_of_draft(draft),
+        "names": names_of(draft),
+        "yaml": _yaml(draft),
+        "next_number": package.current.number + 1 if package and package.current else 1,
+    }
+
+
+def look(draft: Draft) -> dict[str, Any]:
+    """Judge a draft and return the parts of the editor that follow from its fields, for its script."""
+    draft.is_valid()
+    draft.head.errors.pop("note", None)  # asked for when it is saved
+    context = {"draft": draft, "drawing": drawing_of_draft(draft)}
+    return {
+        "canvas": render_to_string("fta/_canvas.html", context),
+        "problems": render_to_string("fta/_package_problems.html", context),
+        "faults": draft.faults(),
+        "yaml": text_of(draft),
+        "names": names_of(draft),
+    }
+
+
+def _yaml(draft: Draft) -> str:
+    return draft.text if draft.text is not None else text_of(draft.sent())
 
 
 def _run_form(package: Package, user: Any) -> RunForm | None:

@@ -23,14 +23,14 @@ class YamlField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("required", False)
         kwargs.setdefault("max_length", MAX_YAML)
-        super().__init__(widget=_area(4), **kwargs)
+        super().__init__(widget=_area(4), strip=False, **kwargs)  # the last line end may be a part of the last value
 
     def prepare_value(self, value: Any) -> Any:
         return yaml_text(value) if isinstance(value, Mapping | list) else value
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
-        return read_yaml(text) if text else {}
+        return read_yaml(text) if text.strip() else {}
 
     @staticmethod
     def can_show(value: Any) -> bool:
@@ -41,7 +41,7 @@ class AnyYamlField(YamlField):
     """Any YAML value; text that is no mapping or list stays text."""
 
     def clean(self, value: Any) -> Any:
-        text = forms.CharField.clean(self, value)
+        text = forms.CharField.clean(self, value).strip()
         found = read_yaml(text, kinds=(Mapping, list, str)) if text.startswith(("{", "[")) else text
         return found.replace("\r\n", "\n") if isinstance(found, str) else found
 
@@ -72,9 +72,22 @@ def read_yaml(text: str, kinds: tuple[type, ...] = (Mapping,)) -> Any:
     return found
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as lines: a script is to be read."""
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text_node)
+
+
 def yaml_text(value: Any) -> str:
     """Return a value as YAML; '' for an empty one."""
-    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=100).strip() if value else ""
+    if not value:
+        return ""
+    return yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
 
 
 class LinesField(forms.CharField):

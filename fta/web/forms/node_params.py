@@ -96,7 +96,7 @@ class ParamsForm(forms.Form):
 
     def more_in_use(self) -> bool:
         """Tell whether a folded field has a value or an error."""
-        return any(field.value() not in _EMPTY or (self.is_bound and field.errors) for field in self.more())
+        return any(field.value() or (self.is_bound and field.errors) for field in self.more())
 
 
 def _choice(field: Field, **shared: Any) -> forms.Field:

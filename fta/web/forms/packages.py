@@ -58,12 +58,21 @@ class PackageForm(forms.Form):
         required=False,
         choices=[("module", gettext_lazy("模块")), ("set", gettext_lazy("集群")), ("business", gettext_lazy("业务"))],
     )
-    note = forms.CharField(label=gettext_lazy("这一版改了什么"), required=False, max_length=255)
+    note = forms.CharField(
+        label=gettext_lazy("这一版改了什么"),
+        required=False,
+        max_length=255,
+        widget=forms.TextInput(attrs={"placeholder": gettext_lazy("这一版改了什么")}),
+    )
+    base = forms.IntegerField(
+        required=False, widget=forms.HiddenInput
+    )  # the version that was current when editing began
 
     def __init__(self, user: Any, package: Package | None, *args: Any, **kwargs: Any) -> None:
         self.user, self.package = user, package
         if package:
             own = {name: getattr(package, name) for name in self.OWN} | {"business": package.business_id}
+            own["base"] = package.current.number if package.current else None
             kwargs["initial"] = {**own, **_budget_initial(package.budget), **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
         self.fields["business"].choices = choices.businesses(user)  # type: ignore[attr-defined]
@@ -83,6 +92,12 @@ class PackageForm(forms.Form):
         if not pk and not is_admin(self.user):
             raise forms.ValidationError(_("请选择你负责的业务；全局套餐由管理员设置"))
         return Business.objects.get(pk=pk) if pk else None
+
+    def clean_note(self) -> str:
+        note = str(self.cleaned_data["note"])
+        if self.package and self.package.current and not note:
+            raise forms.ValidationError(_("请写这一版改了什么，它会留在版本记录里"))
+        return note
 
     def clean_window(self) -> int | None:
         return _length(self.cleaned_data["window"])
@@ -122,10 +137,10 @@ class ParameterForm(forms.Form):
     )
 
     def declaration(self) -> dict[str, Any]:
-        """Return the declaration as the package stores it."""
+        """Return the declaration as the package stores it, as far as its fields are well filled."""
         data = self.cleaned_data
-        found = {"name": data["name"], "type": data["type"]}
-        found |= {name: data[name] for name in ("default", "required", "choices", "pattern") if data.get(name)}
+        names = ("name", "type", "default", "required", "choices", "pattern")
+        found = {name: data[name] for name in names if data.get(name)}
         try:
             return found | ({"default": value_of(found, found["default"])} if "default" in found else {})
         except InvalidValue:  # the check of the whole package says so, beside this parameter
@@ -135,7 +150,10 @@ class ParameterForm(forms.Form):
 class NodeForm(forms.Form):
     """One node; its parameters are a form of their own, by its type."""
 
-    id = forms.IntegerField(label=gettext_lazy("编号"), min_value=1, max_value=10**6)
+    id = forms.IntegerField(min_value=1, max_value=10**6, widget=forms.HiddenInput)
+    place = forms.RegexField(
+        r"^\d{1,3},\d{1,3}\Z", required=False, widget=forms.HiddenInput
+    )  # column and row, once chosen
     name = forms.CharField(label=gettext_lazy("名称"), required=False, max_length=128)
     type = forms.ChoiceField(label=gettext_lazy("类型"))
     success = NumbersField(label=gettext_lazy("成功后"), help_text=gettext_lazy("节点编号，多个用逗号隔开"))
@@ -193,7 +211,7 @@ class NodeForm(forms.Form):
         return _length(self.cleaned_data["delay"])
 
     def node(self) -> dict[str, Any]:
-        """Return the node as the package stores it."""
+        """Return the node as the package stores it, as far as its fields are well filled."""
         data = self.cleaned_data
         retries = {name: data[name] for name in ("count", "delay", "backoff") if data.get(name)}
         found = {name: data[name] for name in ("id", "name", "type", "timeout", "policy", "join") if data.get(name)}

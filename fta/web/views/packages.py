@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,10 +16,10 @@ from fta.healing.versions import InvalidPackage
 from fta.lib.types import User
 from fta.models import Host, Package, PackageVersion
 from fta.models.scope import in_scope
-from fta.web import package_page
+from fta.web import package_page, package_text
 from fta.web.editing_rights import editors_only
 from fta.web.forms.packages import RunForm
-from fta.web.package_draft import Draft, labels
+from fta.web.package_draft import Draft
 from fta.web.territory import may_edit
 
 
@@ -72,6 +72,10 @@ def _edit(request: HttpRequest, found: Package | None, version: PackageVersion |
     if request.method != "POST":
         return _draw(request, Draft.stored(request.user, found, version), found, version)
     draft, action = Draft.posted(request.user, found, request.POST), request.POST.get("action", "save")
+    if action == "look":
+        return JsonResponse(package_page.look(draft))
+    if action == "yaml":
+        return _draw(request, package_text.applied(draft, request.POST.get("yaml", "")), found, version)
     if action not in ("save", "check"):
         return _draw(request, draft.acted(action, request.POST.get("kind", "")), found, version)
     if draft.is_valid() and action == "save" and (saved := _save(request, draft, found)):
@@ -82,20 +86,26 @@ def _edit(request: HttpRequest, found: Package | None, version: PackageVersion |
 
 def _save(request: HttpRequest, draft: Draft, found: Package | None) -> PackageVersion | None:
     actor, head = request.user.get_username(), draft.head
-    nodes, parameters, note = draft.node_data(), draft.parameter_data(), head.cleaned_data["note"]
-    row = found or Package()
+    nodes, parameters = draft.node_data(), draft.parameter_data()
+    note, base, secrets = head.cleaned_data["note"], head.cleaned_data["base"], draft.secrets()
     try:
-        return editing.save_package(row, head.values(), nodes, parameters, draft.secrets(), actor, note, timezone.now())
+        saved = editing.save_package(
+            found or Package(), head.values(), nodes, parameters, secrets, actor, note, timezone.now(), base
+        )
     except InvalidPackage as error:
         draft.show(error.problems)
     except editing.InvalidEdit as error:
         draft.loose += [message for _path, message in error.problems]
+    except editing.Overtaken as error:
+        draft.loose.append(error.reason)
+    else:
+        editing.arrange(saved.package, draft.layout())
+        return saved
     return None
 
 
 def _draw(request: HttpRequest, draft: Draft, found: Package | None, version: PackageVersion | None) -> HttpResponse:
-    context = {"draft": draft, "package": found, "version": version, "types": labels().items()}
-    return render(request, "fta/package_form.html", context)
+    return render(request, "fta/package_form.html", package_page.editor(draft, found, version))
 
 
 @login_required

@@ -68,7 +68,9 @@ def composite(game: Business, **changes: Any) -> dict[str, Any]:
     data = package_data(game, nodes=["0", "3", "7"])
     data |= node_data(0, id="1", type="ping_check", p_tcp_port="9", success="3", failure="2")
     data |= node_data(3, id="2", type="approval", p_message="重启 ${ip}", success="3", failure="")
-    data |= node_data(7, id="3", type="http", p_method="POST", p_url="http://127.0.0.1/restart", **{"p_success.status": "200, 202"})
+    data |= node_data(
+        7, id="3", type="http", p_method="POST", p_url="http://127.0.0.1/restart", **{"p_success.status": "200, 202"}
+    )
     data |= {"nodes-7-p-headers": "X-Trace: ${execution.id}", "nodes-7-p-body": '{"ip": "${ip}"}'}
     return data | changes
 
@@ -120,6 +122,10 @@ def test_it_names_the_wrong_node(
     assert not AuditEntry.objects.exists()
 
 
+def edges_of(page: Any) -> list[Any]:
+    return [form["success"].value() or "" for form in page.context["draft"].nodes]
+
+
 def test_it_adds_and_drops_blocks_and_keeps_what_was_typed(as_operator: Client, game: Business) -> None:
     page = as_operator.post("/packages/new/", composite(game, action="add-node", kind="sleep", name=""))
 
@@ -127,11 +133,22 @@ def test_it_adds_and_drops_blocks_and_keeps_what_was_typed(as_operator: Client, 
     assert [form["id"].value() for form in draft.nodes] == ["1", "2", "3", 4]
     assert [str(form.prefix) for form in draft.nodes] == ["nodes-0", "nodes-3", "nodes-7", "nodes-8"]
     assert draft.nodes[2].params["url"].value() == "http://127.0.0.1/restart"
-    assert draft.nodes[3]["type"].value() == "sleep"
+    assert (draft.nodes[3]["type"].value(), draft.picked) == ("sleep", "nodes-8")
     assert "要改后才能保存" not in page.content.decode()
+
+    page = as_operator.post("/packages/new/", composite(game, action="add-node", kind="sleep", picked="nodes-7"))
+    assert edges_of(page) == ["3", "3", "4", ""], "the new node follows the one that is looked at"
+    page = as_operator.post("/packages/new/", composite(game, action="add-node", kind="sleep", picked="nodes-3"))
+    assert edges_of(page) == ["3", "3", "", ""], "unless another one follows already"
+
+    page = as_operator.post("/packages/new/", composite(game, action="copy-node:nodes-7"))
+    twin = page.context["draft"].nodes[3]
+    assert (twin["id"].value(), twin["type"].value(), twin["success"].value()) == (4, "http", "")
+    assert twin.params["url"].value() == "http://127.0.0.1/restart"
 
     page = as_operator.post("/packages/new/", composite(game, action="drop:nodes-3"))
     assert [form["id"].value() for form in page.context["draft"].nodes] == ["1", "3"]
+    assert page.context["draft"].nodes[0]["failure"].value() == "", "nothing leads to what is gone"
 
     page = as_operator.post("/packages/new/", composite(game, action="add-parameter"))
     assert [form["name"].value() for form in page.context["draft"].parameters] == ["path", None]
@@ -140,10 +157,107 @@ def test_it_adds_and_drops_blocks_and_keeps_what_was_typed(as_operator: Client, 
     assert set(page.context["draft"].nodes[2].params.fields) == {"count", "minutes", "extra"}
 
     for strange in ("²", "9" * 5000, "-1", ""):
-        changes = {"nodes-0-id": strange, "nodes-0-success": strange}
-        for action in ("save", "add-node", "redraw"):
+        changes = {"nodes-0-id": strange, "nodes-0-success": strange, "nodes-0-place": strange}
+        for action in ("save", "add-node", "redraw", "look", "tidy"):
             assert as_operator.post("/packages/new/", composite(game, action=action, **changes)).status_code == 200
     assert not Package.objects.exists()
+
+
+def test_it_judges_a_draft_while_it_is_typed(as_operator: Client, game: Business) -> None:
+    wrong = {"action": "look", "nodes-7-p-url": "ftp://x", "nodes-3-p-message": "${moon}", "parameters-0-name": "dir"}
+
+    found = as_operator.post("/packages/new/", composite(game, **wrong)).json()
+
+    assert found["faults"]["nodes-7-p-url"] == ["url 应以 http:// 或 https:// 开头"]
+    assert found["faults"]["nodes-3-p-message"] == ["未知的变量：${moon}"]
+    assert "2 处要改后才能保存" in found["problems"]
+    assert "plan is-bad" in found["canvas"]
+    names = dict(found["names"])
+    assert names["params.dir"] == "套餐参数"
+    assert {"ip", "node.3.status", "node.1.answered", "labels.<name>"} <= set(names)
+    assert not {"params.path", "node.<id>.<field>"} & set(names)
+    assert not Package.objects.exists()
+
+    good = as_operator.post("/packages/new/", composite(game, action="look")).json()
+    assert good["faults"] == {}
+    assert "检查通过" in good["problems"]
+
+
+def test_it_is_the_same_in_yaml_and_in_the_graph(as_operator: Client, game: Business) -> None:
+    text = as_operator.post("/packages/new/", composite(game, action="look", max_hosts="3", scope="set")).json()[
+        "yaml"
+    ]
+
+    page = as_operator.post("/packages/new/", {"action": "yaml", "yaml": text.replace("重启 ${ip}", "要重启 ${ip} 吗")})
+    saved = as_operator.post("/packages/new/", sent_back(page))
+
+    assert saved.status_code == 302, saved.context["draft"].wrong()
+    package = Package.objects.get()
+    assert (package.business, package.budget) == (game, {"max_hosts": 3, "window": 1800, "scope": "set"})
+    as_operator.post("/packages/clean-logs/archive/")
+    other = as_operator.post("/packages/new/", composite(game, key="other"))
+    assert other.status_code == 302
+    by_yaml, by_form = (PackageVersion.objects.get(package__key=key).nodes for key in ("clean-logs", "other"))
+    assert by_yaml[1]["params"] == {"message": "要重启 ${ip} 吗"}
+    by_yaml[1]["params"]["message"] = "重启 ${ip}"
+    assert by_yaml == by_form
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nodes: [", "YAML 写法有误"),
+        ("nodes: 3", "nodes 应为列表"),
+        ("nodes: [3]", "nodes[0] 应为对象"),
+        ("nodes: [{id: 1, typ: sleep}]", "nodes[0] 里没有 typ 这一项"),
+        ("nodes: [{id: 1, type: sleep, params: 5}]", "nodes[0].params 应为对象"),
+        ("nodes: [{id: 1, type: sleep, next: {then: 2}}]", "nodes[0].next 里没有 then 这一项"),
+        ("budget: 5", "budget 应为对象"),
+        ("business: nowhere", "没有业务 nowhere"),
+        ("color: red", "套餐 里没有 color 这一项"),
+        ("a: &x 1\nb: *x", "不能使用 YAML 别名"),
+    ],
+)
+def test_it_keeps_yaml_that_it_cannot_read(as_operator: Client, game: Business, text: str, message: str) -> None:
+    page = as_operator.post("/packages/new/", composite(game, action="yaml", yaml=text))
+
+    assert any(message in said for _anchor, _block, said in page.context["draft"].wrong())
+    assert page.context["yaml"] == text
+    assert [form["id"].value() for form in page.context["draft"].nodes] == ["1", "2", "3"]
+
+
+def test_it_keeps_where_nodes_were_put_beside_the_versions(as_operator: Client, game: Business) -> None:
+    places = {"nodes-0-place": "1,0", "nodes-3-place": "0,2", "nodes-7-place": "3,1"}
+    as_operator.post("/packages/new/", composite(game))
+    plain = PackageVersion.objects.get().sha256
+    url = "/packages/clean-logs/edit/"
+
+    moved = dict(zip(("nodes-0-place", "nodes-1-place", "nodes-2-place"), places.values(), strict=True))
+    assert as_operator.post(url, sent_back(as_operator.get(url), **moved)).status_code == 302
+
+    assert Package.objects.get().layout == {"1": [1, 0], "2": [0, 2], "3": [3, 1]}
+    assert PackageVersion.objects.get().sha256 == plain
+    drawn = as_operator.get("/packages/clean-logs/").context["drawing"]
+    assert [(box.column, box.row) for box in drawn.boxes] == [(1, 0), (0, 2), (3, 1)]
+
+    tidied = as_operator.post(url, sent_back(as_operator.get(url), action="tidy"))
+    assert [form["place"].value() for form in tidied.context["draft"].nodes] == ["", "", ""]
+
+
+def test_it_saves_over_nobody(as_operator: Client, game: Business) -> None:
+    as_operator.post("/packages/new/", composite(game))
+    url = "/packages/clean-logs/edit/"
+    mine = sent_back(as_operator.get(url), **{"nodes-0-name": "我的"})
+    as_operator.post(url, sent_back(as_operator.get(url), **{"nodes-0-name": "先到的"}))
+
+    page = as_operator.post(url, mine)
+
+    assert "lisi 在你编辑时保存了 v2" in page.content.decode()
+    assert PackageVersion.objects.get(number=2).nodes[0]["name"] == "先到的"
+    assert PackageVersion.objects.count() == 2
+
+    nameless = as_operator.post(url, sent_back(as_operator.get(url), note=""))
+    assert "请写这一版改了什么" in nameless.content.decode()
 
 
 def test_it_checks_without_saving(as_operator: Client, game: Business) -> None:
@@ -161,7 +275,7 @@ def sent_back(page: Any, **changes: Any) -> dict[str, Any]:
     data = {name: value for name, value in values.items() if value not in (None, False)}
     data["nodes"] = [str(form.prefix).removeprefix("nodes-") for form in draft.nodes]
     data["parameters"] = [str(form.prefix).removeprefix("parameters-") for form in draft.parameters]
-    return data | {"action": "save"} | changes
+    return data | {"action": "save", "note": "改一改"} | changes
 
 
 def test_it_makes_a_version_of_a_change_and_none_without(as_operator: Client, game: Business) -> None:

@@ -1,0 +1,189 @@
+/* The form of the editor, which holds all of the draft. What changes fields is followed by a look: the server judges the fields and
+   draws the graph. What changes blocks is an act: the server sends the form anew. Undo is a redraw of fields kept before. */
+
+const ASIDE = ["csrfmiddlewaretoken", "yaml", "kind", "picked", "note"]; // no part of what can be undone
+const PAUSE = 400; // ms without a keystroke before a look
+const KEPT = 100; // states
+
+export class Draft {
+  constructor(form, drawn) {
+    this.form = form;
+    this.drawn = drawn; // called when the canvas was drawn anew
+    this.past = [];
+    this.future = [];
+    this.now = this.snapshot();
+    this.turn = 0;
+    this.queue = Promise.resolve();
+  }
+
+  data() {
+    return new URLSearchParams(new FormData(this.form));
+  }
+
+  snapshot() {
+    const data = this.data();
+    ASIDE.forEach((name) => data.delete(name));
+    return data.toString();
+  }
+
+  /* --- fields of nodes */
+  block(id) {
+    return this.form.querySelector(`.f-block[data-id="${CSS.escape(id)}"]`);
+  }
+
+  field(id, name) {
+    const block = this.block(id);
+    return block && this.form.elements[`${block.id}-${name}`];
+  }
+
+  targets(id, kind) {
+    return this.field(id, kind).value.split(/[,，、\s]+/).filter(Boolean);
+  }
+
+  connect(source, target, kind) {
+    if (source === target || this.targets(source, kind).includes(target)) return;
+    this.field(source, kind).value = [...this.targets(source, kind), target].join(", ");
+    this.changed(0);
+  }
+
+  disconnect(source, target, kind) {
+    this.field(source, kind).value = this.targets(source, kind).filter((each) => each !== target).join(", ");
+    this.changed(0);
+  }
+
+  /* --- looks */
+  changed(pause = PAUSE) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.settle(), pause);
+  }
+
+  settle() {
+    clearTimeout(this.timer);
+    const now = this.snapshot();
+    if (now === this.now) return;
+    this.remember(now);
+    this.look();
+  }
+
+  remember(now) {
+    this.past = [...this.past, this.now].slice(-KEPT);
+    this.future = [];
+    this.now = now;
+    this.tell();
+  }
+
+  async look() {
+    this.turn += 1;
+    const turn = this.turn;
+    const answer = await this.post(this.data(), "look");
+    const parts = await answer.json();
+    if (turn !== this.turn) return; // a newer look is on its way
+    const focused = this.part("canvas").contains(document.activeElement);
+    this.part("canvas").innerHTML = parts.canvas;
+    this.part("problems").innerHTML = parts.problems;
+    const text = this.form.elements.yaml;
+    if (!("dirty" in text.dataset)) text.value = parts.yaml;
+    document.getElementById("f-names").textContent = JSON.stringify(parts.names);
+    this.paint(parts.faults);
+    this.drawn(focused);
+  }
+
+  part(name) {
+    return this.form.querySelector(`[data-live="${name}"]`);
+  }
+
+  paint(faults) {
+    this.form.querySelectorAll(".f-err").forEach((each) => each.remove());
+    this.form.querySelectorAll("[data-faults]").forEach((each) => each.replaceChildren());
+    this.form.querySelectorAll(".is-bad:not(svg *)").forEach((each) => each.classList.remove("is-bad"));
+    this.form.querySelectorAll("[aria-invalid]").forEach((each) => each.removeAttribute("aria-invalid"));
+    Object.entries(faults).forEach(([name, messages]) => this.mark(name, messages));
+  }
+
+  mark(name, messages) {
+    const control = this.form.querySelector(`[name="${CSS.escape(name)}"]:not([type=hidden])`);
+    const block = control ? control.closest(".f-block, .f-parameter") : document.getElementById(name);
+    const place = control ? control.closest(".f-field") : block && block.querySelector("[data-faults]");
+    if (block) block.classList.add("is-bad");
+    if (control) {
+      control.classList.add("is-bad");
+      control.setAttribute("aria-invalid", "true");
+    }
+    if (!place) return;
+    const fault = document.getElementById("f-fault").content.firstElementChild.cloneNode(true);
+    fault.querySelector("span").textContent = messages.join(" ");
+    place.append(fault);
+  }
+
+  /* --- acts */
+  act(action) {
+    this.settle();
+    return this.run(async () => {
+      await this.send(this.data(), action);
+      this.remember(this.snapshot());
+      await this.look();
+    });
+  }
+
+  undo() {
+    this.settle();
+    return this.step(this.past, this.future);
+  }
+
+  redo() {
+    return this.step(this.future, this.past);
+  }
+
+  step(from, to) {
+    if (!from.length) return this.queue;
+    to.push(this.now);
+    this.now = from.pop();
+    const data = new URLSearchParams(this.now);
+    const all = this.data();
+    ASIDE.forEach((name) => data.set(name, all.get(name) || ""));
+    return this.run(async () => {
+      await this.send(data, "redraw");
+      this.tell();
+      await this.look();
+    });
+  }
+
+  /* One after the other; one that fails does not stop the next. */
+  run(work) {
+    this.queue = this.queue.catch(() => {}).then(work);
+    return this.queue;
+  }
+
+  async send(data, action) {
+    this.form.setAttribute("aria-busy", "true");
+    try {
+      const answer = await this.post(data, action);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      this.swap(page.getElementById("f-editor"));
+    } finally {
+      this.form.removeAttribute("aria-busy");
+    }
+  }
+
+  async post(data, action) {
+    data.set("action", action);
+    const answer = await fetch(window.location.href, { method: "POST", body: data, redirect: "error" });
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    return answer;
+  }
+
+  swap(fresh) {
+    const { scrollLeft, scrollTop } = this.part("canvas");
+    const focused = this.part("canvas").contains(document.activeElement);
+    const typed = [...this.form.querySelectorAll("input[type=password]")].map((each) => [each.name, each.value]);
+    this.form.replaceChildren(...fresh.childNodes);
+    typed.forEach(([name, value]) => { if (this.form.elements[name]) this.form.elements[name].value = value; });
+    this.part("canvas").scrollTo(scrollLeft, scrollTop);
+    this.drawn(focused);
+  }
+
+  tell() {
+    this.form.querySelector("[data-do=undo]").disabled = !this.past.length;
+    this.form.querySelector("[data-do=redo]").disabled = !this.future.length;
+  }
+}
