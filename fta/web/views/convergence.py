@@ -18,7 +18,7 @@ from fta.convergence.functions import FUNCTIONS
 from fta.convergence.rules import quiet_for
 from fta.models import Business, ConvergenceRule
 from fta.models.scope import in_scope, roles_of
-from fta.web import backtest_page
+from fta.web import backtest_page, ordering
 from fta.web.editing_rights import editors_only
 from fta.web.filters import READERS
 from fta.web.forms.convergence import BlockForm, ConvergenceForm
@@ -40,12 +40,16 @@ def _operable(user: Any) -> Any:
     return _rules().filter(in_scope(user, "business", "operator"))
 
 
+def _mine(user: Any) -> set[int]:
+    return set(_operable(user).values_list("pk", flat=True))
+
+
 @login_required
 @require_safe
 def rules(request: HttpRequest) -> HttpResponse:
     """List convergence rules in the order in which they are asked."""
-    mine = set(_operable(request.user).values_list("pk", flat=True))
-    listed = [(row, convergence_text(row.__dict__), row.pk in mine) for row in _visible(request.user)]
+    said = [(row, convergence_text(row.__dict__)) for row in _visible(request.user)]
+    listed = ordering.listed(said, _mine(request.user))
     own = Business.objects.filter(in_scope(request.user, "pk", "operator"), archived=False)
     return render(
         request, "fta/convergence_rules.html", {"listed": listed, "may_edit": may_edit(request.user), "own": own}
@@ -117,6 +121,14 @@ def enable(request: HttpRequest, pk: int) -> HttpResponse:
     rule = get_object_or_404(_operable(request.user), pk=pk)
     editing.enable(rule, request.POST.get("on") == "1", request.user.get_username(), timezone.now())
     return redirect("web:convergence-rules")
+
+
+@login_required
+@require_POST
+def move(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have a convergence rule asked before another one."""
+    rule = get_object_or_404(_operable(request.user), pk=pk)
+    return ordering.move(request, rule, _mine(request.user), "web:convergence-rules")
 
 
 @login_required

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from fta.backtest import InvalidDraft
 from fta.config import editing
 from fta.models import Rule
-from fta.web import backtest_page, drafts, territory
+from fta.web import backtest_page, drafts, ordering, territory
 from fta.web.editing_rights import editors_only
 from fta.web.forms.rules import RuleForm, shown_match
 from fta.web.refused_edits import show_problems
@@ -24,13 +24,17 @@ def _rules() -> Any:
     return Rule.objects.filter(archived=False).select_related("package")
 
 
+def _mine(user: Any) -> set[int]:
+    return set(territory.operable(_rules(), user).values_list("pk", flat=True))
+
+
 @login_required
 @require_safe
 def rules(request: HttpRequest) -> HttpResponse:
     """List rules in the order in which they are asked."""
-    rows = list(territory.visible(_rules(), request.user))
-    mine = set(territory.operable(_rules(), request.user).values_list("pk", flat=True))
-    listed = [(row, rule_text(row.match, row.package, row.mode, row.timeout), row.pk in mine) for row in rows]
+    rows = territory.visible(_rules(), request.user)
+    said = [(row, rule_text(row.match, row.package, row.mode, row.timeout)) for row in rows]
+    listed = ordering.listed(said, _mine(request.user))
     return render(request, "fta/rules.html", {"listed": listed, "may_edit": territory.may_edit(request.user)})
 
 
@@ -85,6 +89,14 @@ def enable(request: HttpRequest, pk: int) -> HttpResponse:
     rule = get_object_or_404(territory.operable(_rules(), request.user), pk=pk)
     editing.enable(rule, request.POST.get("on") == "1", request.user.get_username(), timezone.now())
     return redirect("web:rules")
+
+
+@login_required
+@require_POST
+def move(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have a rule asked before another one."""
+    rule = get_object_or_404(territory.operable(_rules(), request.user), pk=pk)
+    return ordering.move(request, rule, _mine(request.user), "web:rules")
 
 
 @login_required

@@ -171,7 +171,7 @@ def test_it_lists_by_priority_and_hides_what_is_foreign(as_operator: Client) -> 
 
     listed = as_operator.get("/rules/").context["listed"]
 
-    assert [(rule.name, mine) for rule, _text, mine in listed] == [("先", False), ("后", True)]
+    assert [(item.rule.name, item.mine) for item in listed] == [("先", False), ("后", True)]
 
 
 def test_it_leaves_global_rules_to_admins(as_operator: Client, admin: Person) -> None:
