@@ -266,13 +266,16 @@ def _body(params: dict[str, Any]) -> str:
     return str(body)
 
 
+_JUDGED = (Execution.Healed.HEALED, Execution.Healed.NOT_HEALED, Execution.Healed.RELAPSED)
+
+
 def _summary(five: list[dict[str, Any]]) -> str:
     if not five:
         return _("此主机上没有执行过")
     words = {state.value: str(state.label) for state in Execution.State}
     counts: dict[str, int] = {}
     for row in five:
-        word = str(Execution.Healed(row["healed"]).label) if row["healed"] == "healed" else words[row["state"]]
+        word = str(Execution.Healed(row["healed"]).label) if row["healed"] in _JUDGED else words[row["state"]]
         counts[word] = counts.get(word, 0) + 1
     return "，".join(_("%(n)d 次%(word)s") % {"n": n, "word": word} for word, n in counts.items())
 

@@ -160,6 +160,7 @@ FTA_WORK_KINDS = [
     "fta.healing.kind.StepKind",
     "fta.pipeline.SleeperKind",
     "fta.pipeline.FlowControlKind",
+    "fta.pipeline.ShadowSummaryKind",
     "fta.convergence.kind.IncidentKind",
     "fta.healing.kind.ExecutionKind",
     "fta.healing.halts.HaltKind",

@@ -21,6 +21,7 @@ incident_joined = Signal()  # incident, execution: a further execution joined
 incident_closed = Signal()  # incident
 incident_analysed = Signal()  # incident: its findings name what its alerts have in common
 system_fault = Signal()  # text, subject (a short stable key): something that the maintainers must hear
+shadow_summarised = Signal()  # business (or None), day, text, lines: what was rehearsed on a day
 healing_judged = Signal()  # execution: `healed` was settled
 
 # Sent by approvals; listed here because notify, which listens, lies below approvals.

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 _CONFLICTS = (NotInState, operations.NotRetryable, operations.PlaceTaken, operations.NotInForce, editing.PackageInUse)
-_INVALID = (operations.CannotRun, operations.InvalidSwitch, operations.ReasonMissing)
+_INVALID = (operations.CannotRun, operations.InvalidSwitch, operations.NotPromotable, operations.ReasonMissing)
 
 
 # A text with a zero byte, a number too large, brackets without end: JSON can say what no column or parser can hold.

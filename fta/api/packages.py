@@ -74,6 +74,16 @@ class PackageViewSet(Configuring):
         page = self.paginate_queryset(self.get_object().versions.order_by("-number"))
         return self.get_paginated_response(many(s.VersionSerializer, page or []))
 
+    @extend_schema(request=s.ModeSerializer, responses=s.PackageSerializer)
+    @action(detail=True, methods=["post"])
+    def mode(self, request: Request, key: str = "") -> Response:
+        """Set how far a package may go by itself, with a reason: shadow, then approval, then auto."""
+        wish, user, package = said(s.ModeSerializer, request), user_of(request), self.get_object()
+        if not self.may_change(package):
+            raise NotYours
+        operations.set_mode(package, wish["mode"], wish["reason"], user, timezone.now())
+        return Response(self.out(self.get_object()))
+
     @extend_schema(request=s.RunSerializer, responses={200: s.PlanSerializer, 201: s.ExecutionSerializer})
     @action(detail=True, methods=["post"])
     def run(self, request: Request, key: str = "") -> Response:

@@ -305,6 +305,12 @@ class ResolveSerializer(ReasonSerializer):
     done = S.BooleanField()
 
 
+class ModeSerializer(ReasonSerializer):
+    """How far a package may go by itself: off, shadow, approval, auto; forward one step at a time."""
+
+    mode = S.ChoiceField(choices=Mode.choices)
+
+
 class RunSerializer(ReasonSerializer):
     """Run a package by hand on a host."""
 

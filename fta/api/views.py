@@ -217,5 +217,6 @@ class StatsView(APIView):
                 "alerts": alerts.count(),
                 "executions": {state: runs.filter(state=state).count() for state in Execution.State.values},
                 "healed": runs.filter(healed=Execution.Healed.HEALED).count(),
+                "judged": {name: runs.filter(healed=name).count() for name in Execution.Healed.values if name},
             }
         )

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from fta import signals
 from fta.engine import doorbell
+from fta.healing.demotion import count_judgement
 from fta.healing.ending import VERIFY_WITHIN
 from fta.healing.history import lock, tell
 from fta.models import Alert, Execution
@@ -108,4 +109,5 @@ def _settle(execution: Execution, healed: str, verify_at: datetime | None, now: 
     label = Healed(healed).label
     tell(execution, f"healed.{healed}", _("自愈判定：%(label)s") % {"label": label}, now)
     if verify_at is None:
+        count_judgement(execution, now)
         signals.announce(signals.healing_judged, execution=execution)

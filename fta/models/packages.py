@@ -57,6 +57,9 @@ class Package(models.Model):
     current = models.ForeignKey("PackageVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     layout = models.JSONField(default=dict, blank=True)  # {node id: [column, row]}: looks only, so no part of any version or hash
     failures_in_a_row = models.PositiveIntegerField(default=0)
+    unverified_in_a_row = models.PositiveIntegerField(
+        default=0, help_text="runs that went well and after which the alert stayed or came back"
+    )
     archived = models.BooleanField(_("已归档"), default=False)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -3,6 +3,7 @@
 from fta.operations.again import NotRetryable, PlaceTaken, resolve_unknown, retry
 from fta.operations.approval import refuse, release, settle_approval_step
 from fta.operations.by_hand import CannotRun, run_by_hand
+from fta.operations.promotion import NotPromotable, set_mode
 from fta.operations.reasons import ReasonMissing
 from fta.operations.records import close_incident, replay
 from fta.operations.stop import InvalidSwitch, NotInForce, abort, halt, resume
@@ -11,6 +12,7 @@ __all__ = [
     "CannotRun",
     "InvalidSwitch",
     "NotInForce",
+    "NotPromotable",
     "NotRetryable",
     "PlaceTaken",
     "ReasonMissing",
@@ -24,5 +26,6 @@ __all__ = [
     "resume",
     "retry",
     "run_by_hand",
+    "set_mode",
     "settle_approval_step",
 ]

@@ -4,11 +4,13 @@ from fta.pipeline.deciding import process
 from fta.pipeline.fitness import mode_of, nothing_to_run, unfit
 from fta.pipeline.flow_control import FlowControlKind
 from fta.pipeline.settling import WAKE_AFTER, set_going, settle
+from fta.pipeline.shadow import ShadowSummaryKind
 from fta.pipeline.sleepers import SleeperKind, resolved
 
 __all__ = [
     "WAKE_AFTER",
     "FlowControlKind",
+    "ShadowSummaryKind",
     "SleeperKind",
     "mode_of",
     "nothing_to_run",

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from fta.healing.ending import FAILURES_UNTIL_APPROVAL
 from fta.models import Execution, Package, PackageVersion, Rule
 from fta.models.scope import is_admin, roles_of
-from fta.web import territory
+from fta.web import package_mode, territory
 from fta.web.forms.fields import yaml_text
 from fta.web.forms.packages import RunForm
 from fta.web.package_canvas import drawing_of, drawing_of_draft, labels, names_of
@@ -66,6 +66,7 @@ def context(
         "mine": mine,
         "window": duration_text(int(package.budget.get("window") or 0)),
         "asks_after_failures": package.failures_in_a_row >= FAILURES_UNTIL_APPROVAL,
+        **package_mode.card(package, user, mine),
         "run_form": run_form or _run_form(package, user),
     }
 

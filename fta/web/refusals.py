@@ -3,9 +3,9 @@
 from django.utils.translation import gettext as _
 
 from fta.models.engine import NotInState
-from fta.operations import InvalidSwitch, NotInForce, NotRetryable, PlaceTaken, ReasonMissing
+from fta.operations import InvalidSwitch, NotInForce, NotPromotable, NotRetryable, PlaceTaken, ReasonMissing
 
-TOLD = (NotRetryable, PlaceTaken, ReasonMissing, InvalidSwitch, NotInForce)  # their text is for people
+TOLD = (NotPromotable, NotRetryable, PlaceTaken, ReasonMissing, InvalidSwitch, NotInForce)  # their text is for people
 REFUSALS = (NotInState, *TOLD)
 
 

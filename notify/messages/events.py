@@ -20,6 +20,7 @@ EVENTS = {
     "convergence.notice": _("收敛通知"),
     "convergence.summary": _("收敛汇总"),
     "convergence.defence": _("异常防御"),
+    "shadow.summary": _("演练日报"),
     "system.fault": _("系统故障"),
 }
 _PATTERNS = frozenset(f"{name.split('.', 1)[0]}.*" for name in EVENTS) | {"*"}

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from fta.convergence.dimensions import LABELS
 from fta.lib.links import absolute
-from fta.models import Alert, Execution, Incident
+from fta.models import Alert, Business, Execution, Incident
 from fta.templatetags.moments import span_text
 
 _SHOWN = 5  # values of one list
@@ -28,6 +28,8 @@ class Occasion:
     incident: Incident | None = None
     approval: Any = None  # of the floor above, so known by its columns only
     text: str = ""
+    lines: tuple[str, ...] = ()
+    business: Business | None = None  # where nothing above says whose it is
 
 
 def facts(occasion: Occasion, now: datetime) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def facts(occasion: Occasion, now: datetime) -> dict[str, Any]:
         "now": _moment(now),
         "url": link(occasion),
         "text": occasion.text,
+        "lines": list(occasion.lines),
         "alert": _alert(occasion.alert, now),
         "execution": _execution(occasion.execution),
         "incident": _incident(occasion.incident, now),

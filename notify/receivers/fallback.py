@@ -25,6 +25,11 @@ def mail_maintainers(occasion: Occasion, now: datetime) -> None:
     run = occasion.execution
     if run is None or _switched_off(run):
         return
+    mail_those_who_maintain(occasion, now)
+
+
+def mail_those_who_maintain(occasion: Occasion, now: datetime) -> None:
+    """Mail the maintainers of the business that the occasion belongs to; without any, the admins."""
     business = business_of(occasion)
     people = Person.objects.active().filter(maintains=business).select_related("user") if business else ()
     to = [person.user.email for person in people if person.user.email]

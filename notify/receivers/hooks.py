@@ -1,18 +1,18 @@
 """From signals to occasions. A listener runs inside the sender's transaction: it writes rows and sends nothing."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.dispatch import receiver
 from django.utils import timezone
 
 from fta import signals
-from fta.models import Alert, Execution, Incident
+from fta.models import Alert, Business, Execution, Incident
 from notify.delivery import delivery_failed
 from notify.messages import Occasion
 from notify.models import Delivery
-from notify.receivers.fallback import mail_admins, mail_maintainers, second_way
+from notify.receivers.fallback import mail_admins, mail_maintainers, mail_those_who_maintain, second_way
 from notify.receivers.rules import enabled_rules, tell
 
 State = Execution.State
@@ -92,6 +92,15 @@ def on_approval_changed(approval: Any, event: str, **kwargs: Any) -> None:
     run = approval.execution
     key = f"approval:{approval.pk}{turn}"
     tell(Occasion(f"approval.{event}", key, run.alert if run else None, run, approval.incident, approval), now)
+
+
+@receiver(signals.shadow_summarised)
+def on_shadow_summarised(business: Business | None, day: date, text: str, lines: Sequence[str], **kwargs: Any) -> None:
+    now = timezone.now()
+    key = f"shadow:{business.code if business else ''}:{day:%Y%m%d}"
+    occasion = Occasion("shadow.summary", key, text=text, lines=tuple(lines), business=business)
+    if not tell(occasion, now):
+        mail_those_who_maintain(occasion, now)
 
 
 @receiver(signals.system_fault)

@@ -38,7 +38,7 @@ def business_of(occasion: Occasion) -> Business | None:
     for thing in (occasion.execution, occasion.alert, occasion.incident):
         if thing is not None and thing.business is not None:
             return thing.business
-    return None
+    return occasion.business
 
 
 def _applies(rule: NotificationRule, occasion: Occasion, now: datetime) -> bool:
