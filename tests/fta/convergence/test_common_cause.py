@@ -1,0 +1,35 @@
+"""Common cause: what the alerts of an incident share beyond its dimensions."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from fta.convergence import common_cause
+from fta.convergence.kind import IncidentKind
+from fta.models import Incident
+from tests import factories
+from tests.fta.convergence.storm import arrive, rule, run_due
+
+
+def test_it_finds_the_common_cause_after_five_minutes(now: datetime) -> None:
+    rule("common_cause", count=2, dimensions=["business"])
+    for number in range(4):
+        factories.host(f"127.0.2.{number}", f"h{number}", set_name="s1" if number else "s2", module=f"m{number}")
+        arrive(now, target=f"127.0.2.{number}", labels={"rack": "r7" if number < 2 else str(number)})
+    run_due()
+    assert "shared" not in Incident.objects.get().findings
+    Incident.objects.update(opened_at=now - timedelta(minutes=5, seconds=1))
+    run_due()
+    found = Incident.objects.get().findings
+    shared = {(item["name"], item["value"]): item["share"] for item in found["shared"]}
+    assert shared[("set", "s1")] == 0.75
+    assert shared[("label:rack", "r7")] == 0.5
+    assert not {"business", "module", "host"} & {name for name, _ in shared}
+    assert IncidentKind().due(10, timezone.now()) == []
+
+
+def test_it_counts_a_third_as_common() -> None:
+    rows = [{"rack": "r1"}] * 34 + [{"rack": str(number)} for number in range(100, 166)]
+    assert [item["value"] for item in common_cause.shared_values(rows)] == ["r1"]
+    assert common_cause.shared_values([*rows[1:], {"rack": "x"}]) == []
+    assert common_cause.shared_values([{"rack": "r1"}]) == []
