@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from approvals.models import Approval, ApprovalQuerySet, Policy
-from fta.healing.variables import names_in, render
+from fta.healing.nodes import Node, downstream
+from fta.healing.variables import names_in, render, text_of
 from fta.lib.secrets import redact
 from fta.models import Alert, Execution, Host, Incident, Package
 from fta.templatetags.moments import moment_text
@@ -214,23 +215,28 @@ def _runs(approval: Approval, execution: Execution) -> list[dict[str, Any]]:
     nodes = [node for node in execution.plan.get("nodes", []) if isinstance(node, dict)]
     wanted = _after(approval.step.node, nodes) if approval.step else {node.get("id") for node in nodes}
     values = execution.plan.get("variables", {})
-    return [_run(node, values) for node in nodes if node.get("id") in wanted and node.get("type") not in _QUIET_TYPES]
+    swapped = set().union(*(_reached(node["id"], nodes) for node in nodes if node.get("type") == "swap_host"))
+    spare = {name: _("（备机）") for name in ("ip", "host.name", "set", "module")} | {"ip_bak": values.get("ip", "")}
+    found = [node for node in nodes if node.get("id") in wanted and node.get("type") not in _QUIET_TYPES]
+    foreseen = execution.plan.get("foreseen", {})
+    return [
+        _run(node, {**values, **spare} if node["id"] in swapped else values, foreseen.get(str(node["id"]), {}))
+        for node in found
+    ]
 
 
 def _after(start: int, nodes: list[dict[str, Any]]) -> set[int]:
     """Return the ids of the nodes that a yes at `start` leads to."""
-    edges = {node.get("id"): node.get("next") or {} for node in nodes}
-    found: set[int] = set()
-    queue = [*edges.get(start, {}).get("success", []), *edges.get(start, {}).get("always", [])]
-    while queue:
-        node = queue.pop()
-        if node not in found:
-            found.add(node)
-            queue += [target for targets in edges.get(node, {}).values() for target in targets]
-    return found
+    edges = next((node.get("next") or {} for node in nodes if node.get("id") == start), {})
+    first = [*edges.get("success", []), *edges.get("always", [])]
+    return set(first).union(*(_reached(node, nodes) for node in first))
 
 
-def _run(node: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+def _reached(start: int, nodes: list[dict[str, Any]]) -> set[int]:
+    return downstream([Node.of(node) for node in nodes], start)
+
+
+def _run(node: dict[str, Any], values: Mapping[str, str], foreseen: Mapping[str, Any]) -> dict[str, Any]:
     given = node.get("params") or {}
     later = {
         name: f"${{{name}}}" for name in names_in(given) if name.startswith("node.")
@@ -243,7 +249,7 @@ def _run(node: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
         "type": node.get("type"),
         "title": clean(name, "", ""),
         "policy": node.get("policy", ""),
-        "text": redact(_words(str(node.get("type")), params))[:_RUN_LENGTH],
+        "text": redact(_words(str(node.get("type")), params | dict(foreseen)))[:_RUN_LENGTH],
     }
 
 
@@ -255,8 +261,13 @@ def _words(kind: str, params: dict[str, Any]) -> str:
         return "\n".join([*head, str(params.get("script", "")).strip()])
     if kind == "http":
         return "\n".join(filter(None, [f"{params.get('method', 'GET')} {params.get('url', '')}", _body(params)]))
-    shown = {key: value for key, value in params.items() if not isinstance(value, dict | list)}
-    return "\n".join(f"{key}: {value}" for key, value in shown.items())
+    return "\n".join(f"{key}: {_value(value)}" for key, value in params.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value["ip"]) if "ip" in value else "，".join(f"{key}={_value(each)}" for key, each in value.items())
+    return "、".join(_value(each) for each in value) if isinstance(value, list) else text_of(value)
 
 
 def _body(params: dict[str, Any]) -> str:

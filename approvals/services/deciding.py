@@ -19,6 +19,7 @@ from approvals.services import asking, ending, replanning
 from approvals.services.refusals import (
     AlreadyDecided,
     Expired,
+    NoSuchChoice,
     NotApprover,
     NotPending,
     PlanChanged,
@@ -40,6 +41,7 @@ class Voice:
     channel: str
     seen_sha256: str | None
     now: datetime
+    words: str = ""  # the comment as it was given
 
 
 def decide(
@@ -54,11 +56,11 @@ def decide(
     """Apply one person's answer ("approve" or "refuse") to an approval and return it as it stands then.
 
     `channel` is reply, card, todo, web or api. `seen_sha256` is the plan that the person was shown, where the way tells it.
-    Raises AlreadyDecided, Expired, NotPending, NotApprover, RequesterMayNotDecide or PlanChanged, each audited; the last one has
-    asked again already. Raises Approval.DoesNotExist.
+    Raises AlreadyDecided, Expired, NotPending, NotApprover, RequesterMayNotDecide, NoSuchChoice or PlanChanged, each audited; the
+    last one has asked again already. Raises Approval.DoesNotExist.
     """
     recorded = messages.recorded(answer, channel, comment)
-    voice = Voice(user, answer, recorded, channel, seen_sha256, now)
+    voice = Voice(user, answer, recorded, channel, seen_sha256, now, comment)
     try:
         with transaction.atomic():
             return _decide(approval_id, voice)
@@ -219,6 +221,8 @@ def _carry_on(approval: Approval, stage: int, voice: Voice) -> None:
         _settle(approval, voice)
     except NotInState as error:
         raise NotPending(approval, _("%(code)s 所问的执行已不在等待") % {"code": approval.code}) from error
+    except operations.InvalidChoice as error:
+        raise NoSuchChoice(approval, str(error)) from error
     signals.announce(signals.approval_changed, approval=approval, event="decided")
     asking.tell_end(approval, voice.now)
 
@@ -228,7 +232,9 @@ def _settle(approval: Approval, voice: Voice) -> None:
     actor = voice.user.get_username()
     if approval.kind == Approval.Kind.NODE and approval.step_id:
         outcome = "approved" if approved else "refused"
-        operations.settle_approval_step(approval.step_id, approved, outcome, actor, voice.comment, voice.now)
+        operations.settle_approval_step(
+            approval.step_id, approved, outcome, actor, voice.comment, voice.now, voice.words
+        )
     elif approval.kind == Approval.Kind.GATE and approval.execution_id:
         if approved:
             operations.release(approval.execution_id, voice.now, actor, voice.comment)

@@ -77,6 +77,12 @@ class PlanChanged(Refusal):
         super().__init__(approval, said % {"code": approval.code, "changes": "；".join(changes)})
 
 
+class NoSuchChoice(Refusal):
+    """The comment should choose one of what was offered, and does not."""
+
+    code = "no_such_choice"
+
+
 class CodeInUse(Refusal):
     """Another question with this code is still waiting."""
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fta import audit
 from fta.admin.base import AuditedAdmin, secret_field
 from fta.lib.secrets import digest
 from fta.models import ApiKey, Business, Credential, Host, Person
@@ -40,6 +41,15 @@ class HostAdmin(AuditedAdmin):
     list_select_related = ("business",)
     search_fields = ("ip", "name", "set_name", "module")
     filter_horizontal = ("operators",)
+    actions = ("give_back",)
+
+    @admin.action(description=gettext_lazy("释放被自愈占用的备机"))
+    def give_back(self, request: HttpRequest, queryset: Any) -> None:
+        """Make spares free again that an execution has taken and kept: it put them in the place of its faulty host."""
+        for host in queryset.filter(reservation__execution__ended_at__isnull=False):
+            execution = host.reservation.execution
+            host.reservation.delete()
+            audit.record(request.user.get_username(), "host.give_back", host, execution=execution.pk)
 
 
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_noop
 
 from fta import ports
 from fta.engine.claim import NotClaimed, claim, worker_name
+from fta.healing import spares
 from fta.models import Execution, StepAttempt, StepRun, Switch
 from fta.models.engine import DbNow, lease
 
@@ -107,9 +108,14 @@ def _begin_to_act(execution_id: int) -> None:
     quiet = Execution.objects.filter(pk=execution_id, state=Execution.State.RUNNING, acting=False)
     try:
         with transaction.atomic():
-            quiet.update(acting=True)
+            begins = quiet.update(acting=True)
     except IntegrityError as error:
         raise HostBusy(f"The host of execution {execution_id} is being acted on") from error
+    if begins:
+        execution = Execution.objects.select_related("host").get(pk=execution_id)
+        host = execution.host
+        if host and host.is_spare and spares.is_taken(host, execution):
+            raise HostBusy(f"The host of execution {execution_id} is another one's spare")
 
 
 def postpone(step_id: int) -> None:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from fta import ports, signals
 from fta.engine import doorbell
+from fta.healing import spares
 from fta.healing.history import shift, tell
 from fta.models import Execution, Member, Package, StepRun
 from fta.models.engine import move
@@ -28,6 +29,8 @@ def end_execution(execution: Execution, result: str, reason: str, now: datetime)
     shift(execution, result, now, _end_text(result, reason), **fields)
     ports.gate().withdraw(execution, reason or str(Execution.State(result).label), now)
     _count_for_package(execution, result)
+    if any(node["type"] == "spare_host" for node in execution.plan.get("nodes", [])):
+        spares.release(execution)
     wake_sleepers(execution, now)
     if execution.host_id:
         _wake_steps(execution.host_id)

@@ -94,7 +94,7 @@ def permit(nodes: Sequence[Node], runs: Mapping[int, Run], node_id: int) -> int 
         found = []
         for source in order[: place[node.id]]:
             if _edge(source, node.id, runs) == TAKEN:
-                yes = source.type == "approval" and runs[source.id].state == StepRunState.SUCCEEDED
+                yes = source.asks and runs[source.id].state == StepRunState.SUCCEEDED
                 found.append(source.id if yes else standing[source.id])
         standing[node.id] = max((each for each in found if each is not None), key=place.__getitem__, default=None)
     return standing[node_id]

@@ -91,6 +91,11 @@ class Node:
         return cast(tuple[int, ...], getattr(self, kind))
 
     @property
+    def asks(self) -> bool:
+        """Tell whether the node succeeds only by a person's yes, on which the nodes after it stand."""
+        return self.type == "approval" or (self.type == "spare_host" and (self.params or {}).get("mode") == "approval")
+
+    @property
     def following(self) -> tuple[int, ...]:
         """Return the ids of every node that may follow, each once."""
         return tuple(dict.fromkeys(self.success + self.failure + self.always))

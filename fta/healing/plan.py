@@ -7,15 +7,16 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from fta.healing import parameters, variables
+from fta.healing import hosts, parameters, variables
 from fta.healing.canonical import canonical, sha256_of
 from fta.healing.nodes import Node
 from fta.healing.runners import RUNNERS
+from fta.healing.runners.base import Foreseen
 from fta.healing.validation import Problem, node_of, validate
 from fta.healing.versions import InvalidPackage, content_sha256, save_version
 from fta.lib import secrets
 from fta.lib.types import JSON, JSONDict
-from fta.models import Execution, Host, PackageVersion, Person, Rule
+from fta.models import Execution, PackageVersion, Person, Rule
 
 __all__ = [
     "InvalidPackage",
@@ -59,7 +60,7 @@ def freeze(
     values, problems = parameters.resolve(version.parameters, given)
     texts = {f"params.{name}": variables.text_of(value) for name, value in values.items()}
     nodes = [node_of(node) for node in version.nodes]
-    foreseen = {node.id: RUNNERS[node.type].foresee(node.params or {}, execution) for node in nodes}
+    foreseen = {node.id: _foreseen(node, execution, base | texts) for node in nodes}
     problems += [problem for each in foreseen.values() for problem in each.problems]
     data: dict[str, Any] = {
         "rule": {"id": rule.pk, "name": rule.name} if rule else None,
@@ -72,7 +73,7 @@ def freeze(
         },
         "given": dict(params),
         "parameters": values,
-        "hosts": [_host(execution.host)] if execution.host else [],
+        "hosts": [hosts.snapshot(execution.host)] if execution.host else [],
         "nodes": [_frozen(node) for node in nodes],
         "foreseen": {str(node_id): each.data for node_id, each in foreseen.items() if each.data},
         "variables": base | texts,
@@ -87,6 +88,11 @@ def sealed(data: Mapping[str, Any], execution: Execution) -> Plan:
     """Return the plan of these contents, which is then intact for this stored execution and no other."""
     complete = {**data, "seal": secrets.sign(sha256_of(data), _sealed_for(execution))}
     return Plan(complete, sha256_of(complete))
+
+
+def _foreseen(node: Node, execution: Execution, values: Mapping[str, str]) -> Foreseen:
+    runner = RUNNERS[node.type]
+    return runner.foresee(runner.render(node.params or {}, values), execution)
 
 
 def nodes_of(data: Mapping[str, Any]) -> list[Node]:
@@ -133,52 +139,10 @@ def _parameter_drift(execution: Execution) -> list[str]:
 
 
 def host_drift(execution: Execution) -> list[str]:
-    """Return how the hosts of the plan differ from the inventory now."""
-    lines = []
-    for frozen in execution.plan.get("hosts", []):
-        host = Host.objects.select_related("business").filter(pk=frozen["id"], archived=False).first()
-        if host is None:
-            lines.append(_("主机 %(ip)s 已不在清单里") % {"ip": frozen["ip"]})
-            continue
-        present = _host(host)
-        lines += [
-            _("主机 %(ip)s 的%(what)s已变更：%(old)s → %(new)s")
-            % {"ip": frozen["ip"], "what": label, "old": _short(frozen.get(key)), "new": _short(present[key])}
-            for key, label in _host_labels().items()
-            if frozen.get(key) != present[key]
-        ]
-    return lines
-
-
-def _host_labels() -> dict[str, str]:
-    return {
-        "ip": "IP",
-        "name": _("名称"),
-        "business": _("业务"),
-        "set": _("集群"),
-        "module": _("模块"),
-        "connection": _("连接方式"),
-        "ssh_user": _("SSH 用户"),
-        "ssh_port": _("SSH 端口"),
-        "host_key": _("主机公钥"),
-        "credential": _("凭据"),
-    }
-
-
-def _host(host: Host) -> JSONDict:
-    return {
-        "id": host.pk,
-        "ip": host.ip,
-        "name": host.name,
-        "business": host.business.code if host.business else "",
-        "set": host.set_name,
-        "module": host.module,
-        "connection": host.connection,
-        "ssh_user": host.ssh_user,
-        "ssh_port": host.ssh_port,
-        "host_key": host.host_key,
-        "credential": host.credential_id,
-    }
+    """Return how the hosts of the plan, and those that may stand in for them, differ from the inventory now."""
+    foreseen = execution.plan.get("foreseen", {}).values()
+    spares = [each for node in foreseen for each in node.get("candidates", [])]
+    return hosts.changes([*execution.plan.get("hosts", []), *spares])
 
 
 def _frozen(node: Node) -> JSONDict:
@@ -192,8 +156,3 @@ def _operators(execution: Execution) -> Sequence[str]:
     if not people and execution.business_id:
         people = list(active.filter(maintains=execution.business_id))
     return [person.wecom_userid or person.user.get_username() for person in people]
-
-
-def _short(value: Any) -> str:
-    text = str(value if value not in (None, "") else "—")
-    return text if len(text) <= 40 else text[:37] + "…"

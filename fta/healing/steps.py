@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from fta import signals
 from fta.engine import doorbell
 from fta.engine.claim import LostLease, NotClaimed, beating, finish
-from fta.healing import flow, variables
+from fta.healing import flow, scene, variables
 from fta.healing.claims import HostBusy, claim_step, claim_to_stop, postpone
 from fta.healing.ending import cancel_steps, end_execution
 from fta.healing.history import lock, tell
@@ -102,6 +102,7 @@ def context_of(step: StepRun, node: Node, params: JSONDict, lost: threading.Even
     """Return what a runner may know and do for a step that this worker holds by the fence on it."""
     execution = step.execution
     mine = StepRun.objects.filter(pk=step.pk, fence=step.fence, state=StepRun.State.RUNNING)
+    host, spare = _hosts(execution, node)
     return StepContext(
         step=step,
         execution=execution,
@@ -112,9 +113,10 @@ def context_of(step: StepRun, node: Node, params: JSONDict, lost: threading.Even
         cancelled=_cancelled(execution.pk),
         begun=lambda journal: mine.update(journal=journal) == 1,
         show=_shown(mine),
-        host=next(iter(execution.plan.get("hosts", [])), None),
+        host=host,
         now=now,
         foreseen=execution.plan.get("foreseen", {}).get(str(node.id), {}),
+        spare=spare,
     )
 
 
@@ -133,8 +135,16 @@ def _rendered(execution: Execution, node: Node) -> JSONDict:
     for step in present_steps(execution).values():
         if step.state in StepRun.ENDED:
             values |= variables.node_values(step.node, step.result, step.output, step.state)
-            values |= {key: str(step.result[key]) for key in ("ip_bak",) if key in step.result}
+    values |= scene.values(execution.plan, *_hosts(execution, node))
     return RUNNERS[node.type].render(dict(node.params or {}), values)
+
+
+def _hosts(execution: Execution, node: Node) -> "tuple[JSONDict | None, JSONDict | None]":
+    """Return the host that the node acts on, and its spare."""
+    nodes = nodes_of(execution.plan)
+    if not any(each.type in scene.MOVES for each in nodes):
+        return scene.first_host(execution.plan), None
+    return scene.hosts_at(execution.plan, nodes, node, present_steps(execution, nodes))
 
 
 def _cancelled(execution_id: int) -> Callable[[], bool]:

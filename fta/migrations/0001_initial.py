@@ -554,6 +554,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Reservation',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('host', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='reservation', to='fta.host', verbose_name='备机')),
+                ('execution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='fta.execution', verbose_name='自愈记录')),
+                ('at', models.DateTimeField(verbose_name='时间')),
+            ],
+            options={
+                'verbose_name': '备机占用',
+                'verbose_name_plural': '备机占用',
+                'ordering': ['-at'],
+            },
+        ),
+        migrations.CreateModel(
             name='ExecutionEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

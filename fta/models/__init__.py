@@ -4,7 +4,7 @@ from fta.models.alerts import Alert, AlertEvent
 from fta.models.audit import AuditEntry
 from fta.models.backtests import BacktestRun
 from fta.models.engine import ConfigVersion, Heartbeat, Switch
-from fta.models.executions import Execution, ExecutionEvent, HeldBack, StepAttempt, StepRun
+from fta.models.executions import Execution, ExecutionEvent, HeldBack, Reservation, StepAttempt, StepRun
 from fta.models.incidents import Incident, Member
 from fta.models.inventory import ApiKey, Business, Credential, Host, Person
 from fta.models.overflows import Overflow
@@ -35,6 +35,7 @@ __all__ = [
     "Package",
     "PackageVersion",
     "Person",
+    "Reservation",
     "Rule",
     "Shield",
     "Source",

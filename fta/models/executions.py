@@ -265,6 +265,24 @@ class StepAttempt(models.Model):
         return f"{self.step_id}@{self.fence}"
 
 
+class Reservation(models.Model):
+    """A spare that an execution has taken. It ends with the execution, unless the spare has taken the place of the faulty host."""
+
+    host = models.OneToOneField(Host, on_delete=models.PROTECT, related_name="reservation", verbose_name=_("备机"))
+    execution = models.ForeignKey(
+        Execution, on_delete=models.PROTECT, related_name="reservations", verbose_name=_("自愈记录")
+    )
+    at = models.DateTimeField(_("时间"))
+
+    class Meta:
+        verbose_name = _("备机占用")
+        verbose_name_plural = verbose_name
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.host} ← #{self.execution_id}"
+
+
 class ExecutionEvent(models.Model):
     """经过: what happened in an execution, in the words that its page shows."""
 

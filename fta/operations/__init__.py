@@ -1,5 +1,6 @@
 """The verbs of operators and approvers: each guards, changes, audits and rings in one transaction."""
 
+from fta.healing.runners.spare_host import InvalidChoice
 from fta.operations.again import NotRetryable, PlaceTaken, resolve_unknown, retry
 from fta.operations.approval import refuse, release, settle_approval_step
 from fta.operations.by_hand import CannotRun, run_by_hand
@@ -10,6 +11,7 @@ from fta.operations.stop import InvalidSwitch, NotInForce, abort, halt, resume
 
 __all__ = [
     "CannotRun",
+    "InvalidChoice",
     "InvalidSwitch",
     "NotInForce",
     "NotPromotable",

@@ -10,6 +10,7 @@ from fta import audit
 from fta.engine import doorbell
 from fta.healing.ending import cancel_steps, end_execution
 from fta.healing.history import lock, shift, tell
+from fta.healing.runners.spare_host import SpareHostRunner, chosen
 from fta.healing.steps import after, named
 from fta.models import Execution, StepRun
 from fta.models.engine import NotInState
@@ -45,25 +46,32 @@ def refuse(execution_id: int, now: datetime, actor: str, outcome: str, reason: s
 
 
 @transaction.atomic
-def settle_approval_step(step_id: int, approved: bool, outcome: str, actor: str, reason: str, now: datetime) -> None:
-    """End an approval node by the decision about it, and start what follows. Raises NotInState.
+def settle_approval_step(
+    step_id: int, approved: bool, outcome: str, actor: str, reason: str, now: datetime, comment: str = ""
+) -> None:
+    """End an approval node by the decision about it, and start what follows. Raises NotInState, InvalidChoice.
 
-    An answer may come before the worker that asked has parked the step; taking the step over (a new fence) settles it all the same.
+    A node that offers a choice goes on with what the `comment` chooses. An answer may come before the worker that asked has
+    parked the step; taking the step over (a new fence) settles it all the same.
     """
     step = StepRun.objects.get(pk=step_id)
     execution = lock(step.execution_id)
-    state = StepRun.State.SUCCEEDED if approved else StepRun.State.FAILED
+    goes_on = approved and step.type == SpareHostRunner.type
+    result = chosen(step.result, comment) if goes_on else step.result
+    state = StepRun.State.READY if goes_on else StepRun.State.SUCCEEDED if approved else StepRun.State.FAILED
     asked = StepRun.objects.filter(
-        pk=step_id, type="approval", state__in=(StepRun.State.WAITING, StepRun.State.RUNNING)
+        pk=step_id,
+        type__in=("approval", SpareHostRunner.type),
+        state__in=(StepRun.State.WAITING, StepRun.State.RUNNING),
     )
     changed = asked.update(
         state=state,
         fence=F("fence") + 1,
         lease_until=None,
         outcome=outcome,
-        result={**step.result, "decided_by": actor, "comment": reason},
+        result={**result, "decided_by": actor, "comment": reason},
         error="" if approved else reason,
-        ended_at=now,
+        ended_at=None if goes_on else now,
     )
     if changed != 1:
         raise NotInState(StepRun, step_id, StepRun.State.WAITING)
@@ -71,4 +79,6 @@ def settle_approval_step(step_id: int, approved: bool, outcome: str, actor: str,
     text = f"{named(step)}：{words.get(outcome, outcome)}（{actor}：{reason}）"
     tell(execution, f"step.{state}", text, now, step=step_id, node=step.node, outcome=outcome)
     audit.record(actor, "step.settle_approval", step, at=now, outcome=outcome, reason=reason)
+    if goes_on:
+        doorbell.ring("step", step_id)
     after(execution, now)

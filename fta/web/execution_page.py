@@ -103,7 +103,7 @@ def _row(node: Node, step: StepRun | None, asked: Mapping[int, str]) -> Row:
     state = asked.get(step.pk, "") if step.type == "approval" else ""
     if state in DECIDED:
         return Row(node, _label(node), step, state, step.error)
-    waiting = "held" if step.type == "approval" else "sleeping"
+    waiting = "held" if step.pk in asked else "sleeping"
     return Row(node, _label(node), step, waiting if step.state == "waiting" else step.state, _note(step))
 
 

@@ -10,6 +10,8 @@ from fta.healing.runners.notify import NotifyRunner
 from fta.healing.runners.ping_check import PingCheckRunner
 from fta.healing.runners.script import ScriptRunner
 from fta.healing.runners.sleep import SleepRunner
+from fta.healing.runners.spare_host import SpareHostRunner
+from fta.healing.runners.swap_host import SwapHostRunner
 
 _ALL: tuple[Runner, ...] = (
     ScriptRunner(),
@@ -19,6 +21,8 @@ _ALL: tuple[Runner, ...] = (
     NotifyRunner(),
     SleepRunner(),
     GuardRunner(),
+    SpareHostRunner(),
+    SwapHostRunner(),
     PingCheckRunner(),
     MarkAlmostSuccessRunner(),
 )

@@ -37,6 +37,7 @@ class StepContext:
     host: "JSONDict | None"  # the host of the plan: id, ip, name, connection, …
     now: datetime
     foreseen: JSONDict = field(default_factory=dict)  # what `Runner.foresee` had frozen for this node
+    spare: "JSONDict | None" = None  # the host that stands by for it, when the way here has taken one
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,10 @@ class Runner(Protocol):
         """Return the parameters with the variables replaced, in one pass."""
 
     def foresee(self, params: JSONDict, execution: Execution) -> Foreseen:
-        """Return what beside the parameters decides what the node will do, as it is now; the plan's hash covers it."""
+        """Return what beside the parameters decides what the node will do, as it is now; the plan's hash covers it.
+
+        The parameters are rendered, but for the results of other nodes: these are not known yet.
+        """
 
     def run(self, ctx: StepContext) -> Outcome:
         """Do it. Never raises for what the target does; never opens a transaction around a call to the outside."""

@@ -3,6 +3,7 @@
 Where the token goes and which job is run is the author's to say; values from an alert are data for the job.
 """
 
+import re
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
@@ -22,7 +23,8 @@ from fta.models import Credential, Execution, StepRun
 
 _FIRST, _LONGEST = 5, 60  # seconds between two questions: from the first to this, half as long again each time
 _KEPT = 64 * 1024  # bytes of a job's output
-_NAME_LENGTH = 64
+_NAME_LENGTH, _VALUE_LENGTH = 64, 1024
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class JobRunner(NodeType):
@@ -244,7 +246,11 @@ def _check_arguments(value: JSON, system: System, name: str = "arguments") -> No
             _check_arguments(item, system, key)
         return
     check_value(name, value)
-    if any(mark in variables.text_of(value) for mark in system.arguments.get("refuse") or ()):
+    text = variables.text_of(value)
+    if len(text) > _VALUE_LENGTH or _CONTROL.search(text) or (isinstance(value, str) and text.startswith("-")):
+        why = _("参数 %(name)s 超过 %(most)s 个字符、含有控制字符或以 - 开头")
+        raise InvalidArgument(why % {"name": name, "most": _VALUE_LENGTH})
+    if any(mark in text for mark in system.arguments.get("refuse") or ()):
         raise InvalidArgument(_("参数 %s 含有平台会求值的写法") % name)
 
 

@@ -248,7 +248,7 @@ def test_it_tells_a_refusal_from_an_answer_that_says_nothing(
 
 def test_it_does_not_send_what_cannot_be_sent(sink: Sink, settings: Any) -> None:
     platform = platforms.platforms()["awx"]
-    for value in ("a\nb", "-rf", "{{ lookup('pipe','id') }}", "x" * 300):
+    for value in ("a\nb", "-rf", "{{ lookup('pipe','id') }}", "x" * 2000):
         found = Job(sink, platform).run(VALUES | {"labels.a": value})
         assert (found.state, found.outcome) == ("failed", "not_sent")
     literal = "$(id); `id` \"quoted\" 'too' ${ip}"
