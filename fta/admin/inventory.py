@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from fta import audit
 from fta.admin.base import AuditedAdmin, secret_field
+from fta.config.connections import connection_faults, secret_fault
 from fta.lib.secrets import digest
 from fta.models import ApiKey, Business, Credential, Host, Person
 
@@ -34,8 +35,24 @@ class PersonAdmin(AuditedAdmin):
     readonly_fields = ("managed",)
 
 
+class HostForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A host; where and as whom a credential is used is judged as one."""
+
+    class Meta:
+        model = Host
+        fields = "__all__"  # noqa: DJ007 - all of a host is for administrators to say
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        for field, text in connection_faults(values).items():
+            if field not in self.errors:
+                self.add_error(field, text)
+        return values
+
+
 @admin.register(Host)
 class HostAdmin(AuditedAdmin):
+    form = HostForm
     list_display = ("ip", "name", "business", "set_name", "module", "connection", "is_spare", "archived")
     list_filter = ("business", "connection", "is_spare", "archived")
     list_select_related = ("business",)
@@ -52,10 +69,23 @@ class HostAdmin(AuditedAdmin):
             audit.record(request.user.get_username(), "host.give_back", host, execution=execution.pk)
 
 
+class UnseenText(forms.Textarea):
+    """Text of several lines, such as a private key, that no page shows again."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
     """A credential; its secret can be replaced and not shown."""
 
-    new_secret = secret_field(gettext_lazy("新内容"), gettext_lazy("私钥、密码或令牌；留空为不改。保存后不再显示。"))
+    new_secret = forms.CharField(
+        label=gettext_lazy("新内容"),
+        help_text=gettext_lazy("私钥、密码或令牌；留空为不改。保存后不再显示。"),
+        required=False,
+        strip=False,
+        widget=UnseenText(attrs={"rows": 6, "cols": 80, "autocomplete": "off", "spellcheck": "false"}),
+    )
 
     class Meta:
         model = Credential
@@ -73,9 +103,14 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
         secret = str(self.cleaned_data["new_secret"])
         if not secret and not self.instance.pk:
             raise forms.ValidationError(_("请填写内容"))
+        if not secret and "kind" in self.changed_data:
+            raise forms.ValidationError(_("改了类型，请重新填写内容"))
         if not secret and "url" in self.changed_data:  # a token must not be sent elsewhere by whoever does not know it
             raise forms.ValidationError(_("改了平台地址，请重新填写内容"))
-        return secret.replace("\r\n", "\n")
+        secret = secret.replace("\r\n", "\n")
+        if secret and (fault := secret_fault(self.cleaned_data.get("kind", ""), secret)):
+            raise forms.ValidationError(fault)
+        return secret
 
 
 @admin.register(Credential)

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
 
+from fta.config.connections import connection_faults, secret_fault
 from fta.config.document import Run
 from fta.config.reader import Reader
 from fta.lib.secrets import digest
@@ -204,6 +205,8 @@ class Credentials:
                 reader.fault("url", "only a token has an address")
             elif url and not url.startswith(("http://", "https://")):
                 reader.fault("url", "must begin with http:// or https://")
+            if secret and kind and (fault := secret_fault(kind, secret)):
+                reader.fault("secret", fault)
             if name and kind:
                 named.add(name)
                 given = {"secret": secret} if secret else {}
@@ -273,6 +276,8 @@ def _connection(reader: Reader | None) -> dict[str, Any]:
         "host_key": reader.text("host_key", limit=4000),
         "credential": credential,
     }
+    for field, text in connection_faults(found).items():
+        reader.fault(field.removeprefix("ssh_"), text)
     reader.end()
     return found
 

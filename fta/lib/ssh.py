@@ -56,9 +56,9 @@ def private_key(text: str) -> asyncssh.SSHKey:
     """Read a private key. Raises InvalidKey, also for one that a passphrase protects."""
     try:
         return asyncssh.import_private_key(text)
-    except asyncssh.KeyEncryptionError as error:
-        raise InvalidKey(_("私钥不能带口令；凭据在门户里已经加密保存")) from error
-    except (asyncssh.KeyImportError, ValueError) as error:
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:
+        if "passphrase" in str(error).lower():
+            raise InvalidKey(_("私钥不能带口令；凭据在门户里已经加密保存")) from error
         raise InvalidKey(_("不是 OpenSSH 或 PEM 格式的私钥")) from error
 
 

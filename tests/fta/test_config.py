@@ -61,7 +61,8 @@ groups: [{name: 一线, people: [lisi, wangwu]}]
 duties: [{name: 值班, rotation: day, people: [lisi, wangwu], handover: "09:00"}]
 hosts:
   - {ip: 127.0.0.10, name: local-1, business: game, set: s1, module: web, operators: [lisi], attributes: {rack: a1},
-     connection: {kind: ssh, user: root, port: 2222, host_key: "ssh-ed25519 AAAA"}}
+     connection: {kind: ssh, user: root, port: 2222,
+                  host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAA4Rrb6nudJYnP3bR01WB4wgdtkwiOSb+DmYF0CCD1I"}}
   - {ip: 127.0.0.99, spare: true}
 sources:
   - {name: rest, kind: rest, app_id: app, business: game, time_zone: Asia/Tokyo, cidrs: [192.0.2.0/24], options: {a: 1}}
@@ -335,6 +336,12 @@ def test_every_process_reads_anew_what_was_applied() -> None:
         ("version: 1\nhosts: [{ip: not-an-ip}]", 'hosts[0].ip: "not-an-ip" is no IP address'),
         ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, credential: x}}]",
          'hosts[0].connection.credential: no credential "x"'),
+        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh}}]", "hosts[0].connection.user: SSH"),
+        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, user: a, host_key: x}}]",
+         "hosts[0].connection.host_key: 应为一行"),
+        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, user: a, port: 70000}}]",
+         "hosts[0].connection.port: 端口"),
+        ("version: 1\ncredentials: [{name: x, kind: ssh_key, secret: y}]", "credentials[0].secret: 不是"),
         ("version: 1\ncredentials: [{name: x, kind: password, url: 'https://a', secret: y}]",
          "credentials[0].url: only a token has an address"),
         ("version: 1\napproval_policies: [{name: a, stages: [{approvers: [{group: ghosts}]}]}]",

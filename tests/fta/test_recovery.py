@@ -9,8 +9,10 @@ import pytest
 from django.utils import timezone
 
 from fta import signals
+from fta.engine.claim import NotClaimed
 from fta.healing import recovery
 from fta.healing.canonical import sha256_of
+from fta.healing.claims import take_over
 from fta.healing.kind import ExecutionKind, StepKind
 from fta.healing.runners.journal import Journal
 from fta.models import Execution, StepAttempt, StepRun
@@ -138,6 +140,14 @@ def test_one_of_two_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (stage.state(execution), len(asked)) == ("succeeded", 1)
     found = StepAttempt.objects.order_by("fence").values_list("number", "state")
     assert list(found) == [(1, "unknown"), (1, "succeeded")]
+
+
+def test_nobody_takes_over_by_what_he_read_before_another_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one has vanished too since: both would hold the step by the same fence."""
+    _, step = lost_at("start behind", monkeypatch, "echo ran")
+    StepRun.objects.update(fence=step.fence + 1)
+    with pytest.raises(NotClaimed):
+        take_over(step, timezone.now())
 
 
 @pytest.mark.parametrize("policy", ["once", "probe"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol, Self, cast, get_args
 
 _WRAPPER = (Path(__file__).parent / "journal.sh").read_text(encoding="utf-8")
-_CALL = ("/bin/sh", "-c", 'eval "$1"', "fta-journal", _WRAPPER)
+CALL = ("/bin/sh", "-c", 'eval "$1"', "fta-journal", _WRAPPER)
 _SECONDS = 30.0  # for an answer; a host takes a second by intention, when the script runs on
 
 Word = Literal["pending", "running", "ended", "timeout", "stopped", "lost", "never"]
@@ -120,7 +120,7 @@ class Journal:
         return Report(cast(Word, answer[0]), code, body[:part], body[part:], total)
 
     def _ask(self, verb: str, *words: str, given: bytes = b"") -> tuple[list[str], bytes]:
-        said = self.target.call([*_CALL, self.target.root, verb, *words], given, _SECONDS)
+        said = self.target.call([*CALL, self.target.root, verb, *words], given, _SECONDS)
         # A login script may print something first.
         _, mark, rest = said.partition(b"fta-journal ")
         line, end, body = rest.partition(b"\n")

@@ -11,7 +11,7 @@ import pytest
 
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
-from fta.healing.runners.journal import Entry, Foreign, Journal, Refused, Report
+from fta.healing.runners.journal import CALL, Entry, Foreign, Journal, Refused, Report
 from fta.healing.runners.targets import Local
 from fta.lib import ssh
 from tests.fta.runners.conftest import STEP_KEY, context, gone, run
@@ -144,12 +144,26 @@ def test_an_entry_that_was_asked_for_before_it_began_never_begins(tmp_path: Path
 
     def overtaken(journal: str) -> bool:
         begun(journal)
+        assert Journal(Local()).ask(Entry.parse(journal), 0).word == "never"
         assert (asked := resume(begun)).outcome == "never"
         assert (asked.state, asked.retryable) == ("failed", True)
         return True
 
     outcome = run("script", {"script": f"touch {tmp_path}/ran"}, begun=overtaken)
     assert (outcome.state, outcome.outcome) == ("failed", "never")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_keeper_that_comes_behind_the_question_starts_nothing(tmp_path: Path, var_dir: Path) -> None:
+    """The entry was made; before its keeper came up, somebody asked and was told that it will not begin."""
+    journal, entry = opened()
+    assert journal.ask(entry, 0).word == "never"
+    home = var_dir / "journal" / "one"
+    for name, content in {**FILES, "script": f"touch {tmp_path}/ran".encode()}.items():
+        (home / name).write_bytes(content)
+    (home / "env").mkdir()
+    Local().call(["setsid", *CALL, Local().root, "keep", entry.journal, "one", "5"], b"", 10)
+    assert journal.read(entry, 0).word == "never"
     assert not (tmp_path / "ran").exists()
 
 

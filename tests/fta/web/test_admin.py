@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncssh
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -132,6 +133,40 @@ def test_it_never_shows_a_credential(root: Client) -> None:
     made.refresh_from_db()
     assert (made.name, made.secret) == ("ssh-2", "hunter2-hunter2")
     assert "hunter2" not in str(AuditEntry.objects.get().data)
+
+
+def test_it_takes_a_private_key_of_several_lines_and_no_other_text_for_one(root: Client) -> None:
+    made = Credential.objects.create(name="ssh", kind="password", secret="hunter2-hunter2")
+    url = reverse("admin:fta_credential_change", args=[made.pk])
+    page = root.get(url)
+    assert page.context["adminform"].form.fields["new_secret"].widget.template_name.endswith("textarea.html")
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    locked = key.export_private_key("pkcs8-pem", passphrase="open sesame").decode()
+
+    for wrong, word in (("", "重新填写"), ("no key", "私钥"), (locked, "口令")):
+        answer = root.post(url, changed(page, kind="ssh_key", new_secret=wrong))
+        assert word in str(answer.context["adminform"].form.errors["new_secret"])
+        assert locked not in answer.content.decode()
+    plain = key.export_private_key().decode()
+    assert root.post(url, changed(page, kind="ssh_key", new_secret=plain.replace("\n", "\r\n"))).status_code == 302
+    made.refresh_from_db()
+    assert made.secret == plain
+
+
+def test_it_names_what_is_wrong_with_a_connection(root: Client) -> None:
+    token = Credential.objects.create(name="awx", kind="token", secret="hunter2-hunter2")
+    host = factories.host()
+    url = reverse("admin:fta_host_change", args=[host.pk])
+    page = root.get(url)
+    wrong = {"connection": "ssh", "ssh_user": "-oProxyCommand=x", "ssh_port": 70000, "host_key": "ssh-ed25519 AAAA"}
+
+    answer = root.post(url, changed(page, **wrong, credential=token.pk, attributes="{}"))
+    assert set(answer.context["adminform"].form.errors) == {"ssh_user", "ssh_port", "host_key", "credential"}
+    pinned = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    right = {"connection": "ssh", "ssh_user": "ops", "ssh_port": 2222, "host_key": pinned}
+    assert root.post(url, changed(page, **right, attributes="{}")).status_code == 302
+    host.refresh_from_db()
+    assert (host.connection, host.ssh_user, host.ssh_port) == ("ssh", "ops", 2222)
 
 
 def test_it_sends_a_token_elsewhere_only_for_who_knows_it(root: Client) -> None:

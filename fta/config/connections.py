@@ -1,0 +1,45 @@
+"""What a connection and a credential must be, for the admin and the configuration file alike."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from fta.lib.ssh import InvalidKey, private_key, public_key
+from fta.models import Credential, Host
+
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@\\-]{0,63}")
+
+
+def connection_faults(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with the connection of a host, by the field of `Host`.
+
+    Host key and credential may come later: until then every script on the host fails with nothing sent.
+    """
+    if values.get("connection") != Host.Connection.SSH:
+        return {}
+    found = {}
+    credential = values.get("credential")
+    if not _USER.fullmatch(values.get("ssh_user") or ""):
+        found["ssh_user"] = _("SSH 连接要有用户名，如 ops")
+    if not 1 <= (values.get("ssh_port") or 0) <= 65535:
+        found["ssh_port"] = _("端口应为 1 到 65535")
+    if credential is not None and credential.kind == Credential.Kind.TOKEN:
+        found["credential"] = _("令牌不能用于 SSH，请选私钥或密码")
+    try:
+        if values.get("host_key"):
+            public_key(values["host_key"])
+    except InvalidKey as error:
+        found["host_key"] = str(error)
+    return found
+
+
+def secret_fault(kind: str, secret: str) -> str:
+    """Return what is wrong with the secret of a credential of this kind, '' for nothing."""
+    try:
+        if kind == Credential.Kind.SSH_KEY:
+            private_key(secret)
+    except InvalidKey as error:
+        return str(error)
+    return ""
