@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from fta.healing.preview import rendered
 from fta.models import (
     Alert,
     AuditEntry,
@@ -134,11 +136,32 @@ class ExecutionSerializer(S.Serializer[Execution]):
     approvals = ExecutionApprovalSerializer(many=True, source="approvals.all")
 
 
-class PlanSerializer(S.Serializer[Execution]):
-    """What a run by hand would do."""
+class CheckSerializer(S.Serializer[Any]):
+    """One condition of running at once: approval, budget, host, switch, plan."""
 
+    name = S.CharField()
+    ok = S.BooleanField()
+    text = S.CharField()
+
+
+class PlanSerializer(S.Serializer[Execution]):
+    """What a run by hand would do, and what would stand in its way."""
+
+    id = S.IntegerField(source="pk")
     plan = S.JSONField()
     plan_sha256 = S.CharField()
+    nodes = S.SerializerMethodField(help_text="The nodes with their parameters rendered.")
+    checks = S.SerializerMethodField()
+
+    def get_nodes(self, execution: Execution) -> list[dict[str, Any]]:
+        """Return the nodes as they would be carried out."""
+        return rendered(execution)
+
+    @extend_schema_field(CheckSerializer(many=True))
+    def get_checks(self, execution: Execution) -> list[dict[str, Any]]:
+        """Return what each condition says."""
+        lines = execution.history.filter(kind__startswith="check.").order_by("pk")
+        return [{"name": line.kind[6:], "ok": line.data["ok"], "text": line.text} for line in lines]
 
 
 class IncidentSerializer(S.Serializer[Incident]):

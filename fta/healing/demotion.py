@@ -16,21 +16,22 @@ def count_judgement(execution: Execution, now: datetime) -> None:
 
     A person has to set it forward again: unlike a failure, which the next success makes good, this shows only afterwards.
     """
+    if execution.package_id is None:
+        return
     package = Package.objects.filter(pk=execution.package_id)
     if execution.healed == Execution.Healed.HEALED:
         package.exclude(unverified_in_a_row=0).update(unverified_in_a_row=0)
     elif execution.healed in (Execution.Healed.NOT_HEALED, Execution.Healed.RELAPSED):
         package.update(unverified_in_a_row=F("unverified_in_a_row") + 1)
-        _demote(execution, now)
+        _demote(execution.package_id, execution, now)
 
 
-def _demote(execution: Execution, now: datetime) -> None:
-    enough = Package.objects.filter(
-        pk=execution.package_id, mode=Mode.AUTO, unverified_in_a_row__gte=UNVERIFIED_UNTIL_APPROVAL
-    )
+def _demote(package_id: int, execution: Execution, now: datetime) -> None:
+    auto = Package.objects.filter(pk=package_id, mode=Mode.AUTO)
+    enough = auto.filter(unverified_in_a_row__gte=UNVERIFIED_UNTIL_APPROVAL)
     if enough.update(mode=Mode.APPROVAL, unverified_in_a_row=0, updated_at=now) != 1:
         return
-    package = Package.objects.get(pk=execution.package_id)
+    package = Package.objects.get(pk=package_id)
     words = {"name": package.name, "count": UNVERIFIED_UNTIL_APPROVAL, "id": execution.pk}
     text = (
         _("套餐「%(name)s」连续 %(count)s 次执行后告警没有恢复或又复发（最近一次 #%(id)s），已从自动改为审批") % words

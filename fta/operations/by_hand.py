@@ -14,7 +14,7 @@ from fta.healing.plan import freeze
 from fta.lib.types import JSON
 from fta.models import Execution, Host, Mode, Package, PackageVersion
 from fta.operations.reasons import checked
-from fta.pipeline import set_going
+from fta.pipeline import checks, set_going
 
 TIMEOUT = timedelta(seconds=2400)
 
@@ -27,7 +27,9 @@ class CannotRun(Exception):
 def run_by_hand(
     package: Package, user: User, ip: str, params: Mapping[str, JSON], reason: str, now: datetime, dry_run: bool = False
 ) -> Execution:
-    """Make an execution of a package's current version on the host `ip`; `dry_run` only shows what would be done.
+    """Make an execution of a package's current version on the host `ip`.
+
+    `dry_run` only shows what would be done and what would stand in its way: the record that it leaves never acts.
 
     Raises ReasonMissing, CannotRun.
     """
@@ -55,6 +57,8 @@ def run_by_hand(
         actor, "execution.run_by_hand", execution, at=now, package=package.key, ip=ip, dry_run=dry_run, reason=reason
     )
     if execution.mode == Mode.SHADOW:
+        for check in checks(execution, package, now):
+            tell(execution, f"check.{check.name}", check.text, now, ok=check.ok)
         shift(execution, Execution.State.SHADOWED, now, _("演练：只生成计划，没有执行"), ended_at=now)
     else:
         set_going(execution, [], now)

@@ -3,17 +3,17 @@
 from django.utils.translation import gettext as _
 
 from fta.healing.ending import FAILURES_UNTIL_APPROVAL
-from fta.models import Execution, Mode, Package
+from fta.models import Mode, Package
 
 
-def reasons_to_ask(execution: Execution) -> list[str]:
-    """Return why a person has to approve, in words."""
+def reasons_to_ask(mode: str, package: Package | None) -> list[str]:
+    """Return why a person has to approve what runs in this mode, in words."""
     reasons = []
-    if execution.mode == Mode.APPROVAL:
+    if mode == Mode.APPROVAL:
         reasons.append(_("接入规则或套餐设为审批后执行"))
-    if execution.package is None:
+    if package is None:
         return reasons
-    failures = Package.objects.values_list("failures_in_a_row", flat=True).get(pk=execution.package.pk)  # as of now
+    failures = Package.objects.values_list("failures_in_a_row", flat=True).get(pk=package.pk)  # as of now
     if failures >= FAILURES_UNTIL_APPROVAL:
         reasons.append(_("套餐已连续失败 %(count)s 次") % {"count": failures})
     return reasons

@@ -48,7 +48,7 @@ def set_going(execution: Execution, asked: list[str], now: datetime) -> None:
     over = over_budget(execution, now)
     if over:
         gather_over_budget(execution, now)
-    if reasons := asked + reasons_to_ask(execution) + over:
+    if reasons := asked + reasons_to_ask(execution.mode, execution.package) + over:
         hold(execution, reasons, now)
     else:
         hand_on(execution, now)

@@ -56,7 +56,7 @@ def summarise(day: date) -> None:
         )
         .order_by("-n", "rule__name")
     ):
-        found.setdefault(row["business"], []).append(row)
+        found.setdefault(row["business"], []).append(dict(row))
     for business in Business.objects.filter(pk__in=[pk for pk in found if pk]):
         _announce(business, found[business.pk], day)
     if None in found:

@@ -9,12 +9,14 @@ from django.utils.translation import gettext as _
 
 from fta.healing.nodes import Node
 from fta.healing.plan import is_intact, nodes_of
+from fta.healing.preview import rendered
 from fta.healing.runners import RUNNERS
 from fta.models import Execution, StepRun
 from fta.templatetags.moments import span_text
 from fta.templatetags.state_words import look_of
 from fta.web import selectors
 from fta.web.flow_svg import META_UNITS, Drawing, Look, draw, fit
+from fta.web.forms.fields import yaml_text
 from fta.web.words import channel_word, duration, event_word
 
 OUTPUT_SHOWN = 20_000  # characters of a step's output on the page; the rest is in the download
@@ -73,8 +75,17 @@ def still_part(execution: Execution) -> dict[str, Any]:
         "plan": execution.plan,
         "intact": is_intact(execution) if execution.plan_sha256 else None,
         "last_results": selectors.last_results(execution),
+        "checks": execution.history.filter(kind__startswith="check.").order_by("pk"),
+        "preview": _preview(execution),
         "unknown_steps": execution.steps.filter(state=StepRun.State.UNKNOWN).order_by("node"),
     }
+
+
+def _preview(execution: Execution) -> list[tuple[dict[str, Any], str]]:
+    """Return the nodes of what was only rehearsed with their rendered parameters as text."""
+    if execution.state != Execution.State.SHADOWED:
+        return []
+    return [(node, yaml_text(node["params"])) for node in rendered(execution)]
 
 
 def node_choices(execution: Execution) -> list[tuple[int, str]]:

@@ -21,8 +21,8 @@ class ModeForm(ReasonForm):
 
     mode = forms.ChoiceField(label=_("改为"))
 
-    def __init__(self, package: Package, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="mode-%s", **kwargs)
+    def __init__(self, package: Package, data: Any = None) -> None:
+        super().__init__(data, auto_id="mode-%s")
         self.order_fields(["mode", "reason"])
         field = self.fields["mode"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101 - narrows the type

@@ -173,9 +173,14 @@ def test_it_takes_what_came_of_an_unknown_step(done: bool, state: str, made: Wor
 
 def test_a_dry_run_shows_the_plan_and_does_nothing(actor: Actor, game: Business, operator: Call) -> None:
     factories.host(business=game)
-    factories.package("act", nodes=[stage.ACT], business=game)
+    nodes = [stage.node(1, params={"to": "${ip}", "then": "${node.1.x}"})]
+    factories.package("act", nodes=nodes, business=game)
     answer = operator("POST", "packages/act/run/", {"ip": world.IP, "reason": "演练", "dry_run": True})
-    assert (answer.status, set(answer.json)) == (200, {"plan", "plan_sha256"})
+    assert (answer.status, set(answer.json)) == (200, {"id", "plan", "plan_sha256", "nodes", "checks"})
+    assert answer.json["nodes"][0]["params"] == {"to": world.IP, "then": "${node.1.x}"}
+    assert {check["name"]: check["ok"] for check in answer.json["checks"]} == {
+        "approval": True, "budget": True, "host": True, "switch": True, "plan": True,
+    }  # fmt: skip
     assert [node["type"] for node in answer.json["plan"]["nodes"]] == ["act"]
     assert [host["ip"] for host in answer.json["plan"]["hosts"]] == [world.IP]
     stage.drain()

@@ -184,9 +184,7 @@ def test_it_judges_a_draft_while_it_is_typed(as_operator: Client, game: Business
 
 
 def test_it_is_the_same_in_yaml_and_in_the_graph(as_operator: Client, game: Business) -> None:
-    text = as_operator.post("/packages/new/", composite(game, action="look", max_hosts="3", scope="set")).json()[
-        "yaml"
-    ]
+    text = as_operator.post("/packages/new/", composite(game, action="look", max_hosts="3", scope="set")).json()["yaml"]
 
     page = as_operator.post("/packages/new/", {"action": "yaml", "yaml": text.replace("重启 ${ip}", "要重启 ${ip} 吗")})
     saved = as_operator.post("/packages/new/", sent_back(page))
@@ -374,6 +372,9 @@ def test_it_runs_by_hand_on_own_hosts_only(as_operator: Client, game: Business, 
     run = Execution.objects.get()
     assert answer["Location"] == f"/executions/{run.pk}/"
     assert (run.state, run.plan["parameters"]) == ("shadowed", {"path": "/x"})
+    page = as_operator.get(answer["Location"]).content.decode()
+    assert "如果现在执行" in page
+    assert "没有超出影响面预算" in page
     assert AuditEntry.objects.get().data["reason"] == "试试"
 
 
