@@ -66,13 +66,14 @@ def evidence(approval: Approval) -> dict[str, Any]:
     """Return what a person needs to say yes or no, as plain values.
 
     Keys: title, message, code, alert, host, package, risk, runs, hosts, host_count, last_five, last_five_summary, incident,
-    reasons, changes, on_silence, plan_sha256, short_hash, same_plan, history. What an approval of another system lacks is
+    reasons, changes, on_silence, asked, plan_sha256, short_hash, same_plan, history. What an approval of another system lacks is
     None or empty.
     """
     execution = approval.execution
     package = execution.package if execution else None
     five = last_five(execution) if execution else []
     hosts = list(execution.plan.get("hosts", [])) if execution else []
+    asked = approval.asked.filter(stage=approval.stage).select_related("user").order_by("pk")
     return {
         "title": _title(approval, package),
         "message": approval.message,
@@ -91,6 +92,7 @@ def evidence(approval: Approval) -> dict[str, Any]:
         "reasons": list(approval.evidence.get("reasons", [])),
         "changes": list(approval.evidence.get("changes", [])),
         "on_silence": on_silence(approval),
+        "asked": [seat.user.get_full_name() or seat.user.get_username() for seat in asked],
         "plan_sha256": approval.plan_sha256,
         "short_hash": approval.plan_sha256[:8],
         "same_plan": execution is None or execution.plan_sha256 == approval.plan_sha256,

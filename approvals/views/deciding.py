@@ -46,12 +46,13 @@ def approvals(request: SignedIn) -> HttpResponse:
     name = chosen.get("tab", "mine") if chosen.get("tab") in TABS else "mine"
     rows = selectors.filtered(selectors.tab(request.user, name), chosen)
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    decidable = Approval.objects.decidable_by(request.user)
     context = {
         "form": form,
         "tab": name,
         "tabs": [(key, word, _count(request, key)) for key, word in TABS.items()],
         "page": page,
-        "decidable": set(Approval.objects.decidable_by(request.user).values_list("pk", flat=True)),
+        "decidable": set(decidable.filter(pk__in=[row.pk for row in page]).values_list("pk", flat=True)),
         "last": None if page.object_list else selectors.last_decided(request.user),
     }
     return render(request, "approvals/list.html", context)

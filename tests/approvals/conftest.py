@@ -10,7 +10,7 @@ from django.utils import timezone
 from approvals import services
 from approvals.models import Approval, ApprovalAdmin, Policy
 from fta.healing import plan
-from fta.models import Business, Execution, Person
+from fta.models import AuditEntry, Business, Execution, Person
 from notify.delivery import DeliveryKind
 from tests import factories
 from tests.notify.test_transports import sink
@@ -48,6 +48,19 @@ def age(approval: Approval, **fields: Any) -> Approval:
     Approval.objects.filter(pk=approval.pk).update(**fields)
     approval.refresh_from_db()
     return approval
+
+
+def say(
+    approval: Approval, person: Person, answer: str = "approve", channel: str = "reply", seen: str | None = None
+) -> Approval:
+    """Let somebody answer, and return the approval as it stands then."""
+    return services.decide(approval.pk, person.user, answer, "", channel, timezone.now(), seen)
+
+
+def refused(approval: Approval) -> list[str]:
+    """Return why answers to the approval were refused, as the audit has it."""
+    rows = AuditEntry.objects.filter(verb="approval.decide_refused", object_id=str(approval.pk)).order_by("id")
+    return [row.data["why"] for row in rows]
 
 
 def send_all() -> None:

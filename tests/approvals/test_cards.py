@@ -174,13 +174,32 @@ def test_it_shows_the_evidence_on_card_phone_and_desk(corp: Corp, default_policy
         "1 台",
         "过期，视为驳回",
         "clean-disk v1",
+        "lisi、wangwu",
+        "任一人决定即可",
     )
     for page in (web, phone):
         for part in (*shared, approval.plan_sha256[:8], "规则为审批模式", "此套餐在此主机最近五次"):
             assert part in page, part
         last = page.split('class="f-last5"')[1].split("</div>")[0]
         assert last.count("<span") == 5
-        assert "中" in page
+        assert "中风险" in page
+
+    said = doors.reply_as("lisi", f"详情 {approval.code}")
+    for part in (
+        *("告警：disk_full /data 98%", "主机：local-1 127.0.0.10", "find /data -name", "风险：中风险", "涉及：1 台"),
+        *("最近五次：3 次成功，1 次失败，1 次结果未知", "过期，视为驳回", "原因：规则为审批模式"),
+        f"计划摘要：{approval.plan_sha256[:8]}",
+    ):
+        assert part in said, part
+
+
+def test_it_shows_of_another_systems_question_only_what_there_is(corp: Corp, two: list[Person]) -> None:
+    approval = services.open_external(code="CHG-9", message="发布 9", verifiers=["lisi"], now=timezone.now())
+    send_all()
+    rows = {row["keyname"]: row["value"] for row in body(corp)["horizontal_content_list"]}
+    assert list(rows) == ["无人回答"]
+    for page in (f"/approvals/{approval.pk}/", f"/wechat/todo/{approval.pk}/"):
+        assert "没有执行过" not in doors.enter_todo(corp, "lisi").get(page).content.decode()
 
 
 def test_it_shows_the_incident(corp: Corp, default_policy: Policy, two: list[Person]) -> None:
@@ -195,6 +214,7 @@ def test_it_shows_the_incident(corp: Corp, default_policy: Policy, two: list[Per
         page = doors.enter_todo(corp, "lisi").get(url).content.decode()
         assert str(incident) in page
         assert "共 7 条" in page
+    assert f"收敛事件：{incident}，共 7 条" in doors.reply_as("lisi", f"详情 {approval.code}")
 
 
 @pytest.mark.parametrize("door", doors.DOORS)

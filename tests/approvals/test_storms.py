@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db.models import QuerySet
+from django.test import Client
 from django.utils import timezone
 
 from approvals import services
@@ -24,6 +25,7 @@ def storm(game: Business) -> Incident:
         rule=factories.convergence_rule(function="defense"),
         group_key="g",
         function="defense",
+        business=game,
         title="游戏大区 disk_full",
         opened_at=now,
         last_joined_at=now,
@@ -88,3 +90,55 @@ def test_it_mails_those_who_have_no_wecom_account(default_policy: Policy, game: 
     factories.person("desk", "operator", businesses=(game,), wecom="")
     held_back(storm, 2)
     assert [(row.kind, row.recipients) for row in posted()] == [("email", ["desk@example.com"])] * 2
+
+
+# --- the list on the phone ---
+
+
+def todo(person: Person, **filters: str) -> str:
+    client = Client()
+    client.force_login(person.user)
+    return client.get("/wechat/todo/", filters).content.decode()
+
+
+def test_it_stands_on_the_list_as_one_thing_and_hides_nothing_else(
+    default_policy: Policy, operator: Person, storm: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wechat.selectors.LISTED", 2)
+    approvals = held_back(storm, 3)
+    single = age(ask(held(ip="127.0.2.9")), expires_at=approvals[-1].expires_at + timedelta(minutes=5))
+
+    page = todo(operator)
+    assert "<b>21</b><span>条告警" in page
+    assert "<b>2</b><span>个等你决定" in page
+    assert f'href="/incidents/{storm.pk}/"' in page
+    assert [f'value="{each.pk}:' in page for each in (*approvals, single)] == [True, True, False, True]
+    assert "另有 1 个没有列在这里" in page
+
+
+def test_it_links_no_page_that_the_reader_may_not_open(
+    default_policy: Policy, approval_admin: Person, operator: Person, storm: Incident
+) -> None:
+    held_back(storm, 1)
+    page = todo(approval_admin)
+    assert "<b>1</b><span>个等你决定" in page
+    assert "/incidents/" not in page
+
+
+def test_it_calls_only_a_defence_a_defence(default_policy: Policy, operator: Person, storm: Incident) -> None:
+    Incident.objects.update(function="trigger")
+    storm.refresh_from_db()
+    held_back(storm, 1)
+    page = todo(operator)
+    assert f"收敛事件 · {storm} · 1 个" in page
+    assert "异常防御" not in page
+
+
+def test_it_filters_the_list(default_policy: Policy, operator: Person) -> None:
+    approval = ask(held())
+    assert approval.code in todo(operator, kind="gate", risk="low")
+    for filters in ({"kind": "external"}, {"risk": "high"}):
+        page = todo(operator, **filters)
+        assert approval.code not in page
+        assert "没有符合的审批" in page
+    assert "已按 1 项筛选" in todo(operator, kind="external")

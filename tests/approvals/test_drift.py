@@ -1,0 +1,89 @@
+"""An approval holds for one plan: what happens when another would run."""
+
+import pytest
+
+from approvals import gate, services
+from approvals.models import Approval, Decision, Policy
+from fta.healing import plan
+from fta.models import Execution, Host, PackageVersion, Person
+from tests import factories
+from tests.approvals.conftest import ask, held, refused, say
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_asks_again_when_the_package_was_edited(default_policy: Policy, operator: Person) -> None:
+    execution = held()
+    approval = ask(execution)
+    package = execution.package
+    assert package is not None
+    package.current = PackageVersion.objects.create(
+        package=package, number=2, nodes=factories.SLEEP_NODES, sha256="1" * 64, author="tester"
+    )
+    package.save()
+    with pytest.raises(services.PlanChanged) as caught:
+        say(approval, operator)
+
+    approval.refresh_from_db()
+    execution.refresh_from_db()
+    assert (approval.state, execution.state) == ("superseded", "held")
+    assert "v1 → v2" in caught.value.reason
+    again = Approval.objects.get(code=approval.code, state="pending")
+    assert (again.round, again.plan_sha256) == (2, execution.plan_sha256)
+    assert "v1 → v2" in again.evidence["changes"][0]
+    assert again.plan_sha256 != approval.plan_sha256
+    assert refused(approval) == ["plan_changed"]
+    assert say(again, operator).state == "approved"
+
+
+def test_it_asks_again_when_the_host_was_pointed_elsewhere(default_policy: Policy, operator: Person) -> None:
+    approval = ask()
+    Host.objects.update(connection="local")
+    with pytest.raises(services.PlanChanged):
+        say(approval, operator)
+    assert Approval.objects.filter(code=approval.code, state="pending", round=2).exists()
+
+
+def test_it_takes_a_no_to_a_plan_that_changed(default_policy: Policy, operator: Person) -> None:
+    approval = ask()
+    Host.objects.update(connection="local")
+    assert say(approval, operator, "refuse").state == "refused"
+
+
+def test_it_takes_no_answer_to_a_page_of_another_plan(default_policy: Policy, operator: Person) -> None:
+    approval = ask()
+    with pytest.raises(services.PlanChanged):
+        say(approval, operator, "approve", "web", "b" * 64)
+    approval.refresh_from_db()
+    assert approval.state == "pending"  # the question itself still fits
+    assert say(approval, operator, "approve", "web", approval.plan_sha256).state == "approved"
+
+
+def test_it_voids_the_earlier_round(default_policy: Policy, operator: Person) -> None:
+    execution = held()
+    first = ask(execution)
+    second = ask(execution)
+    with pytest.raises(services.NotPending):
+        say(first, operator)
+    assert say(second, operator).state == "approved"
+    third = ask(Execution.objects.get(pk=execution.pk))
+    second.refresh_from_db()
+    assert (second.state, third.round) == ("superseded", 3)
+    assert not gate.Gate().approved(execution)
+
+
+def test_it_tells_when_the_execution_has_moved_on(default_policy: Policy, operator: Person) -> None:
+    execution = held()
+    approval = ask(execution)
+    Execution.objects.filter(pk=execution.pk).update(state="cancelled")
+    with pytest.raises(services.NotPending):
+        say(approval, operator)
+    approval.refresh_from_db()
+    assert approval.state == "pending"
+    assert not Decision.objects.exists()
+
+
+def test_it_freezes_what_the_hash_says(default_policy: Policy) -> None:
+    execution = held()
+    assert plan.is_intact(execution)
+    assert ask(execution).plan_sha256 == execution.plan_sha256
