@@ -307,13 +307,7 @@ WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 warnings.filterwarnings("ignore", message="No directory at")  # without collectstatic the finders serve
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": (
-            "whitenoise.storage.CompressedManifestStaticFilesStorage"
-            if STATIC_ROOT.exists()
-            else "django.contrib.staticfiles.storage.StaticFilesStorage"
-        )
-    },
+    "staticfiles": {"BACKEND": "fta.lib.static.CollectedStaticFiles"},
 }
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="fta@localhost")
