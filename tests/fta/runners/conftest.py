@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from django.utils import timezone
 
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
-from fta.models import Execution, StepRun
+from fta.models import Credential, Execution, StepRun
+from tests.conftest import skip_or_fail
+from tests.fta.runners.sshd import SSHD, Server
 
 STEP_KEY = uuid.UUID("0f0e0d0c-0b0a-4908-8706-050403020100")
 
@@ -41,6 +43,24 @@ def var_dir(settings: Any, tmp_path: Path) -> Path:
     settings.VAR_DIR = tmp_path
     settings.FTA_LOCAL_SCRIPTS = True
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """OpenSSH's server."""
+    if SSHD is None:
+        skip_or_fail("sshd", "openssh-server is not installed")
+    made = Server.start(tmp_path_factory.mktemp("sshd"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def host(server: Server, settings: Any, tmp_path: Path, db: None) -> dict[str, Any]:
+    """The server as a host of a plan, with its journal in a folder of the test's own."""
+    settings.FTA_SSH_JOURNAL = str(tmp_path / "journal")
+    row = Credential.objects.create(name="ops", kind="ssh_key", secret=server.key("user"))
+    return server.host(credential=row.pk)
 
 
 def context(kind: str, params: dict[str, Any], values: Mapping[str, str] | None = None, **given: Any) -> StepContext:

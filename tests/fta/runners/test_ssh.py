@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,10 @@ from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
 from fta.lib import ssh
 from fta.models import Credential
-from tests.conftest import skip_or_fail
 from tests.fta.runners.conftest import STEP_KEY, alive, context, gone, run
-from tests.fta.runners.sshd import SSHD, Server
+from tests.fta.runners.sshd import Server
 
 pytestmark = [pytest.mark.sshd, pytest.mark.django_db, pytest.mark.xdist_group("sshd")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if SSHD is None:
-        skip_or_fail("sshd", "openssh-server is not installed")
-    made = Server.start(tmp_path_factory.mktemp("sshd"))
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def host(server: Server, settings: Any, tmp_path: Path) -> dict[str, Any]:
-    settings.FTA_SSH_JOURNAL = str(tmp_path / "journal")
-    row = Credential.objects.create(name="ops", kind="ssh_key", secret=server.key("user"))
-    return server.host(credential=row.pk)
 
 
 def test_it_runs_a_script_there_and_keeps_what_it_said(host: dict[str, Any], tmp_path: Path) -> None:
