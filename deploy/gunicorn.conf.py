@@ -16,5 +16,7 @@ max_requests_jitter = 200
 # Secrets may stand in the path of an intake address: the access log stays off, the portal writes its own.
 accesslog = None
 errorlog = "-"
+# Whether X-Forwarded-Proto counts is said once, by TRUSTED_PROXIES; gunicorn alone would believe whoever is on this machine.
+forwarded_allow_ips = ""
 loglevel = os.environ.get("LOG_LEVEL", "warning").lower()
 control_socket_disable = True

@@ -63,7 +63,7 @@ def made_secrets() -> dict[str, str]:
 
 
 def environment(port: int) -> dict[str, str]:
-    """Return the children's environment; what the caller has set already wins."""
+    """Return the children's environment; what the caller has set already wins, but for the database and the brokers."""
     wecom = f"http://127.0.0.1:{port + 1}"
     ours = {
         **made_secrets(),
@@ -83,7 +83,9 @@ def environment(port: int) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",  # what is printed here is for somebody new
         "PYTHONUNBUFFERED": "1",
     }
-    return {**ours, **os.environ}
+    # The demo's configuration never goes into a database that the caller's shell happens to name.
+    embedded = {"DATABASE_URL": ours["DATABASE_URL"], "CELERY_BROKER_URL": "", "REDIS_URL": ""}
+    return {**ours, **os.environ, **embedded}
 
 
 class Hook(http.server.BaseHTTPRequestHandler):
