@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from fta import audit
 from fta.convergence.rules import validate_rule
-from fta.healing.versions import save_version
+from fta.healing.versions import Usage, save_version, usage_of
 from fta.matching import validate_match
 from fta.models import Business, ConfigVersion, ConvergenceRule, Package, PackageVersion, Rule, Shield
 
@@ -47,12 +47,13 @@ class Overtaken(Exception):
 
 
 class PackageInUse(Exception):
-    """Rules still use the package, so it cannot be archived."""
+    """Rules, other packages or executions still stand on the package, so it cannot be archived."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.reason = _("还有接入规则在用：%(names)s。先改用别的套餐。") % {
-            "names": "、".join(rule.name for rule in rules)
-        }
+    def __init__(self, usage: Usage) -> None:
+        parts = [_("接入规则：%s") % "、".join(rule.name for rule in usage.rules)] if usage.rules else []
+        parts += [_("套餐：%s") % "、".join(package.name for package in usage.packages)] if usage.packages else []
+        parts += [_("没有结束的执行 %s 个") % usage.running] if usage.running else []
+        self.reason = _("还有人在用（%s），不能归档。") % "；".join(parts)
         super().__init__(self.reason)
 
 
@@ -130,9 +131,9 @@ def archive(row: Editable, actor: str, now: datetime) -> None:
     with transaction.atomic():
         row = _locked(row)
         if isinstance(row, Package):
-            users = list(Rule.objects.filter(package=row, archived=False))
-            if users:
-                raise PackageInUse(users)
+            usage = usage_of(row)
+            if usage:
+                raise PackageInUse(usage)
             type(row).objects.filter(pk=row.pk).update(archived=True)
         else:
             type(row).objects.filter(pk=row.pk).update(archived=True, enabled=False)

@@ -1,6 +1,7 @@
-"""Save a package: a new immutable version each time that something differs."""
+"""The versions of a package: saved when something differs, compared, restored; and who stands on the package."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +9,9 @@ from django.db import transaction
 
 from fta import audit
 from fta.healing.canonical import sha256_of
+from fta.healing.runners import RUNNERS
 from fta.healing.validation import Problem, node_of, validate
-from fta.models import ConfigVersion, Package, PackageVersion
+from fta.models import ConfigVersion, Execution, Package, PackageVersion, Rule
 
 
 class InvalidPackage(ValueError):
@@ -75,3 +77,87 @@ def _secrets(parameters: Sequence[Any], old: Mapping[str, str], new: Mapping[str
     names = [str(each["name"]) for each in parameters if each.get("type") == "secret"]
     merged = {**old, **{name: value for name, value in new.items() if value}}
     return {name: merged[name] for name in names if name in merged}
+
+
+class SameVersion(Exception):
+    """What should be restored is what is current."""
+
+
+def restore(package: Package, version: PackageVersion, author: str, reason: str, now: datetime) -> PackageVersion:
+    """Make an older version of a package current again, as a new version, and return it.
+
+    A secret keeps its present value: the old one may have been changed for a reason. Raises InvalidPackage for a version that
+    would not be saved today, SameVersion.
+    """
+    with transaction.atomic():
+        locked = Package.objects.select_for_update(no_key=True).select_related("current").get(pk=package.pk)
+        secrets = {**version.secrets, **(locked.current.secrets if locked.current else {})}
+        made = save_version(package, version.nodes, version.parameters, secrets, author, reason, now)
+        if made == locked.current:
+            raise SameVersion
+        numbers = {"version": made.number, "restored": version.number}
+        audit.record(author, "package.restore", locked, at=now, reason=reason, **numbers)
+    return made
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs from one version to another: nodes by id, of a changed node the paths that differ."""
+
+    added: frozenset[int]
+    removed: frozenset[int]
+    changed: Mapping[int, Sequence[str]]
+    parameters: bool
+
+
+def compare(old: PackageVersion, new: PackageVersion) -> Comparison:
+    """Return what differs from an old version to a new one."""
+    before, after = ({node["id"]: node for node in version.nodes} for version in (old, new))
+    paths = {pk: _paths(before[pk], after[pk]) for pk in before.keys() & after.keys()}
+    return Comparison(
+        added=frozenset(after.keys() - before.keys()),
+        removed=frozenset(before.keys() - after.keys()),
+        changed={pk: found for pk, found in sorted(paths.items()) if found},
+        parameters=old.parameters != new.parameters,
+    )
+
+
+def _paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a node that differ; of its parameters each one, as params.<name>."""
+    flat = [
+        {**{f"params.{key}": value for key, value in (node.get("params") or {}).items()}, **node} for node in (old, new)
+    ]
+    keys = [key for key in dict.fromkeys([*flat[0], *flat[1]]) if key != "params"]
+    return [key for key in keys if flat[0].get(key) != flat[1].get(key)]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Who stands on a package; it cannot be archived while anyone does."""
+
+    rules: Sequence[Rule]
+    packages: Sequence[Package]
+    running: int  # executions that have not ended
+
+    def __bool__(self) -> bool:
+        return bool(self.rules or self.packages or self.running)
+
+
+def usage_of(package: Package) -> Usage:
+    """Return who stands on a package now: rules and current versions of other packages in use, executions under way."""
+    others = Package.objects.filter(archived=False).exclude(pk=package.pk).select_related("current")
+    return Usage(
+        rules=list(Rule.objects.filter(package=package, archived=False)),
+        packages=[other for other in others if other.current and package.key in _inner(other.current)],
+        running=Execution.objects.filter(package=package).exclude(state__in=Execution.ENDED).count(),
+    )
+
+
+def _inner(version: PackageVersion) -> set[str]:
+    """Return the keys of the packages that a version runs inside."""
+    found = set()
+    for node in version.nodes:
+        runner = RUNNERS.get(node["type"])
+        names = [field.name for field in runner.fields if field.kind == "package"] if runner else []
+        found |= {str(node["params"][name]) for name in names if name in (node.get("params") or {})}
+    return found

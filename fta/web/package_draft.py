@@ -45,6 +45,16 @@ class Draft:
         return cls.of(PackageForm(user, package), version.parameters if version else [], nodes, layout)
 
     @classmethod
+    def copy_of(cls, user: Any, source: Package) -> "Draft":
+        """Return the editor of a new package that is to be as another one; secrets are not copied."""
+        version = source.current
+        number = version.number if version else 0
+        own = {name: getattr(source, name) for name in ("name", "description", "risk", "mode")}
+        initial = {**own, **source.budget, "note": _("复制自 %(key)s v%(n)s") % {"key": source.key, "n": number}}
+        parameters, nodes = (version.parameters, version.nodes) if version else ([], [])
+        return cls.of(PackageForm(user, None, initial=initial), parameters, nodes, source.layout)
+
+    @classmethod
     def of(
         cls, head: PackageForm, parameters: Sequence[Any], nodes: Sequence[Any], layout: Mapping[str, Any]
     ) -> "Draft":

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import unified_diff
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 from django.template.loader import render_to_string
 
 from fta.healing.ending import FAILURES_UNTIL_APPROVAL
+from fta.healing.versions import usage_of
 from fta.models import Execution, Package, PackageVersion, Rule
 from fta.models.scope import is_admin, roles_of
 from fta.web import package_mode, territory
@@ -20,7 +20,7 @@ from fta.web.package_text import text_of
 from fta.web.sentences import duration_text
 
 LAST = 5
-VERSIONS_SHOWN = 20
+VERSIONS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -50,35 +50,29 @@ def context(
     """Return what one package's page shows."""
     mine = Package.objects.operable_by(user).filter(pk=package.pk).exists()
     rules = territory.visible(Rule.objects.filter(package=package, archived=False), user)
+    usage = usage_of(package)
+    visible = set(Package.objects.visible_to(user).values_list("pk", flat=True)) if usage.packages else set()
     runs = Execution.objects.visible_to(user).filter(package=package).select_related("host", "business").order_by("-pk")
     return {
         "package": package,
         "version": version,
         "is_current": version == package.current,
-        "difference": difference(version, package.current),
         "drawing": drawing_of(version) if version else None,
         "nodes": [_node(each) for each in version.nodes] if version else [],
         "parameters": version.parameters if version else [],
         "secrets": set(version.secrets) if version else set(),
         "versions": package.versions.order_by("-number")[:VERSIONS_SHOWN],
         "rules": rules,
+        "outer": [other for other in usage.packages if other.pk in visible],
+        "running": usage.running,
         "runs": runs[:10],
         "mine": mine,
+        "may_make": territory.may_edit(user),
         "window": duration_text(int(package.budget.get("window") or 0)),
         "asks_after_failures": package.failures_in_a_row >= FAILURES_UNTIL_APPROVAL,
         **package_mode.card(package, user, mine),
         "run_form": run_form or _run_form(package, user),
     }
-
-
-def difference(old: PackageVersion | None, new: PackageVersion | None) -> list[str]:
-    """Return the lines that differ between two versions, with a little around each; none for the same version."""
-    if old is None or new is None or old.pk == new.pk:
-        return []
-    before, after = (
-        yaml_text({"parameters": each.parameters, "nodes": each.nodes}).splitlines() for each in (old, new)
-    )
-    return list(unified_diff(before, after, lineterm="", n=2))[2:]
 
 
 def editor(draft: Draft, package: Package | None, version: PackageVersion | None) -> dict[str, Any]:

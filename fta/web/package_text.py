@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from fta.healing.nodes import EDGES
-from fta.models import Business
+from fta.healing.runners import RUNNERS
+from fta.models import Business, PackageVersion
 from fta.web.forms.fields import read_yaml, yaml_text
 from fta.web.forms.packages import PackageForm
 from fta.web.package_draft import Draft, is_number, raw_of
@@ -51,8 +52,16 @@ def text_of(draft: Draft) -> str:
 def text(own: Mapping[str, Any], parameters: Sequence[Any], nodes: Sequence[Mapping[str, Any]]) -> str:
     """Return a package as YAML: its own values in the order of the configuration file, and nothing that says the default."""
     found = {name: own[name] for name in _OWN if own.get(name)}
-    found |= {"parameters": list(parameters)} if parameters else {}
+    found |= {"parameters": [_ordered(each, _PARAMETER) for each in parameters]} if parameters else {}
     return yaml_text({**found, "nodes": [_tidy(node) for node in nodes]})
+
+
+def text_of_version(version: PackageVersion) -> str:
+    """Return a stored version as YAML, with the package's own values as they are now."""
+    package = version.package
+    own = {name: getattr(package, name) for name in ("key", "name", "description", "risk", "mode", "budget")}
+    business = package.business.code if package.business else ""
+    return text({**own, "business": business}, version.parameters, version.nodes)
 
 
 def read(text: str) -> Content:
@@ -88,8 +97,7 @@ def applied(posted: Draft, written: str) -> Draft:
         kept = posted.acted("redraw", "")
         kept.text, kept.loose = written, error.messages
         return kept
-    ids, places = ((form[name].value() for form in posted.nodes) for name in ("id", "place"))
-    layout = {str(pk): place.split(",") for pk, place in zip(ids, places, strict=True) if place}
+    layout = {str(form["id"].value()): place.split(",") for form in posted.nodes if (place := form["place"].value())}
     kept_values = {name: value for name, value in raw_of(head).items() if name in ("note", "base")}
     form = PackageForm(head.user, head.package, initial={**kept_values, **content.head})
     return Draft.of(form, content.parameters, content.nodes, layout)
@@ -125,8 +133,15 @@ def _inner(where: str, node: Any) -> list[str]:
     return [_("%s 应为对象") % f"{where}.{name}" for name in wrong] + strange
 
 
+def _ordered(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return a mapping in the order of these names, with the others behind them: equal ones are equal texts."""
+    return {name: data[name] for name in dict.fromkeys([*names, *sorted(data)]) if name in data}
+
+
 def _tidy(node: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: node[name] for name in _NODE if node.get(name)}
+    if "params" in found and node.get("type") in RUNNERS:
+        found["params"] = _ordered(found["params"], [field.name for field in RUNNERS[node["type"]].fields])
     if not (node.get("retries") or {}).get("count"):
         found.pop("retries", None)
     if found.get("join") == "all":

@@ -15,6 +15,7 @@ Kind = Literal[
     "flag",  # true, or absent
     "choice",  # one of `choices`; absent stands for the type's default
     "policy",  # the name of an approval policy
+    "package",  # the key of another package, which then cannot be archived
     "channels",  # a list of names of channels
     "texts",  # a list of texts
     "numbers",  # a list of whole numbers

@@ -113,6 +113,7 @@ _BUILD: Mapping[str, Callable[..., forms.Field]] = {
     "flag": lambda field, **shared: f.FlagField(**shared),
     "choice": _choice,
     "policy": lambda field, **shared: f.OfferedField(**shared),
+    "package": lambda field, **shared: forms.CharField(**shared),
     "channels": lambda field, **shared: f.OfferedListField(**shared),
     "texts": lambda field, **shared: f.CommaField(**shared),
     "numbers": lambda field, **shared: f.NumbersField(**shared),

@@ -219,6 +219,12 @@ class NodeForm(forms.Form):
         return found | {"params": self.params.params(), "retries": retries, "next": edges}
 
 
+class RestoreForm(forms.Form):
+    """Why an older version is to be current again."""
+
+    reason = forms.CharField(max_length=255)
+
+
 class RunForm(forms.Form):
     """A run by hand: where, with what, why."""
 

@@ -56,7 +56,10 @@ def package(request: HttpRequest, key: str) -> HttpResponse:
 @editors_only
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """Make a package."""
+    """Make a package; with ?copy=<key>, beginning with what another one is, for a business of one's own."""
+    if request.method == "GET" and request.GET.get("copy"):
+        source = get_object_or_404(_packages().visible_to(request.user), key=request.GET["copy"])
+        return _draw(request, Draft.copy_of(request.user, source), None, None)
     return _edit(request, None, None)
 
 

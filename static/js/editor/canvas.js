@@ -18,7 +18,7 @@ export class Canvas {
     form.addEventListener("pointerup", (event) => { if (this.hold) this.up(event); });
     form.addEventListener("pointercancel", () => this.drop());
     form.addEventListener("keydown", (event) => this.key(event));
-    form.addEventListener("focusin", (event) => { if (event.target === this.root) this.enter(); });
+    form.addEventListener("focusin", (event) => this.focused(event.target));
   }
 
   get root() { return document.getElementById("f-graph"); }
@@ -61,6 +61,12 @@ export class Canvas {
 
   isPicked({ dataset: { source, target, kind } }) {
     return !!this.wire && this.wire.join() === [source, target, kind].join();
+  }
+
+  /* What has the focus is picked. */
+  focused(target) {
+    if (target === this.root) this.enter();
+    else if (target.matches("[data-node]") && target.dataset.node !== this.picked) this.pick(target.dataset.node);
   }
 
   enter() {

@@ -155,11 +155,12 @@ export class Draft {
   }
 
   async send(data, action) {
+    const before = this.data();
     this.form.setAttribute("aria-busy", "true");
     try {
       const answer = await this.post(data, action);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      this.swap(page.getElementById("f-editor"));
+      this.swap(page.getElementById("f-editor"), before);
     } finally {
       this.form.removeAttribute("aria-busy");
     }
@@ -172,14 +173,25 @@ export class Draft {
     return answer;
   }
 
-  swap(fresh) {
+  /* Take the new fields. What was typed while they were on their way is kept, and so is the place where one types. */
+  swap(fresh, before) {
     const { scrollLeft, scrollTop } = this.part("canvas");
     const focused = this.part("canvas").contains(document.activeElement);
-    const typed = [...this.form.querySelectorAll("input[type=password]")].map((each) => [each.name, each.value]);
+    const { name, selectionStart, selectionEnd } = document.activeElement;
+    const typed = [...this.form.querySelectorAll("input:not([type=checkbox]):not([type=file]), textarea, select")]
+      .filter((each) => each.name && (each.type === "password" || !before.getAll(each.name).includes(each.value)))
+      .map((each) => [each.name, each.value]);
     this.form.replaceChildren(...fresh.childNodes);
-    typed.forEach(([name, value]) => { if (this.form.elements[name]) this.form.elements[name].value = value; });
+    typed.forEach(([late, value]) => { const field = this.named(late); if (field) field.value = value; });
+    const field = this.named(name);
+    if (field) field.focus({ preventScroll: true });
+    if (field && selectionStart !== null && selectionStart !== undefined) field.setSelectionRange(selectionStart, selectionEnd);
     this.part("canvas").scrollTo(scrollLeft, scrollTop);
     this.drawn(focused);
+  }
+
+  named(name) {
+    return name && this.form.querySelector(`[name="${CSS.escape(name)}"]:not(button):not([type=hidden])`);
   }
 
   tell() {
