@@ -36,20 +36,22 @@ def replay(
     with ConfigVersion.pinned():
         sets = drafts.in_force(), drafts.with_drafts(rules, convergence_rules)
         spans = typical_spans(since, until)
-        today, draft = (World(each, spans) for each in sets)
+        today = World(sets[0], spans)
+        draft = World(sets[1], spans) if rules or convergence_rules else today  # the same rules live through the same
+        worlds = dict.fromkeys((today, draft))
         report = Report(since, until, today, draft)
         read = 0
         for cases in _chunks(since - drafts.reach(*sets), until):
             for case in cases:
                 alert = case.alert
                 counted = alert.received_at >= since and (businesses is None or alert.business_id in businesses)
-                for world in (today, draft):
+                for world in worlds:
                     world.take(case, counted)
                 read += alert.received_at >= since
                 if counted:
                     report.note(case)
             progress(read)
-        for world in (today, draft):
+        for world in worlds:
             world.run_until(None)
             world.finish()
     return report.as_dict()

@@ -57,13 +57,15 @@ def test_it_gives_todays_decisions_for_todays_rules(db: None, seed: int) -> None
     lived.shield(begin)
     lived.Lived(chance).live(begin, 70, 400)
 
-    report = replayed(begin, timezone.now())
+    row = ConvergenceRule.objects.earliest("pk")
+    names = ("name", "alert_types", "window", "count", "dimensions", "function", "priority")
+    report = replayed(begin, timezone.now(), convergence=[{name: getattr(row, name) for name in names}])
 
     assert (report["alerts"], report["agrees"], report["unlike"]) == (70, 70, [])
     assert len(report["real"]) >= 5  # of many kinds
     assert report["today"]["incidents"] == Incident.objects.count()
     assert report["today"]["defences"] == Incident.objects.filter(function="defense").count()
-    assert (report["changed"], report["spots"]) == (0, [])
+    assert (report["changed"], report["spots"]) == (0, [])  # the draft is the rule as it stands
     assert report["draft"] == report["today"]
 
 
