@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from approvals.models import Approval, ApprovalQuerySet, Policy
+from fta.healing import inner
 from fta.healing.nodes import Node, downstream
 from fta.healing.variables import names_in, render, text_of
 from fta.lib.secrets import redact
@@ -18,7 +19,7 @@ from notify.messages import clean
 
 LAST = 5
 _RUN_LENGTH = 2000  # characters of one node's script that a page shows
-_QUIET_TYPES = frozenset({"approval", "sleep", "mark_almost_success"})
+_QUIET_TYPES = frozenset({"approval", "sleep", "mark_almost_success", "package"})
 _RELATED = (
     "execution__alert__source",
     "execution__host__business",
@@ -82,7 +83,7 @@ def evidence(approval: Approval) -> dict[str, Any]:
         "alert": _alert(execution.alert) if execution and execution.alert else None,
         "host": _host(execution.host) if execution and execution.host else None,
         "package": _package(execution, package) if execution and package else None,
-        "risk": str(Package.Risk(package.risk).label) if package else "",
+        "risk": str(Package.Risk(_risk(execution, package)).label) if execution and package else "",
         "runs": _runs(approval, execution) if execution else [],
         "hosts": hosts,
         "host_count": len(hosts) or (1 if execution and execution.host_id else 0),
@@ -203,9 +204,14 @@ def _package(execution: Execution, package: Package) -> dict[str, Any]:
         "key": package.key,
         "name": package.name,
         "version": execution.version.number if execution.version else None,
-        "risk": package.risk,
+        "risk": _risk(execution, package),
         "description": package.description,
     }
+
+
+def _risk(execution: Execution, package: Package) -> str:
+    """Return the risk of the plan, which is that of the riskiest package in it."""
+    return str(execution.plan.get("package", {}).get("risk") or package.risk)
 
 
 def _incident(incident: Incident) -> dict[str, Any]:
@@ -221,10 +227,12 @@ def _runs(approval: Approval, execution: Execution) -> list[dict[str, Any]]:
     spare = {name: _("（备机）") for name in ("ip", "host.name", "set", "module")} | {"ip_bak": values.get("ip", "")}
     found = [node for node in nodes if node.get("id") in wanted and node.get("type") not in _QUIET_TYPES]
     foreseen = execution.plan.get("foreseen", {})
-    return [
-        _run(node, {**values, **spare} if node["id"] in swapped else values, foreseen.get(str(node["id"]), {}))
-        for node in found
-    ]
+    runs = []
+    for node in found:
+        base = {**values, **spare} if node["id"] in swapped else values
+        seen, _problems = inner.values_in(execution.plan, node.get("inside") or 0, base, {})
+        runs.append(_run(node, seen, foreseen.get(str(node["id"]), {})))
+    return runs
 
 
 def _after(start: int, nodes: list[dict[str, Any]]) -> set[int]:

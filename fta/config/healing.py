@@ -2,12 +2,14 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from fta.config.document import Run
 from fta.config.people import business_named
 from fta.config.reader import Reader
 from fta.convergence.functions import FUNCTIONS
+from fta.healing import inner
 from fta.healing.plan import InvalidPackage, save_version
 from fta.intake.sources import PARSERS
 from fta.lib.secrets import digest
@@ -88,22 +90,22 @@ def _cidrs(reader: Reader) -> list[str]:
     return found
 
 
+_Waiting = tuple[Package, list[Any], list[Any], Reader]
+
+
 class Packages:
     name = "packages"
 
     def apply(self, data: Any, run: Run) -> None:
-        named = set()
+        waiting: dict[str, _Waiting] = {}
         for reader in run.readers(self.name, data):
             key = package_key(reader)
             if key:
-                named.add(key)
-                self._apply_one(key, reader, run)
-        run.archive(Package.objects.filter(archived=False).exclude(key__in=named))
-
-    def _apply_one(self, key: str, reader: Reader, run: Run) -> None:
-        values, nodes, parameters = package_values(key, reader)
-        row = run.upsert(Package, {"key": key}, {**values, "archived": False})
-        run.later(lambda: _save_nodes(row, nodes, parameters, reader, run))
+                values, nodes, parameters = package_values(key, reader)
+                row = run.upsert(Package, {"key": key}, {**values, "archived": False})
+                waiting[key] = (row, nodes, parameters, reader)
+        run.archive(Package.objects.filter(archived=False).exclude(key__in=waiting))
+        run.later(lambda: _save_all(waiting, run))
 
     def export(self) -> Any:
         rows = Package.objects.filter(archived=False).select_related("business", "current")
@@ -159,6 +161,24 @@ def _budget(reader: Reader) -> dict[str, Any]:
     }
     child.end()
     return {key: value for key, value in found.items() if value}
+
+
+def _save_all(waiting: Mapping[str, _Waiting], run: Run) -> None:
+    """Save the nodes of all packages, those that run inside of others first, whatever their order in the file."""
+    seen: set[str] = set()
+
+    def save(key: str) -> None:
+        if key in seen:
+            return
+        seen.add(key)
+        row, nodes, parameters, reader = waiting[key]
+        for inside in inner.keys_of(nodes):
+            if inside in waiting:
+                save(inside)
+        _save_nodes(row, nodes, parameters, reader, run)
+
+    for key in waiting:
+        save(key)
 
 
 def _save_nodes(row: Package, nodes: list[Any], parameters: list[Any], reader: Reader, run: Run) -> None:

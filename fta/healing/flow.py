@@ -7,7 +7,6 @@ from typing import Protocol, TypeVar
 from fta.healing.nodes import Node, downstream, in_order
 from fta.models.executions import ExecutionState, StepRunState
 
-START = 1
 REFUSALS = frozenset({"refused", "expired"})
 ACTIVE = frozenset({StepRunState.READY, StepRunState.RUNNING, StepRunState.WAITING})
 
@@ -52,8 +51,9 @@ S = TypeVar("S", bound=_Step)
 
 
 def first(nodes: Sequence[Node]) -> Node:
-    """Return the node with which the package starts."""
-    return next(node for node in nodes if node.id == START)
+    """Return the node with which the package starts: the one that no other leads to."""
+    led_to = {target for node in nodes for target in node.following}
+    return next(node for node in nodes if node.id not in led_to)
 
 
 def present(nodes: Sequence[Node], steps: Iterable[S], restarts: Iterable[Restart]) -> dict[int, S]:
@@ -117,7 +117,7 @@ def _statuses(nodes: Sequence[Node], runs: Mapping[int, Run], alone: frozenset[i
 
 
 def _join(node: Node, edges: Sequence[str]) -> str:
-    if node.id == START:
+    if not edges:
         return TAKEN
     if all(edge == DEAD for edge in edges):
         return DEAD
@@ -134,6 +134,8 @@ def _edge(source: Node, target: int, runs: Mapping[int, Run], status: Mapping[in
         return DEAD if status is not None and status[source.id] == DEAD else OPEN
     if run.state in ACTIVE:
         return OPEN
+    if target == source.inside:  # its package ends when all in it is known
+        return OPEN if run.state == StepRunState.UNKNOWN else TAKEN
     if run.state == StepRunState.UNKNOWN:  # success and failure stay open until a person has settled it
         return TAKEN if target in source.always else OPEN
     followed = {StepRunState.SUCCEEDED: source.success, StepRunState.FAILED: source.failure}.get(
@@ -143,18 +145,33 @@ def _edge(source: Node, target: int, runs: Mapping[int, Run], status: Mapping[in
     return TAKEN if taken else DEAD
 
 
-def _result(nodes: Sequence[Node], runs: Mapping[int, Run]) -> str:
-    ended = [(node, runs[node.id]) for node in nodes if node.id in runs]
+def verdict(nodes: Sequence[Node], runs: Mapping[int, Run], inside: int) -> str:
+    """Return how the package inside a node ended, in the words for executions."""
+    around = {node.id: node.inside for node in nodes}
+    within = []
+    for node in nodes:
+        outer = node.inside
+        while outer not in (0, inside):
+            outer = around[outer]
+        if outer == inside:
+            within.append(node)
+    return _result(within, {node.id: runs[node.id] for node in within if node.id in runs}, inside)
+
+
+def _result(nodes: Sequence[Node], runs: Mapping[int, Run], inside: int = 0) -> str:
+    """Judge by the nodes of one package; those of a package in it are judged by the node that they are inside of."""
+    ended = [(node, runs[node.id]) for node in nodes if node.id in runs and node.inside == inside]
     unhandled = [run for node, run in ended if run.state == StepRunState.FAILED and not (node.failure or node.always)]
-    acted = any(node.acting and run.state == StepRunState.SUCCEEDED for node, run in ended)
+    acted = any(node.acting and node.id in runs and runs[node.id].state == StepRunState.SUCCEEDED for node in nodes)
     refused = any(run.state == StepRunState.FAILED and run.outcome in REFUSALS for _, run in ended)
     if any(run.outcome not in REFUSALS for run in unhandled):
         return ExecutionState.FAILED
-    if any(run.state == StepRunState.UNKNOWN for _, run in ended):
+    states = {run.state for run in runs.values()}
+    if StepRunState.UNKNOWN in states:
         return ExecutionState.UNKNOWN
-    if any(run.state == StepRunState.CANCELLED for _, run in ended):
+    if StepRunState.CANCELLED in states:
         return ExecutionState.CANCELLED
-    if any(run.state == StepRunState.SKIPPED for _, run in ended) or unhandled or (refused and not acted):
+    if StepRunState.SKIPPED in states or unhandled or (refused and not acted):
         return ExecutionState.SKIPPED
     if any(run.outcome == "almost" for _, run in ended):
         return ExecutionState.ALMOST

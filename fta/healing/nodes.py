@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from fta.lib.types import JSONDict
 
+START = 1  # the id of the node that a package begins with
+STRIDE = 1000  # node n of the package inside node p has the id p * STRIDE + n
 EDGES = ("success", "failure", "always")
 JOINS = ("all", "any")
 DEFAULT_TIMEOUT = 600  # seconds
@@ -51,6 +53,7 @@ class Node:
     always: tuple[int, ...] = ()
     join: str = "all"
     acting: bool = True
+    inside: int = 0  # the package node whose package this one belongs to, which waits for it; 0 for none
 
     @classmethod
     def of(cls, data: Mapping[str, Any], policy: str = "once", acting: bool = True) -> "Node":
@@ -69,11 +72,12 @@ class Node:
             policy=str(data.get("policy") or policy),
             join=str(data.get("join") or "all"),
             acting=bool(data.get("acting", acting)),
+            inside=int(data.get("inside") or 0),
             **edges,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON of the node, complete and in one form; `acting` is the runner's to say and is left out."""
+        """Return the JSON of the node as an author writes it, complete and in one form."""
         return {
             "id": self.id,
             "name": self.name,
@@ -97,8 +101,23 @@ class Node:
 
     @property
     def following(self) -> tuple[int, ...]:
-        """Return the ids of every node that may follow, each once."""
-        return tuple(dict.fromkeys(self.success + self.failure + self.always))
+        """Return the ids of every node that may follow, each once; the package node that waits for this one too."""
+        waiting = (self.inside,) if self.inside else ()
+        return tuple(dict.fromkeys(self.success + self.failure + self.always + waiting))
+
+    @property
+    def path(self) -> str:
+        """Return the id as people read it: 2.1 for node 1 of the package inside node 2."""
+        return path_of(self.id)
+
+
+def path_of(node_id: int) -> str:
+    """Return the id of a node as people read it."""
+    parts = []
+    while node_id >= STRIDE:
+        parts.append(node_id % STRIDE)
+        node_id //= STRIDE
+    return ".".join(str(part) for part in [node_id, *reversed(parts)])
 
 
 def _targets(value: Any) -> tuple[int, ...]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from fta.healing import hosts, parameters, variables
+from fta.healing import hosts, inner, parameters, variables
 from fta.healing.canonical import canonical, sha256_of
 from fta.healing.nodes import Node
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Foreseen
-from fta.healing.validation import Problem, node_of, validate
+from fta.healing.validation import Problem, validate
 from fta.healing.versions import InvalidPackage, content_sha256, save_version
 from fta.lib import secrets
 from fta.lib.types import JSON, JSONDict
@@ -59,22 +59,24 @@ def freeze(
     given = {name: variables.render(value, base) for name, value in params.items()}
     values, problems = parameters.resolve(version.parameters, given)
     texts = {f"params.{name}": variables.text_of(value) for name, value in values.items()}
-    nodes = [node_of(node) for node in version.nodes]
-    foreseen = {node.id: _foreseen(node, execution, base | texts) for node in nodes}
+    flat = inner.flatten(version.nodes, version.package.key, version.package.business)
+    problems += [_("节点 %(node)s：%(text)s") % {"node": number, "text": text} for number, text in flat.problems]
+    foreseen = {node.id: _foreseen(node, execution, flat.scopes, base | texts) for node in flat.nodes}
     problems += [problem for each in foreseen.values() for problem in each.problems]
     data: dict[str, Any] = {
         "rule": {"id": rule.pk, "name": rule.name} if rule else None,
         "package": {
             "key": version.package.key,
             "name": version.package.name,
-            "risk": version.package.risk,
+            "risk": inner.highest_risk(version.package.risk, *(each.risk for each in flat.packages)),
             "version": version.number,
             "sha256": version.sha256,
         },
         "given": dict(params),
         "parameters": values,
         "hosts": [hosts.snapshot(execution.host)] if execution.host else [],
-        "nodes": [_frozen(node) for node in nodes],
+        "nodes": [_frozen(node) for node in flat.nodes],
+        "scopes": flat.scopes,
         "foreseen": {str(node_id): each.data for node_id, each in foreseen.items() if each.data},
         "variables": base | texts,
         "mode": execution.mode,
@@ -90,8 +92,9 @@ def sealed(data: Mapping[str, Any], execution: Execution) -> Plan:
     return Plan(complete, sha256_of(complete))
 
 
-def _foreseen(node: Node, execution: Execution, values: Mapping[str, str]) -> Foreseen:
+def _foreseen(node: Node, execution: Execution, scopes: Mapping[str, Any], base: Mapping[str, str]) -> Foreseen:
     runner = RUNNERS[node.type]
+    values, _problems = inner.values_in({"scopes": scopes}, node.inside, base, {})
     return runner.foresee(runner.render(node.params or {}, values), execution)
 
 
@@ -120,7 +123,8 @@ def drift(execution: Execution) -> list[str]:
     """Return what has changed since the plan was frozen, a line of words for each; empty when nothing has."""
     if not is_intact(execution):
         return [_("计划内容与其校验值不符")]
-    return _package_drift(execution) + _parameter_drift(execution) + host_drift(execution)
+    packages = _package_drift(execution) + inner.drift(execution.plan)
+    return packages + _parameter_drift(execution) + host_drift(execution)
 
 
 def _package_drift(execution: Execution) -> list[str]:
@@ -146,7 +150,7 @@ def host_drift(execution: Execution) -> list[str]:
 
 
 def _frozen(node: Node) -> JSONDict:
-    return {**node.to_json(), "acting": node.acting}
+    return {**node.to_json(), "acting": node.acting} | ({"inside": node.inside} if node.inside else {})
 
 
 def _operators(execution: Execution) -> Sequence[str]:

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from fta import audit, ports
+from fta.healing import inner
 from fta.healing.claims import not_halted
 from fta.healing.ending import end_execution
 from fta.healing.history import lock, shift, tell
@@ -56,7 +57,7 @@ def _ends_unstarted(execution: Execution, now: datetime) -> bool:
 def mode_now(execution: Execution) -> str:
     """Return how far the portal may go with this execution by the settings of today, its own and those it stems from."""
     modes = [execution.mode]
-    modes += [execution.package.mode] if execution.package else []
+    modes += [inner.mode_of(execution.package)] if execution.package else []
     modes += [execution.rule.mode] if execution.rule else []
     return stricter(*modes)
 

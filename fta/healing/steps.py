@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from fta import signals
 from fta.engine import doorbell
 from fta.engine.claim import LostLease, NotClaimed, beating, finish
-from fta.healing import flow, scene, variables
+from fta.healing import flow, inner, scene, variables
 from fta.healing.claims import HostBusy, claim_step, claim_to_stop, postpone
 from fta.healing.ending import cancel_steps, end_execution
 from fta.healing.history import lock, tell
-from fta.healing.nodes import Node
+from fta.healing.nodes import STRIDE, Node, path_of
 from fta.healing.plan import is_intact, nodes_of
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
@@ -65,16 +65,21 @@ def run_step(pk: int) -> None:
     fence = _claimed(step, node, stopping, now)
     if fence is None:
         return
-    params = _rendered(execution, node)
+    params, problems = _rendered(execution, node)
     StepRun.objects.filter(pk=pk, fence=fence, state=StepRun.State.RUNNING).update(input=params)
     runner = RUNNERS[step.type]
     with beating(StepRun, pk, fence, StepRun.State.RUNNING) as beat:
         context = context_of(step, node, params, beat.lost, now)
-        outcome = call(runner.stop if stopping else runner.run, context)
+        outcome = _unfit(problems) if problems else call(runner.stop if stopping else runner.run, context)
     try:
         record(step, fence, node, outcome, timezone.now())
     except LostLease:
         logger.warning("The lease of step %s was lost; what its worker found out is not recorded", pk)
+
+
+def _unfit(problems: Sequence[str]) -> Outcome:
+    """Return the outcome of a node whose package was given what does not fit its parameters."""
+    return Outcome("failed", error="；".join(problems), outcome="not_sent")
 
 
 def _is_to_be_stopped(step: StepRun) -> bool:
@@ -107,7 +112,7 @@ def context_of(step: StepRun, node: Node, params: JSONDict, lost: threading.Even
         step=step,
         execution=execution,
         params=params,
-        raw_secrets=execution.version.secrets if execution.version else {},
+        raw_secrets=inner.secrets_of(execution.plan, node.inside, execution.version),
         timeout=min(node.timeout, max(1.0, (execution.deadline_at - now).total_seconds())),
         lost=lost,
         cancelled=_cancelled(execution.pk),
@@ -117,6 +122,7 @@ def context_of(step: StepRun, node: Node, params: JSONDict, lost: threading.Even
         now=now,
         foreseen=execution.plan.get("foreseen", {}).get(str(node.id), {}),
         spare=spare,
+        verdict=_verdict(execution, node) if node.type == inner.TYPE else "",
     )
 
 
@@ -129,14 +135,24 @@ def call(act: Callable[[StepContext], Outcome], context: StepContext) -> Outcome
         return Outcome("unknown", error=f"{type(error).__name__}: {error}", outcome="fault")
 
 
-def _rendered(execution: Execution, node: Node) -> JSONDict:
-    """Return the node's parameters with the variables of the plan, and of the nodes that have ended, filled in."""
-    values = dict(execution.plan.get("variables", {}))
+def _rendered(execution: Execution, node: Node) -> tuple[JSONDict, list[str]]:
+    """Return the node's parameters with every variable filled in, and what does not fit the package that it is inside of."""
+    results: dict[int, dict[str, str]] = {}
+    around = {each.id: each.inside for each in nodes_of(execution.plan)}
     for step in present_steps(execution).values():
         if step.state in StepRun.ENDED:
-            values |= variables.node_values(step.node, step.result, step.output, step.state)
-    values |= scene.values(execution.plan, *_hosts(execution, node))
-    return RUNNERS[node.type].render(dict(node.params or {}), values)
+            inside = around.get(step.node, 0)
+            own = step.node % STRIDE if inside else step.node  # as its package's author calls it
+            results.setdefault(inside, {}).update(variables.node_values(own, step.result, step.output, step.state))
+    base = {**execution.plan.get("variables", {}), **scene.values(execution.plan, *_hosts(execution, node))}
+    found, problems = inner.values_in(execution.plan, node.inside, base, results)
+    return RUNNERS[node.type].render(dict(node.params or {}), found), problems
+
+
+def _verdict(execution: Execution, node: Node) -> str:
+    nodes = nodes_of(execution.plan)
+    runs = {number: flow.Run(step.state, step.outcome) for number, step in present_steps(execution, nodes).items()}
+    return flow.verdict(nodes, runs, node.id)
 
 
 def _hosts(execution: Execution, node: Node) -> "tuple[JSONDict | None, JSONDict | None]":
@@ -314,7 +330,7 @@ def _why(result: str, present: dict[int, StepRun]) -> str:
 
 def named(step: StepRun) -> str:
     """Return how lines of history call a step."""
-    return _("节点 %(node)s「%(name)s」") % {"node": step.node, "name": step.name or step.type}
+    return _("节点 %(node)s「%(name)s」") % {"node": path_of(step.node), "name": step.name or step.type}
 
 
 def _step_text(step: StepRun, state: str, outcome: Outcome) -> str:

@@ -8,8 +8,7 @@ from django.utils.translation import gettext as _
 
 from fta.healing import parameters as declared
 from fta.healing import variables
-from fta.healing.flow import START
-from fta.healing.nodes import EDGES, JOINS, Node, downstream, loops, seconds
+from fta.healing.nodes import EDGES, JOINS, START, Node, downstream, loops, seconds
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.fields import Fault
 from fta.models import StepRun

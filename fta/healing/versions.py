@@ -9,6 +9,7 @@ from django.db import transaction
 
 from fta import audit
 from fta.healing.canonical import sha256_of
+from fta.healing.inner import problems_of
 from fta.healing.runners import RUNNERS
 from fta.healing.validation import Problem, node_of, validate
 from fta.models import ConfigVersion, Execution, Package, PackageVersion, Rule
@@ -45,7 +46,7 @@ def save_version(
     A secret that is not given keeps its value. What equals the current version is that version: nothing is written then.
     Raises InvalidPackage.
     """
-    problems = validate(nodes, parameters)
+    problems = validate(nodes, parameters) or problems_of(nodes, package.key, package.business)
     if problems:
         raise InvalidPackage(problems)
     complete = [node_of(node).to_json() for node in nodes]

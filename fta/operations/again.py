@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from fta import audit, ports
 from fta.healing import flow
 from fta.healing.history import lock, shift, tell
-from fta.healing.nodes import Node, in_order
+from fta.healing.nodes import Node, in_order, path_of
 from fta.healing.plan import host_drift, is_intact, nodes_of
+from fta.healing.runners.package import PackageRunner
 from fta.healing.start import hold, mode_now, refreeze
 from fta.healing.steps import after, create_step, named, present_steps, round_of
 from fta.models import Execution, Mode, StepRun
@@ -87,17 +88,32 @@ def _targets(nodes: list[Node], present: dict[int, StepRun], node: int | None) -
     if node is not None:
         found = [each for each in nodes if each.id == node and node in present]
         if not found:
-            raise NotRetryable(_("节点 %(node)s 没有执行过，不能重试") % {"node": node})
-        return found
-    order = [each for each in in_order(nodes) if each.id in present]
-    stuck = [each for each in order if _kept(each, present[each.id])]
+            raise NotRetryable(_("节点 %(node)s 没有执行过，不能重试") % {"node": path_of(node)})
+        return [_entry(nodes, found[0])]
+    by_id = {each.id: each for each in nodes}
+    order = [each for each in in_order(nodes) if each.id in present and each.type != PackageRunner.type]
+    stuck = [each for each in order if _kept(each, present, by_id)]
     return stuck or [each for each in order if present[each.id].state == StepRun.State.FAILED]
 
 
-def _kept(node: Node, step: StepRun) -> bool:
-    """Tell whether this step kept the execution from succeeding."""
+def _entry(nodes: Sequence[Node], node: Node) -> Node:
+    """Return the node to begin with to do this one again: of a package node the first one inside it."""
+    while node.type == PackageRunner.type:
+        within = [each for each in nodes if each.inside == node.id]
+        led_to = {target for each in within for target in each.following}
+        entries = [each for each in within if each.id not in led_to or each.type == PackageRunner.type]
+        node = min(entries, key=lambda each: each.id)
+    return node
+
+
+def _kept(node: Node, present: dict[int, StepRun], by_id: dict[int, Node]) -> bool:
+    """Tell whether this node's step kept the execution from succeeding; inside a package, its package's node tells."""
+    step = present.get(node.id)
+    if step is None:  # the package node waits for a node inside that is unknown
+        return True
     if step.state == StepRun.State.FAILED:
-        return not (node.failure or node.always)
+        around = by_id.get(node.inside)
+        return not (node.failure or node.always) and (around is None or _kept(around, present, by_id))
     return step.state in (StepRun.State.UNKNOWN, StepRun.State.CANCELLED, StepRun.State.SKIPPED)
 
 
@@ -139,7 +155,7 @@ def _again(
     iteration = round_of(execution) + 1
     for node in targets:
         permit = flow.permit(nodes, runs, node.id)
-        text = _("节点 %(node)s 重新执行") % {"node": node.id}
+        text = _("节点 %(node)s 重新执行") % {"node": node.path}
         tell(execution, "retry", text, now, node=node.id, iteration=iteration, only=only)
         create_step(execution, node, iteration, present[permit] if permit else None)
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from fta import audit
+from fta.healing import inner
 from fta.healing.history import shift, tell
 from fta.healing.plan import freeze
 from fta.lib.types import JSON
@@ -35,7 +36,7 @@ def run_by_hand(
     """
     reason, actor = checked(reason), user.get_username()
     host, version = _host_and_version(package, ip)
-    mode = Mode.SHADOW if dry_run else Mode(package.mode)
+    mode = Mode.SHADOW if dry_run else Mode(inner.mode_of(package))
     execution = Execution.objects.create(
         trigger_key=f"hand|{uuid.uuid4()}",
         package=package,
@@ -71,6 +72,6 @@ def _host_and_version(package: Package, ip: str) -> tuple[Host, PackageVersion]:
         raise CannotRun(_("主机 %(ip)s 不在清单里") % {"ip": ip})
     if package.business_id and package.business_id != host.business_id:
         raise CannotRun(_("套餐不属于这台主机的业务"))
-    if package.archived or package.mode == Mode.OFF or package.current is None:
+    if package.archived or inner.mode_of(package) == Mode.OFF or package.current is None:
         raise CannotRun(_("套餐已停用，或还没有保存过"))
     return host, package.current

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
+from fta.healing import inner
 from fta.models import Alert, Mode, Package, Rule
 from fta.models.packages import stricter
 
@@ -34,5 +35,6 @@ def unfit(alert: Alert, rule: Rule, now: datetime) -> tuple[str, str]:
 
 
 def mode_of(rule: Rule | None, package: Package | None) -> str:
-    """Return how far the portal may go by a rule and its package: the stricter of their modes."""
-    return stricter(*(item.mode for item in (rule, package) if item is not None)) if rule or package else Mode.OFF
+    """Return how far the portal may go by a rule and its package, with those inside it: the strictest of their modes."""
+    modes = ([rule.mode] if rule else []) + ([inner.mode_of(package)] if package else [])
+    return stricter(*modes) if modes else Mode.OFF

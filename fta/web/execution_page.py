@@ -90,7 +90,7 @@ def _preview(execution: Execution) -> list[tuple[dict[str, Any], str]]:
 
 def node_choices(execution: Execution) -> list[tuple[int, str]]:
     """Return the nodes of the plan for a select."""
-    return [(node.id, f"{node.id} · {node.name or _label(node)}") for node in _nodes(execution)]
+    return [(node.id, f"{node.path} · {node.name or _label(node)}") for node in _nodes(execution)]
 
 
 def _nodes(execution: Execution) -> list[Node]:

@@ -110,7 +110,7 @@ def draw(
             id=node.id,
             column=places[node.id][0],
             row=places[node.id][1],
-            kind=f"{node.id} · {labels.get(node.type, node.type)}",
+            kind=f"{node.path} · {labels.get(node.type, node.type)}",
             title=fit(node.name or labels.get(node.type, node.type), TITLE_UNITS),
             full_title=node.name or labels.get(node.type, node.type),
             look=looks.get(node.id, Look()),
@@ -128,8 +128,7 @@ def draw(
             "is-done" if _is_done(looks, node.id, target) else marks.get((node.id, target, kind), ""),
         )
         for node in nodes
-        for kind in EDGES
-        for target in node.edges(kind)
+        for kind, target in _lines(node)
         if target in places
     ]
     columns = max((x for x, _row in places.values()), default=0) + 1
@@ -138,6 +137,13 @@ def draw(
     width = columns * (BOX_W + GAP_X) - GAP_X + 2 * MARGIN
     height = rows * (BOX_H + GAP_Y) - GAP_Y + 2 * MARGIN + (GAP_Y // 2 if below else 0)
     return Drawing(max(width, MIN_WIDTH), height, boxes, edges)
+
+
+def _lines(node: Node) -> list[tuple[str, int]]:
+    """Return the edges to draw as (kind, target); the last nodes of a package inside lead to the node that waits for them."""
+    if node.inside and node.following == (node.inside,):
+        return [("success", node.inside)]
+    return [(kind, target) for kind in EDGES for target in node.edges(kind)]
 
 
 def fit(text: str, units: int) -> str:

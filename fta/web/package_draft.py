@@ -12,8 +12,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from fta.healing.flow import START
-from fta.healing.nodes import EDGES
+from fta.healing.nodes import EDGES, START
 from fta.healing.runners import RUNNERS
 from fta.healing.validation import Problem, validate
 from fta.models import Package, PackageVersion

@@ -370,3 +370,15 @@ def test_it_says_that_a_file_is_not_there(tmp_path: Path) -> None:
 def test_every_section_can_be_exported_from_an_empty_portal() -> None:
     assert yaml.safe_load(export()) == {"version": 1}
     assert list(sections())[:3] == ["businesses", "people", "groups"]
+
+
+def test_a_package_may_run_inside_one_that_stands_before_it() -> None:
+    inner = "{key: b, nodes: [{id: 1, type: sleep, params: {seconds: 0}}]}"
+    outer = "{key: a, nodes: [{id: 1, type: package, params: {package: b}}]}"
+    apply(f"version: 1\npackages: [{outer}, {inner}]")
+    assert sorted(Package.objects.exclude(current=None).values_list("key", flat=True)) == ["a", "b"]
+    before = export()
+    apply(before)
+    assert export() == before
+    with pytest.raises(CommandError, match=r"packages\[0\]\.nodes\[0\]\.params\.package"):
+        apply(f"version: 1\npackages: [{outer.replace('package: b', 'package: c')}, {inner}]")

@@ -7,6 +7,7 @@ from fta.healing.runners.http import HttpRunner
 from fta.healing.runners.job import JobRunner
 from fta.healing.runners.mark_almost_success import MarkAlmostSuccessRunner
 from fta.healing.runners.notify import NotifyRunner
+from fta.healing.runners.package import PackageRunner
 from fta.healing.runners.ping_check import PingCheckRunner
 from fta.healing.runners.script import ScriptRunner
 from fta.healing.runners.sleep import SleepRunner
@@ -24,6 +25,7 @@ _ALL: tuple[Runner, ...] = (
     SpareHostRunner(),
     SwapHostRunner(),
     PingCheckRunner(),
+    PackageRunner(),
     MarkAlmostSuccessRunner(),
 )
 RUNNERS: dict[str, Runner] = {runner.type: runner for runner in _ALL}

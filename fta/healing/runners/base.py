@@ -38,6 +38,7 @@ class StepContext:
     now: datetime
     foreseen: JSONDict = field(default_factory=dict)  # what `Runner.foresee` had frozen for this node
     spare: "JSONDict | None" = None  # the host that stands by for it, when the way here has taken one
+    verdict: str = ""  # of a package node: how the nodes inside it ended, in the words for executions
 
 
 @dataclass(frozen=True)
