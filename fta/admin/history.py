@@ -12,6 +12,7 @@ from fta.models import (
     Execution,
     ExecutionEvent,
     Heartbeat,
+    HeldBack,
     Inbox,
     Incident,
     Member,
@@ -105,6 +106,12 @@ class AuditEntryAdmin(HistoryAdmin):
 class SwitchAdmin(HistoryAdmin):
     list_display = ("scope", "key", "reason", "until", "created_by", "created_at", "ended_by", "ended_at")
     list_filter = ("scope",)
+
+
+@admin.register(HeldBack)
+class HeldBackAdmin(HistoryAdmin):
+    list_display = ("id", "switch", "execution", "at")
+    list_select_related = ("switch", "execution")
 
 
 @admin.register(Heartbeat)

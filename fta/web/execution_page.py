@@ -65,7 +65,8 @@ def live_part(execution: Execution, picked: int | None) -> dict[str, Any]:
         "output_cut": bool(row and row.step and len(row.step.output) > OUTPUT_SHOWN),
         "approvals": [(each, channel_word(each.channel)) for each in approvals],
         "deliveries": [(each, event_word(each.event)) for each in deliveries],
-        "history": execution.history.order_by("-pk")[:HISTORY_SHOWN],
+        # What a dry run found stands in a part of its own.
+        "history": execution.history.exclude(kind__startswith="check.").order_by("-pk")[:HISTORY_SHOWN],
     }
 
 

@@ -122,7 +122,7 @@ def test_the_page_and_the_api_set_the_mode_of_what_is_theirs(
 
 
 def test_the_card_says_how_many_were_healed(operator: Person, game: Business, browser: Open) -> None:
-    package = factories.package("own", business=game, unverified_in_a_row=1)
+    package = factories.package("own", business=game, mode="auto", unverified_in_a_row=1)
     for word in ("healed", "healed", "not_healed", ""):
         factories.execution(package=package, business=game, state="succeeded", healed=word)
     text = browser(operator).get("/packages/own/").content.decode()
