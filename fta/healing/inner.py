@@ -202,6 +202,13 @@ def mode_of(package: Package) -> str:
     return stricter(package.mode, *(each.mode for each in flat.packages), *([Mode.OFF] if flat.problems else []))
 
 
+def modes_now(plan: Mapping[str, Any]) -> list[str]:
+    """Return the present modes of the packages inside a plan; one that is not there any more is off."""
+    held = {each["package"]["key"] for each in plan.get("scopes", {}).values()}
+    found = dict(Package.objects.filter(key__in=held, archived=False).values_list("key", "mode")) if held else {}
+    return [found.get(key, Mode.OFF) for key in sorted(held)]
+
+
 def highest_risk(*risks: str) -> str:
     """Return the highest of the risks."""
     return max(risks, key=PackageRisk.values.index)

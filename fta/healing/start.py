@@ -57,7 +57,8 @@ def _ends_unstarted(execution: Execution, now: datetime) -> bool:
 def mode_now(execution: Execution) -> str:
     """Return how far the portal may go with this execution by the settings of today, its own and those it stems from."""
     modes = [execution.mode]
-    modes += [inner.mode_of(execution.package)] if execution.package else []
+    modes += [execution.package.mode] if execution.package else []
+    modes += inner.modes_now(execution.plan)
     modes += [execution.rule.mode] if execution.rule else []
     return stricter(*modes)
 
