@@ -6,6 +6,7 @@ sealed the entry of that journal unbegun), or when its policy allows a second ti
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -66,12 +67,13 @@ def _settle(step: StepRun, rows: "QuerySet[StepRun]", outcome: Outcome, unbegun:
     """Make the step ready again, or end it, if it is still among `rows`."""
     asked = RUNNERS[step.type].leaves_running(step)  # what vanished had only asked how it gets on
     state, text = StepRun.State.UNKNOWN, outcome.error or _("执行进程失去联系，结果未知")
-    if asked or unbegun or step.policy == StepRun.Policy.IDEMPOTENT:
-        most = CRASHES if unbegun else step.max_attempts
-        state = StepRun.State.READY if asked or step.attempt < most else StepRun.State.FAILED
+    fields: dict[str, Any] = {"output": outcome.output} if outcome.output else {}
     if unbegun:
         text = _("执行进程失去联系时还没有开始做")
-    fields = {"output": outcome.output} if outcome.output else {}
+        state = StepRun.State.READY if step.attempts.count() < step.max_attempts + CRASHES else StepRun.State.FAILED
+        fields["attempt"] = F("attempt") - 1
+    elif asked or step.policy == StepRun.Policy.IDEMPOTENT:
+        state = StepRun.State.READY if asked or step.attempt < step.max_attempts else StepRun.State.FAILED
     with transaction.atomic():
         execution = lock(step.execution_id)
         if not rows.filter(state=StepRun.State.RUNNING).update(

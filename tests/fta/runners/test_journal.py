@@ -11,7 +11,7 @@ import pytest
 
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
-from fta.healing.runners.journal import CALL, Entry, Foreign, Journal, Refused, Report
+from fta.healing.runners.journal import CALL, OPEN, Entry, Foreign, Journal, Refused, Report
 from fta.healing.runners.targets import Local
 from fta.lib import ssh
 from tests.fta.runners.conftest import STEP_KEY, context, gone, run
@@ -55,6 +55,13 @@ def start(journal: Journal, entry: Entry, script: str, seconds: int = 20) -> Rep
     return journal.start(entry, seconds, {**FILES, "script": script.encode()})
 
 
+def settled(journal: Journal, entry: Entry, report: Report) -> Report:
+    """Return the report of the end."""
+    while report.word in OPEN:
+        report = journal.read(entry, 0)
+    return report
+
+
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: Path(shell[0]).name)
 def test_every_shell_keeps_it(shell: Sequence[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if not Path(shell[0]).exists():
@@ -62,18 +69,17 @@ def test_every_shell_keeps_it(shell: Sequence[str], monkeypatch: pytest.MonkeyPa
     call = Local.call
     monkeypatch.setattr(Local, "call", lambda self, command, *more: call(self, [*shell, *command[1:]], *more))
     journal, entry = opened()
-    report = start(journal, entry, "echo a; cat; exit 3")
+    report = settled(journal, entry, start(journal, entry, "echo a; cat; exit 3"))
     assert (report.word, report.code, report.head, report.total) == ("ended", 3, b"a\n{}", 4)
     assert journal.read(entry, 2).head == b"{}"
     entry = Entry(entry.journal, "two")
-    assert start(journal, entry, f"echo b; echo $$ >{tmp_path}/pid; sleep 60").word == "running"
-    while (report := journal.stop(entry, 2)).word == "running":
-        pass
-    assert (report.word, report.head) == ("stopped", b"")
+    assert start(journal, entry, f"echo b; echo $$ >{tmp_path}/pid; sleep 60").word in OPEN
+    until_there(tmp_path / "pid")
+    report = settled(journal, entry, journal.stop(entry, 2))
+    assert (report.word, journal.read(entry, 0).head) == ("stopped", b"b\n")
     assert gone(int((tmp_path / "pid").read_text()))
-    flood = start(journal, Entry(entry.journal, "three"), "head -c 400000 /dev/zero")
-    while flood.word == "running":
-        flood = journal.read(Entry(entry.journal, "three"), 0)
+    entry = Entry(entry.journal, "three")
+    flood = settled(journal, entry, start(journal, entry, "head -c 400000 /dev/zero"))
     assert (flood.word, flood.total, len(flood.tail) + len(flood.head) < 300_000) == ("ended", 400_000, True)
 
 
@@ -101,10 +107,11 @@ def test_what_lasts_is_that_it_ran_and_how_it_ended(tmp_path: Path, var_dir: Pat
 
 def test_a_lost_lease_leaves_the_script_alone_and_another_worker_reads_it(tmp_path: Path) -> None:
     begun, lost = Begun(), threading.Event()
-    threading.Timer(0.3, lost.set).start()
-    script = f"echo run >> {tmp_path}/runs; sleep 1.5; echo done; exit 7"
-    ghost = run("script", {"script": script}, lost=lost, begun=begun)
+    wait = f"while [ ! -e {tmp_path}/gate ]; do sleep 0.05; done"
+    script = f"echo run >> {tmp_path}/runs; echo begun; {wait}; echo done; exit 7"
+    ghost = run("script", {"script": script}, lost=lost, begun=begun, show=lambda text: lost.set())
     assert (ghost.state, ghost.outcome) == ("unknown", "lost")
+    (tmp_path / "gate").touch()
     outcome = resume(begun)
     assert (outcome.state, outcome.result, outcome.output.endswith("done\n")) == ("failed", {"exit_code": 7}, True)
     assert (tmp_path / "runs").read_text() == "run\n"
@@ -181,7 +188,8 @@ def test_another_journal_says_nothing(var_dir: Path) -> None:
 
 def test_a_script_whose_keeper_is_gone_is_lost_and_not_run_again(tmp_path: Path, var_dir: Path) -> None:
     journal, entry = opened()
-    assert start(journal, entry, f"echo $$ >{tmp_path}/pid; sleep 60").word == "running"
+    start(journal, entry, f"echo $$ >{tmp_path}/pid; sleep 60")
+    until_there(tmp_path / "pid")
     keeper, boot, ticks = (var_dir / "journal" / "one" / "go").read_text().split()
     os.kill(int(keeper), 9)
     assert gone(int(keeper))
@@ -209,7 +217,7 @@ def test_an_upload_that_breaks_off_starts_nothing_and_takes_no_place(tmp_path: P
             start(journal, entry, f"touch {tmp_path}/ran")
     assert not (tmp_path / "ran").exists()
     assert [path.name for path in (var_dir / "journal").iterdir()] == ["id"]
-    assert start(journal, entry, "echo ran").head == b"ran\n"
+    assert settled(journal, entry, start(journal, entry, "echo ran")).head == b"ran\n"
 
 
 def test_a_folder_that_cannot_be_written_starts_nothing(var_dir: Path) -> None:

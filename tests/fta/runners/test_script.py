@@ -105,29 +105,38 @@ def test_a_flood_of_output_keeps_both_ends_and_does_not_stall_the_script() -> No
     assert (head[:6], len(head), tail[-6:], len(tail)) == ("first\n", HALF, "\nlast\n", HALF)
 
 
-def test_the_output_is_shown_while_the_script_runs() -> None:
-    shown: list[str] = []
-    outcome = run("script", {"script": "echo one; sleep 1.3; echo two; sleep 1"}, show=shown.append)
-    assert outcome.output == "one\ntwo\n"
-    assert shown[0] == "one\n"
-    assert len(shown) == len(set(shown)) <= 3
+class Screen:
+    """Shows what a script has said; a script that waits for `gate` goes on once it was shown something."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shown: list[str] = []
+        self.gate = folder / "gate"
+        self.wait = f"while [ ! -e {self.gate} ]; do sleep 0.05; done"
+
+    def __call__(self, text: str) -> None:
+        self.shown.append(text)
+        self.gate.touch()
 
 
-def test_no_part_of_a_secret_is_shown_before_it_is_whole() -> None:
-    shown: list[str] = []
-    script = "printf 'x s3cret-val'; sleep 1.3; echo ue-xyz y; sleep 1"
-    outcome = run(
-        "script", {"script": script, "secrets": ["token"]}, raw_secrets={"token": "s3cret-value-xyz"}, show=shown.append
-    )
-    assert outcome.output == "x •••••••• y\n"
-    assert shown[0] == "x "
-    assert "s3cret" not in "".join(shown)
+def test_the_output_is_shown_while_the_script_runs(tmp_path: Path) -> None:
+    screen = Screen(tmp_path)
+    outcome = run("script", {"script": f"echo one; {screen.wait}; echo two"}, show=screen)
+    assert (screen.shown[0], outcome.output) == ("one\n", "one\ntwo\n")
+    assert len(screen.shown) == len(set(screen.shown)), "what is the same is not stored again"
+
+
+def test_no_part_of_a_secret_is_shown_before_it_is_whole(tmp_path: Path) -> None:
+    screen = Screen(tmp_path)
+    params = {"script": f"printf 'x s3cret-val'; {screen.wait}; echo ue-xyz y", "secrets": ["token"]}
+    outcome = run("script", params, raw_secrets={"token": "s3cret-value-xyz"}, show=screen)
+    assert (screen.shown[0], outcome.output) == ("x ", "x •••••••• y\n")
+    assert "s3cret" not in "".join(screen.shown)
 
 
 @pytest.mark.parametrize("policy", ["once", "idempotent"])
 def test_a_script_over_its_time_is_killed_with_its_children(policy: str, tmp_path: Path) -> None:
     script = f"echo begun; sleep 60 & echo $! > {tmp_path}/pid; wait"
-    outcome = run("script", {"script": script}, timeout=1, policy=policy)
+    outcome = run("script", {"script": script}, timeout=2, policy=policy)
     assert (outcome.state, outcome.outcome, outcome.output) == ("failed", "timeout", "begun\n")
     assert gone(int((tmp_path / "pid").read_text()))
 

@@ -138,7 +138,7 @@ def test_the_time_is_kept_by_the_host_and_background_work_goes_on_there(host: di
     service = int((tmp_path / "service").read_text())
     assert alive(service), "a service that was started by the script stays"
     os.kill(service, 9)
-    outcome = run("script", {"script": f"echo $$ > {tmp_path}/pid; sleep 60"}, host=host, timeout=1, fence=4)
+    outcome = run("script", {"script": f"echo $$ > {tmp_path}/pid; sleep 60"}, host=host, timeout=3, fence=4)
     assert (outcome.state, outcome.outcome) == ("failed", "timeout")
     assert gone(int((tmp_path / "pid").read_text()))
 
