@@ -35,7 +35,7 @@ def record(actor: str, verb: str, obj: Any, at: datetime | None = None, **data: 
     object_type, object_id = obj if isinstance(obj, tuple) else (obj._meta.label_lower, str(obj.pk))
     plain = json.loads(json.dumps(data, default=str))
     at = at or timezone.now()
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN_LOCK])
