@@ -207,6 +207,7 @@ FTA_MAX_LABELS = 64
 FTA_MAX_LABEL_BYTES = 1024
 FTA_MAX_DEPTH = 32
 DATA_UPLOAD_MAX_MEMORY_SIZE = FTA_MAX_BODY
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # the form of a package: 200 nodes of some 25 fields, and its parameters
 FTA_LEASE_SECONDS = env.int("FTA_LEASE_SECONDS", default=60)
 FTA_ENGINE_THREADS = env.int("FTA_ENGINE_THREADS", default=8)
 # How often everything is looked for; rings come in between and are answered at once.

@@ -106,16 +106,7 @@ def draw(
     places = _places(nodes, fixed or {})
     looks, marks = looks or {}, marks or {}
     boxes = [
-        Box(
-            id=node.id,
-            column=places[node.id][0],
-            row=places[node.id][1],
-            kind=f"{node.path} · {labels.get(node.type, node.type)}",
-            title=fit(node.name or labels.get(node.type, node.type), TITLE_UNITS),
-            full_title=node.name or labels.get(node.type, node.type),
-            look=looks.get(node.id, Look()),
-            picked=node.id == picked,
-        )
+        _box(node, places[node.id], labels.get(node.type, node.type), looks.get(node.id, Look()), node.id == picked)
         for node in nodes
     ]
     taken = set(places.values())
@@ -144,6 +135,11 @@ def _lines(node: Node) -> list[tuple[str, int]]:
     if node.inside and node.following == (node.inside,):
         return [("success", node.inside)]
     return [(kind, target) for kind in EDGES for target in node.edges(kind)]
+
+
+def _box(node: Node, place: Place, label: str, look: Look, picked: bool) -> Box:
+    title = node.name or label
+    return Box(node.id, *place, f"{node.path} · {label}", fit(title, TITLE_UNITS), title, look, picked)
 
 
 def fit(text: str, units: int) -> str:

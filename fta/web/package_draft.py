@@ -12,6 +12,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
+from fta.healing import inner
 from fta.healing.nodes import EDGES, START
 from fta.healing.runners import RUNNERS
 from fta.healing.validation import Problem, validate
@@ -146,12 +147,17 @@ class Draft:
     def is_valid(self) -> bool:
         """Judge every field, then the package as a whole; every problem is put where it belongs."""
         self.checked = True
-        good = [form.is_valid() for form in (*self.parameters, *self.nodes)]
-        if all(good):
-            problems = validate(self.node_data(), self.parameter_data())
+        good = [form.is_valid() for form in (self.head, *self.parameters, *self.nodes)]
+        if all(good[1:]):
+            problems = validate(self.node_data(), self.parameter_data()) or self._inner_problems()
             self.show(problems)
             good.append(not problems)
-        return all([self.head.is_valid(), *good])
+        return all(good)
+
+    def _inner_problems(self) -> list[Problem]:
+        own = self.head.cleaned_data
+        key = self.head.package.key if self.head.package else own.get("key", "")
+        return inner.problems_of(self.node_data(), key, own.get("business"))
 
     def show(self, problems: Sequence[Problem]) -> None:
         """Put each problem beside its block or field."""
@@ -221,7 +227,7 @@ def _messages(form: forms.Form) -> list[str]:
     found = []
     for name, errors in form.errors.items():
         label = form.fields[name].label if name in form.fields else ""
-        found += [f"{label}：{error}" if label else str(error) for error in errors]
+        found += [f"{label}：{error}".lstrip("：").rstrip("。") for error in errors]
     return found
 
 

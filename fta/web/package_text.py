@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from fta.healing.nodes import EDGES
 from fta.healing.runners import RUNNERS
-from fta.models import Business, PackageVersion
+from fta.models import Business, Package, PackageVersion
 from fta.web.forms.fields import read_yaml, yaml_text
 from fta.web.forms.packages import PackageForm
 from fta.web.package_draft import Draft, is_number, raw_of
@@ -41,7 +41,7 @@ def text_of(draft: Draft) -> str:
     raw = raw_of(draft.head)
     own = {name: str(raw[name]) for name in ("key", "name", "description", "risk", "mode") if raw.get(name)}
     if draft.head.package:
-        own = {"key": draft.head.package.key, **own}
+        own |= {"key": draft.head.package.key, "mode": draft.head.package.mode}
     if is_number(raw.get("business")):
         own["business"] = Business.objects.filter(pk=raw["business"]).values_list("code", flat=True).first() or ""
     limited = raw.get("max_hosts") or raw.get("max_percent")
@@ -91,8 +91,8 @@ def applied(posted: Draft, written: str) -> Draft:
     head = posted.head
     try:
         content = read(written)
-        if head.package and content.head.pop("key", head.package.key) != head.package.key:
-            raise Unreadable([_("标识保存后不能改，这里是 %s") % head.package.key])
+        if head.package:
+            _refuse_other(content.head, head.package)
     except Unreadable as error:
         kept = posted.acted("redraw", "")
         kept.text, kept.loose = written, error.messages
@@ -101,6 +101,14 @@ def applied(posted: Draft, written: str) -> Draft:
     kept_values = {name: value for name, value in raw_of(head).items() if name in ("note", "base")}
     form = PackageForm(head.user, head.package, initial={**kept_values, **content.head})
     return Draft.of(form, content.parameters, content.nodes, layout)
+
+
+def _refuse_other(own: dict[str, Any], package: Package) -> None:
+    """Raise Unreadable for a key or mode that is not the package's: neither is changed by saving a version."""
+    if own.pop("key", package.key) != package.key:
+        raise Unreadable([_("标识保存后不能改，这里是 %s") % package.key])
+    if own.pop("mode", package.mode) != package.mode:
+        raise Unreadable([_("模式在套餐页的「运行方式」里改，这里是 %s") % package.mode])
 
 
 def _head(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ WIDTHS = {"desktop": DESKTOP, "phone": PHONE}  # resized in place: the layout is
 # Pages that the side bar does not name.
 MORE = (
     "/packages/new/", "/packages/restart-after-approval/", "/packages/restart-after-approval/edit/",
+    "/packages/restart-after-approval/versions/", "/packages/restart-after-approval/compare/?from=1&to=1",
     "/rules/new/", "/convergence-rules/new/", "/shields/new/", "/switch/", "/search/?q=web",
     "/inventory/businesses/", "/inventory/people/", "/sources/inbox/", "/notify/templates/", "/wechat/todo/",
 )  # fmt: skip

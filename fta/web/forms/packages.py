@@ -76,8 +76,8 @@ class PackageForm(forms.Form):
             kwargs["initial"] = {**own, **_budget_initial(package.budget), **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
         self.fields["business"].choices = choices.businesses(user)  # type: ignore[attr-defined]
-        if package:
-            del self.fields["key"]
+        if package:  # its mode is set on its page: step by step, with a reason
+            del self.fields["key"], self.fields["mode"]
 
     def clean_key(self) -> str:
         key = str(self.cleaned_data["key"])
@@ -109,7 +109,8 @@ class PackageForm(forms.Form):
         limited = "max_hosts" in budget or "max_percent" in budget
         if limited:
             budget.setdefault("window", 1800)
-        found = {name: data[name] for name in self.OWN} | {"budget": budget if limited else {}}
+        own = {name: data[name] for name in self.OWN if name in self.fields}
+        found = own | {"budget": budget if limited else {}}
         return found if self.package else {**found, "key": data["key"]}
 
 

@@ -6,9 +6,10 @@ const PAUSE = 400; // ms without a keystroke before a look
 const KEPT = 100; // states
 
 export class Draft {
-  constructor(form, drawn) {
+  constructor(form, drawn, lost) {
     this.form = form;
     this.drawn = drawn; // called when the canvas was drawn anew
+    this.lost = lost; // called when the server does not answer
     this.past = [];
     this.future = [];
     this.now = this.snapshot();
@@ -62,7 +63,7 @@ export class Draft {
     const now = this.snapshot();
     if (now === this.now) return;
     this.remember(now);
-    this.look();
+    this.look().catch(this.lost);
   }
 
   remember(now) {
@@ -121,7 +122,7 @@ export class Draft {
     return this.run(async () => {
       await this.send(this.data(), action);
       this.remember(this.snapshot());
-      await this.look();
+      if (!this.form.querySelector("[data-wrong]")) await this.look(); // text that could not be read stays, with what is wrong
     });
   }
 
@@ -156,6 +157,7 @@ export class Draft {
 
   async send(data, action) {
     const before = this.data();
+    this.turn += 1; // a look that is on its way is of the old form
     this.form.setAttribute("aria-busy", "true");
     try {
       const answer = await this.post(data, action);
@@ -168,6 +170,7 @@ export class Draft {
 
   async post(data, action) {
     data.set("action", action);
+    if (action !== "yaml") data.delete("yaml"); // the fields say the same
     const answer = await fetch(window.location.href, { method: "POST", body: data, redirect: "error" });
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     return answer;

@@ -7,7 +7,7 @@ import { Draft } from "./draft.js";
 const form = document.getElementById("f-editor");
 const wide = window.matchMedia("(min-width: 901px)");
 let canvas = null;
-const draft = new Draft(form, (focused) => { view(form.dataset.view); canvas.drawn(focused); });
+const draft = new Draft(form, (focused) => { view(form.dataset.view); canvas.drawn(focused); }, lost);
 canvas = new Canvas(form, draft, wide);
 new Completion(form);
 
@@ -49,7 +49,10 @@ function visit(target) {
 
 form.addEventListener("submit", (event) => {
   const action = event.submitter ? event.submitter.value : "check";
-  if (!ACTS.test(action) && !(event.submitter && event.submitter.classList.contains("f-vh"))) return;
+  if (!ACTS.test(action) && !(event.submitter && event.submitter.classList.contains("f-vh"))) {
+    form.elements.yaml.disabled = true; // the fields say the same
+    return;
+  }
   event.preventDefault();
   if (ACTS.test(action)) act(action).catch(lost); else draft.settle(); // Enter in a field saves nothing
 });

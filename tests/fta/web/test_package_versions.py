@@ -8,8 +8,6 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from fta.healing.runners import RUNNERS
-from fta.healing.runners.fields import Field
 from fta.healing.versions import save_version
 from fta.models import AuditEntry, Business, Package, PackageVersion, Person
 from fta.web.package_text import text_of_version
@@ -38,7 +36,11 @@ def package(game: Business) -> Package:
     """A package of three versions; the third differs from the first, the second only in a secret."""
     made = Package.objects.create(key="wait", name="等一等", business=game, mode="auto", risk="low", description="先等")
     secret = [{"name": "token", "type": "secret"}]
-    for nodes, value, note in ((OLD, "first-secret", "第一回"), (OLD, "second-secret", "换密文"), (NEW, "", "再等一次")):
+    for nodes, value, note in (
+        (OLD, "first-secret", "第一回"),
+        (OLD, "second-secret", "换密文"),
+        (NEW, "", "再等一次"),
+    ):
         save_version(made, nodes, secret, {"token": value}, "lisi", note, timezone.now())
     return made
 
@@ -144,13 +146,10 @@ def test_it_copies_to_a_business_without_secrets(as_operator: Client, package: P
     assert as_operator.get("/packages/new/?copy=nothing").status_code == 404
 
 
-def test_it_archives_nothing_that_is_in_use(
-    as_operator: Client, package: Package, game: Business, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(RUNNERS["sleep"]), "fields", (Field("inner", "", "package"), *RUNNERS["sleep"].fields))
+def test_it_archives_nothing_that_is_in_use(as_operator: Client, package: Package, game: Business) -> None:
     rule = factories.rule("等待", package=package)
     outer = factories.package(
-        "outer", [{"id": 1, "type": "sleep", "params": {"inner": "wait"}}], name="外层", business=game
+        "outer", [{"id": 1, "type": "package", "params": {"package": "wait"}}], name="外层", business=game
     )
     run = factories.execution(package=package, state="running", business=game)
 

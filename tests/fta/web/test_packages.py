@@ -298,14 +298,28 @@ def test_it_makes_a_version_of_a_change_and_none_without(as_operator: Client, ga
     assert as_operator.get("/packages/clean-logs/?version=9").status_code == 404
 
 
-def test_it_audits_a_promotion(as_operator: Client, game: Business) -> None:
+def test_it_changes_neither_key_nor_mode_with_a_version(as_operator: Client, game: Business) -> None:
     as_operator.post("/packages/new/", composite(game))
     url = "/packages/clean-logs/edit/"
+    page = as_operator.get(url)
 
-    as_operator.post(url, sent_back(as_operator.get(url), mode="auto"))
+    as_operator.post(url, sent_back(page, mode="auto", key="other", **{"nodes-0-name": "先看"}))
 
-    entry = AuditEntry.objects.order_by("-id")[0]
-    assert (entry.verb, entry.data["changes"]) == ("package.change", {"mode": ["approval", "auto"]})
+    package = Package.objects.get()
+    assert (package.key, package.mode, package.versions.count()) == ("clean-logs", "approval", 2)
+    text = page.context["yaml"]
+    for changed, said in (("mode: auto", "模式在套餐页的「运行方式」里改"), ("key: other", "标识保存后不能改")):
+        line = next(line for line in text.splitlines() if line.startswith(changed[:4]))
+        answer = as_operator.post(url, sent_back(page, action="yaml", yaml=text.replace(line, changed)))
+        assert said in answer.content.decode()
+
+
+def test_it_judges_the_packages_inside(as_operator: Client, game: Business) -> None:
+    data = package_data(game, **{"nodes-0-type": "package", "nodes-0-p-package": "clean-logs", "action": "look"})
+
+    found = as_operator.post("/packages/new/", data | {"nodes-0-p-script": ""}).json()
+
+    assert found["faults"].keys() == {"nodes-0-p-package"}
 
 
 def test_it_seals_secret_parameters(as_operator: Client, game: Business) -> None:
