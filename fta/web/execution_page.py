@@ -22,6 +22,7 @@ from fta.web.words import channel_word, duration, event_word
 OUTPUT_SHOWN = 20_000  # characters of a step's output on the page; the rest is in the download
 HISTORY_SHOWN = 200
 DELIVERIES_SHOWN = 20
+_OWN = {"approval", "chosen"}  # of a result: numbers of rows, which the page shows beside in words
 DECIDED = {"approved", "refused", "expired"}
 
 
@@ -124,7 +125,10 @@ def _note(step: StepRun) -> str:
         return step.error
     if step.type == "approval":
         return ""  # its result is the number of the approval, which the page shows beside
-    parts = [f"{name} = {value}" for name, value in step.result.items() if isinstance(value, str | int | float)]
+    told = {
+        name: value for name, value in step.result.items() if name not in _OWN and isinstance(value, str | int | float)
+    }
+    parts = [f"{name} = {value}" for name, value in told.items()]
     return "，".join(parts)[:200]
 
 

@@ -96,7 +96,7 @@ class JobRunner(NodeType):
 
     def leaves_running(self, step: StepRun) -> bool:
         """Tell whether the job may be running at this moment, with nobody waiting for it here."""
-        return bool(step.result.get("job")) and not step.result.get("ended")
+        return bool(step.result.get("job")) and not _asking(step.result).get("ended")
 
     def run(self, ctx: StepContext) -> Outcome:
         """Submit the job, or ask how it is getting on."""
@@ -107,11 +107,12 @@ class JobRunner(NodeType):
         except (Unusable, InvalidArgument, InvalidSystem) as error:
             return Outcome("failed", error=str(error), outcome="not_sent")
         before = ctx.step.result
-        if before.get("until") and not before.get("ended"):
+        asking = _asking(before)
+        if asking and not asking.get("ended"):
             return _go_on(session, ctx) if before.get("job") else _submit(session, ctx, dict(before))
-        tries = int(before.get("tries") or 0) + 1
         until = ctx.now + timedelta(seconds=ctx.timeout)
-        return _submit(session, ctx, {"tries": tries, "until": until.isoformat()})
+        tries = int(str(asking.get("tries") or 0)) + 1
+        return _submit(session, ctx, {"asking": {"tries": tries, "until": until.isoformat(), "asked": 0}})
 
     def stop(self, ctx: StepContext) -> Outcome:
         """Have the system stop the job."""
@@ -126,12 +127,12 @@ def _submit(session: Session, ctx: StepContext, result: JSONDict) -> Outcome:
     """Send the job. An answer that is lost leaves it unknown, unless sending it again does no harm."""
     again = session.system.harmless or bool(session.system.key_header)
     try:
-        answer = session.call(session.system.submit, session.values(result), int(str(result["tries"])))
+        answer = session.call(session.system.submit, session.values(result), int(str(_asking(result)["tries"])))
     except http.NotSent as error:
         lasting = isinstance(error, http.DestinationRefused)
         return Outcome("failed", error=str(error), outcome="not_sent", retryable=not lasting)
     except (Unusable, Refused) as error:
-        return Outcome("failed", result={**result, "ended": True}, error=str(error), outcome="refused")
+        return Outcome("failed", result=_over(result), error=str(error), outcome="refused")
     except (http.HttpError, NotReady) as error:
         if again and _time_left(result, ctx):
             return _parked(ctx, result, str(error))
@@ -156,7 +157,7 @@ def _start(session: Session, start: Call, ctx: StepContext, result: JSONDict) ->
     try:
         session.call(start, session.values(result))
     except (Refused, Unusable) as error:
-        return Outcome("failed", result={**result, "ended": True}, error=str(error), outcome="refused")
+        return Outcome("failed", result=_over(result), error=str(error), outcome="refused")
     except (http.HttpError, NotReady) as error:
         return _parked(ctx, result, str(error))
     return _parked(ctx, result)
@@ -183,7 +184,7 @@ def _ended(session: Session, ctx: StepContext, result: JSONDict, answer: Answer,
         name: storable(expressions.search(str(text), answer.data))
         for name, text in _mapping(ctx.params.get("read")).items()
     }
-    result = {**read, **result, "ended": True}
+    result = _over({**read, **result})
     output = clean(session.output(result, answer).encode(errors="replace"), _KEPT)
     if state == "succeeded":
         return Outcome("succeeded", result=result, output=output)
@@ -206,19 +207,28 @@ def _stopped(session: Session, ctx: StepContext, ends: Outcome, result: JSONDict
     except (http.HttpError, NotReady, Refused) as error:
         text = _("%(why)s，但停止没有成功：%(error)s") % {"why": ends.error, "error": error}
         return Outcome("unknown", result=result, error=text, outcome="no_answer")
-    return Outcome(ends.state, result={**result, "ended": True}, error=ends.error, outcome=ends.outcome)
+    return Outcome(ends.state, result=_over(result), error=ends.error, outcome=ends.outcome)
 
 
 def _parked(ctx: StepContext, result: JSONDict, note: str = "") -> Outcome:
-    asked = int(str(result.get("asked") or 0))
+    asking = _asking(result)
+    asked = int(str(asking["asked"]))
     pause = float(str(ctx.params.get("interval") or min(_FIRST * 1.5**asked, _LONGEST)))
-    return Outcome(
-        "waiting", result={**result, "asked": asked + 1}, error=note, until=ctx.now + timedelta(seconds=pause)
-    )
+    result = {**result, "asking": {**asking, "asked": asked + 1}}
+    return Outcome("waiting", result=result, error=note, until=ctx.now + timedelta(seconds=pause))
 
 
 def _time_left(result: JSONDict, ctx: StepContext) -> bool:
-    return ctx.now < datetime.fromisoformat(str(result["until"]))
+    return ctx.now < datetime.fromisoformat(str(_asking(result)["until"]))
+
+
+def _asking(result: JSONDict) -> JSONDict:
+    """Return the bookkeeping of a job's step: which try it is, until when it may take, how often it was asked, whether it ended."""
+    return _mapping(result.get("asking"))
+
+
+def _over(result: JSONDict) -> JSONDict:
+    return {**result, "asking": {**_asking(result), "ended": True}}
 
 
 def _session(ctx: StepContext) -> Session:

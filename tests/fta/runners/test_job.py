@@ -62,7 +62,7 @@ def test_it_submits_a_job_and_asks_until_it_has_ended(sink: Sink, name: str) -> 
     first = job.run()
     assert first.state == "waiting"
     assert first.until is not None
-    assert (platform.submitted, job.step.result["asked"]) == ([platform.given], 1)
+    assert (platform.submitted, job.step.result["asking"]["asked"]) == ([platform.given], 1)
     assert job.run().state == "waiting"
     platform.end("running")
     assert job.run().state == "waiting"
@@ -91,7 +91,7 @@ def test_it_says_that_a_job_failed_and_retries_it_as_a_new_one(sink: Sink, name:
     assert (failed.state, failed.retryable) == ("failed", False)
     assert str(platform.words["failed"]) in failed.error
     assert job.run().state == "waiting"
-    assert (len(platform.submitted), job.step.result["tries"]) == (2, 2)
+    assert (len(platform.submitted), job.step.result["asking"]["tries"]) == (2, 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
