@@ -262,6 +262,16 @@ def test_it_saves_over_nobody(as_operator: Client, game: Business) -> None:
     assert "请写这一版改了什么" in nameless.content.decode()
 
 
+def test_it_takes_a_package_of_many_nodes(as_operator: Client, game: Business) -> None:
+    data = package_data(game, nodes=[str(at) for at in range(180)], action="look")
+    for at in range(180):
+        after = str(at + 2) if at < 179 else ""
+        data |= node_data(at, id=str(at + 1), name="等", type="sleep", success=after, timeout="60s", p_seconds="1")
+    assert len(data) > 1000, "what Django takes by itself"
+
+    assert as_operator.post("/packages/new/", data).json()["faults"] == {}
+
+
 def test_it_checks_without_saving(as_operator: Client, game: Business) -> None:
     page = as_operator.post("/packages/new/", composite(game, action="check"))
 
