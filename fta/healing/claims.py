@@ -4,7 +4,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.expressions import Combinable
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Concat
 from django.utils.translation import gettext_noop
 
 from fta import ports
@@ -22,13 +25,32 @@ class HostBusy(NotClaimed):
 
 
 def not_halted() -> Q:
-    """Return the condition on Execution that no switch in force covers it."""
-    covering = Switch.objects.in_force().filter(
+    """Return the condition on Execution that no switch in force covers it, its package or one of those inside its plan."""
+    inside = KeyTextTransform("scopes", OuterRef("plan"))
+    covering = Switch.objects.in_force().annotate(inside=inside)
+    covering = covering.filter(
         Q(scope=Switch.Scope.ALL)
         | Q(scope=Switch.Scope.BUSINESS, key=OuterRef("business__code"))
         | Q(scope=Switch.Scope.PACKAGE, key=OuterRef("package__key"))
+        | (Q(scope=Switch.Scope.PACKAGE) & _names_package("inside", F("key")))
     )
     return ~Q(Exists(covering))
+
+
+def covered_by(switch: Switch) -> QuerySet[Execution]:
+    """Return the executions that the switch covers while it is in force: the same rule from the other side."""
+    if switch.scope == Switch.Scope.ALL:
+        return Execution.objects.all()
+    if switch.scope == Switch.Scope.BUSINESS:
+        return Execution.objects.filter(business__code=switch.key)
+    runs = Execution.objects.annotate(inside=KeyTextTransform("scopes", "plan"))
+    return runs.filter(Q(package__key=switch.key) | _names_package("inside", Value(switch.key)))
+
+
+def _names_package(scopes: str, key: Combinable) -> Q:
+    """Return the condition that the text of a plan's scopes names this package; databases write JSON with and without blanks."""
+    forms = [Concat(Value(f'"key":{blank}"'), key, Value('"')) for blank in ("", " ")]
+    return Q(**{f"{scopes}__contains": forms[0]}) | Q(**{f"{scopes}__contains": forms[1]})
 
 
 def may_run() -> Q:

@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fta.healing.claims import RETRY_CLAIM_SECONDS
+from fta.healing.claims import RETRY_CLAIM_SECONDS, covered_by
 from fta.models import Execution, ExecutionEvent, HeldBack, StepRun, Switch
 from fta.models.engine import lease
 
@@ -52,10 +52,4 @@ def _held_back(switch: Switch) -> QuerySet[Execution]:
     )
     about_to = Q(state=Execution.State.READY) | (Q(state=Execution.State.RUNNING) & Q(Exists(waiting)))
     known = HeldBack.objects.filter(switch=switch, execution=OuterRef("pk"))
-    return Execution.objects.filter(about_to, ~Exists(known), **_covered(switch))
-
-
-def _covered(switch: Switch) -> dict[str, str]:
-    if switch.scope == Switch.Scope.BUSINESS:
-        return {"business__code": switch.key}
-    return {"package__key": switch.key} if switch.scope == Switch.Scope.PACKAGE else {}
+    return covered_by(switch).filter(about_to, ~Exists(known))

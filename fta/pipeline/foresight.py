@@ -7,6 +7,8 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from fta.healing import inner
+from fta.healing.claims import covered_by
 from fta.healing.plan import drift
 from fta.models import Execution, Package, Switch
 from fta.pipeline.asking import reasons_to_ask
@@ -24,7 +26,7 @@ class Check:
 
 def checks(execution: Execution, package: Package, now: datetime) -> list[Check]:
     """Return what each condition says of an execution that is frozen, judged by its package's own mode; nothing is written."""
-    asked, over = reasons_to_ask(package.mode, package), over_budget(execution, now)
+    asked, over = reasons_to_ask(inner.mode_of(package), package), over_budget(execution, now)
     taken, halted, changed = list(_taken(execution)), list(_halted(execution)), drift(execution)
     return [
         _check("approval", asked, _("会先请人审批：%s"), _("不需要审批，会直接执行")),
@@ -48,9 +50,7 @@ def _taken(execution: Execution) -> Iterator[str]:
 
 def _halted(execution: Execution) -> Iterator[str]:
     for switch in Switch.objects.in_force().order_by("pk"):
-        code = execution.business.code if execution.business else ""
-        own = {Switch.Scope.BUSINESS: code, Switch.Scope.PACKAGE: execution.package.key if execution.package else ""}
-        if switch.scope == Switch.Scope.ALL or switch.key == own.get(Switch.Scope(switch.scope)):
+        if covered_by(switch).filter(pk=execution.pk).exists():
             yield _("%(scope)s %(key)s 已停止自愈（%(reason)s）") % {
                 "scope": switch.get_scope_display(),
                 "key": switch.key,

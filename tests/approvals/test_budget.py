@@ -42,7 +42,7 @@ def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def package(game: Business, operator: Person) -> Package:
+def package(most: list[int], game: Business, operator: Person) -> Package:
     policy()
     made = factories.package("act", nodes=[node(1)], budget={"max_hosts": BUDGET, "window": "30m"})
     factories.rule(package=made, match={})

@@ -65,6 +65,22 @@ def test_it_writes_down_what_each_switch_holds_back(actor: Actor, pay: Business)
     assert actor.seen == []
 
 
+def test_a_switch_for_a_package_stops_what_holds_it_inside(actor: Actor) -> None:
+    factories.package("in_er", nodes=[stage.node(1)])
+    inside = {"id": 1, "name": "子套餐", "type": "package", "params": {"package": "in_er"}}
+    before, between = stage.ready(inside, key="one"), stage.ready(inside, key="two", host=None)
+    ExecutionKind().do(between.pk)
+    other = _halt("package", "in-er")
+    switch = _halt("package", "in_er")
+    _drain()
+    assert (actor.seen, stage.state(before), stage.state(between)) == ([], "ready", "running")
+    assert (_held(switch), _held(other)) == ([before.pk, between.pk], [])
+    Switch.objects.filter(pk=switch.pk).update(ended_at=timezone.now())
+    between.steps.update(not_before=None)
+    _drain()
+    assert (len(actor.seen), stage.state(before), stage.state(between)) == (2, "succeeded", "succeeded")
+
+
 def test_it_leaves_out_a_retry_whose_time_has_not_come_and_a_switch_that_is_over(actor: Actor) -> None:
     execution = stage.ready()
     ExecutionKind().do(execution.pk)
