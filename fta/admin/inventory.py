@@ -41,6 +41,12 @@ class HostForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Host
         fields = "__all__"  # noqa: DJ007 - all of a host is for administrators to say
+        help_texts = {
+            "ssh_user": gettext_lazy("脚本以此用户执行，请只给它所需的权限"),
+            "host_key": gettext_lazy("ssh-keyscan -t ed25519 所得的一行，请与主机上的核对；不一致的主机不会登录"),
+            "credential": gettext_lazy("登录用的私钥或密码"),
+        }
+        widgets = {"host_key": forms.Textarea(attrs={"rows": 3, "spellcheck": "false"})}
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data

@@ -52,6 +52,14 @@ def public_key(line: str) -> asyncssh.SSHKey:
         raise InvalidKey(_("应为一行 OpenSSH 公钥，如 ssh-ed25519 AAAA…")) from error
 
 
+def fingerprint(line: str) -> str:
+    """Return the SHA-256 of a host's public key as ssh-keygen -l shows it, '' for no key that can be read."""
+    try:
+        return public_key(line).get_fingerprint() if line else ""
+    except InvalidKey:
+        return ""
+
+
 def private_key(text: str) -> asyncssh.SSHKey:
     """Read a private key. Raises InvalidKey, also for one that a passphrase protects."""
     try:

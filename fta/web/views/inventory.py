@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from fta.lib import ssh
 from fta.web import selectors
 from fta.web.filters import HostFilter
 from fta.web.paging import page_of
@@ -26,6 +27,7 @@ def host(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(selectors.hosts(request.user), pk=pk)
     context = {
         "host": found,
+        "fingerprint": ssh.fingerprint(found.host_key),
         "alerts": selectors.alerts(request.user).filter(host=found).order_by("-pk")[:10],
         "runs": selectors.executions(request.user).filter(host=found).order_by("-pk")[:10],
     }

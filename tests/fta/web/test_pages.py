@@ -2,14 +2,16 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
+import asyncssh
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from approvals.models import Approval, ApprovalAdmin
 from fta import ports
-from fta.models import Business, Execution, Heartbeat, Inbox, Incident, Person
+from fta.models import Business, Credential, Execution, Heartbeat, Inbox, Incident, Person
 from tests import factories
 from tests.fta.web.conftest import Open, run_of
 
@@ -145,6 +147,23 @@ def test_it_pages_by_id_in_both_directions(operator: Person, game: Business, bro
     third = client.get(f"/alerts/?after={alerts[9].pk}").content.decode()
     assert "告警059" in third
     assert "告警009" not in third
+
+
+def test_it_shows_what_an_ssh_host_is_known_by_and_no_credential(operator: Person, browser: Open) -> None:
+    pinned = asyncssh.generate_private_key("ssh-ed25519").convert_to_public()
+    credential = Credential.objects.create(name="root-of-all", kind="password", secret="hunter2-hunter2")
+    login: dict[str, Any] = {"connection": "ssh", "ssh_user": "ops", "ssh_port": 2222}
+    host = factories.host(**login, host_key=pinned.export_public_key().decode(), credential=credential)
+    bare = factories.host("127.0.0.11", "bare", **login)
+    client = browser(operator)
+
+    text = client.get(f"/inventory/hosts/{host.pk}/").content.decode()
+    assert "ops@127.0.0.10:2222" in text
+    assert pinned.get_fingerprint() in text
+    assert "root-of-all" not in text
+    assert "hunter2" not in text
+    text = client.get(f"/inventory/hosts/{bare.pk}/").content.decode()
+    assert text.count("不能执行脚本") == 2
 
 
 def test_it_shows_inventory_of_own_businesses(operator: Person, pay: Business, browser: Open) -> None:
