@@ -7,13 +7,14 @@ from django.core.checks import CheckMessage, Error, register
 
 from notify import transports
 from notify.models import ChannelKind
+from notify.transports.fields import COMMON
 
 
 @register()
 def transports_load(**kwargs: Any) -> list[CheckMessage]:
     """Report channel kinds without a transport, and transports that do not load."""
     found: list[CheckMessage] = []
-    for kind in {*ChannelKind.values, *settings.NOTIFY_TRANSPORTS}:
+    for kind in {*map(str, ChannelKind), *settings.NOTIFY_TRANSPORTS}:
         try:
             transport = transports.get(kind)
         except KeyError:
@@ -23,8 +24,14 @@ def transports_load(**kwargs: Any) -> list[CheckMessage]:
             hint = "Correct the dotted path in NOTIFY_TRANSPORTS."
             found.append(Error(f"The transport {kind!r} does not load: {error}", hint=hint, id="notify.E002"))
         else:
-            missing = [name for name in ("idempotent", "send", "validate") if not hasattr(transport, name)]
+            missing = [
+                name for name in ("label", "fields", "idempotent", "send", "validate") if not hasattr(transport, name)
+            ]
             if missing:
                 hint = "See notify.transports.base.Transport."
                 found.append(Error(f"The transport {kind!r} lacks {', '.join(missing)}.", hint=hint, id="notify.E003"))
+            elif taken := COMMON & {field.name for field in transport.fields}:
+                hint = "Every channel has these already; declare other names."
+                text = f"The transport {kind!r} declares {', '.join(sorted(taken))}."
+                found.append(Error(text, hint=hint, id="notify.E004"))
     return found

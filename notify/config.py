@@ -8,13 +8,11 @@ from fta.config.healing import read_match
 from fta.config.reader import Reader
 from fta.matching import validate_match
 from fta.models import Person
-from notify import transports
+from notify import selectors, transports
 from notify.messages import is_pattern
 from notify.models import Channel, NotificationRule, Template
 from notify.templates import BadTemplate, check
-from notify.transports.base import public
-
-_COMMON = ("name", "kind", "description", "enabled")
+from notify.transports.fields import COMMON, public, with_secrets
 
 
 class Channels:
@@ -24,7 +22,7 @@ class Channels:
         named = set()
         for reader in run.readers(self.name, data):
             name = reader.text("name", required=True, limit=64)
-            kind = reader.choice("kind", Channel.Kind.values, required=True)
+            kind = reader.choice("kind", transports.kinds(), required=True)
             values = {
                 "kind": kind,
                 "description": reader.text("description"),
@@ -32,16 +30,15 @@ class Channels:
                 "archived": False,
             }
             # What remains is the transport's own: it knows its keys.
-            config = {key: value for key, value in reader.rest(_COMMON).items() if value is not None}
+            config = {key: value for key, value in reader.rest(COMMON).items() if value is not None}
             if not name or not kind:
                 continue
             named.add(name)
             stored = Channel.objects.filter(name=name, kind=kind).first()
-            if not _fill_in(kind, config, stored.config if stored else {}):
-                values["enabled"] = False  # nobody knows its secrets: it loads, switched off
-            else:
-                for field, message in transports.get(kind).validate(config):
-                    reader.fault(field, message)
+            config, complete = _filled_in(kind, config, stored.config if stored else {})
+            values["enabled"] = values["enabled"] and complete  # where nobody knows the secrets it loads, switched off
+            for field, message in transports.check(kind, config) if complete else ():
+                reader.fault(field, message)
             run.upsert(Channel, {"name": name}, {**values, "config": config})
         run.archive(Channel.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
@@ -53,29 +50,29 @@ class Channels:
                 "kind": row.kind,
                 **({"description": row.description} if row.description else {}),
                 **({} if row.enabled else {"enabled": False}),
-                **public(row.config),
+                **public(transports.fields(row.kind), row.config),
             }
             for row in rows
         ]
 
 
-def _fill_in(kind: str, config: dict[str, Any], stored: Mapping[str, Any]) -> bool:
+def _filled_in(kind: str, config: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """Put in the stored secrets that the file leaves out, as an export does; tell whether the channel can send.
 
-    Robot groups whose address neither the file nor the database gives are left out.
+    A list of names may be written as one text with commas.
+    Groups whose address neither the file nor the database gives are left out.
     """
-    if kind == Channel.Kind.WEBHOOK and not config.get("secret"):
-        config["secret"] = stored.get("secret", "")
-        return bool(config["secret"])
-    groups = config.get("groups")
-    if not isinstance(groups, list) or not groups:
-        return True
-    known = {group["name"]: group["webhook"] for group in stored.get("groups", [])}
-    for group in groups:
-        if isinstance(group, dict) and not group.get("webhook"):
-            group["webhook"] = known.get(group.get("name"))
-    config["groups"] = [group for group in groups if not isinstance(group, dict) or group["webhook"]]
-    return bool(config["groups"])
+    filled, complete = with_secrets(transports.fields(kind), config, stored), True
+    for field in transports.fields(kind):
+        value = filled.get(field.name)
+        if field.kind == "lines" and isinstance(value, str | int):
+            filled[field.name] = selectors.listed(str(value))
+        if field.kind == "secret" and field.required and not value:
+            complete = False
+        if field.kind == "groups" and value and isinstance(value, list):
+            filled[field.name] = [group for group in value if not isinstance(group, dict) or group["webhook"]]
+            complete &= bool(filled[field.name])
+    return filled, complete
 
 
 class Templates:
@@ -87,7 +84,7 @@ class Templates:
             name = reader.text("name", required=True, limit=64)
             values = {
                 "event": reader.text("event", limit=64),
-                "channel_kind": reader.choice("channel_kind", Channel.Kind.values),
+                "channel_kind": reader.choice("channel_kind", transports.kinds()),
                 "body": reader.text("body", required=True, limit=8192),
                 "archived": False,
             }

@@ -7,12 +7,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from fta.lib import http
 from fta.lib.secrets import redact
 from notify.message import Message
 from notify.models import Delivery
 from notify.transports import base
+from notify.transports.fields import Field
 from wechat.client import Answer, Client, NotConfigured, default_app
 from wechat.errors import WecomError, seen_ip
 from wechat.models import WecomApp
@@ -24,6 +26,11 @@ BUSY_TRIES = 3  # the vendor asks for no more than three tries when its system i
 _CHAT_ID = re.compile(r"[0-9A-Za-z]{1,32}")
 _NO_SUCH_CHAT = (86001, 86003, 40050)
 _ALREADY_THERE = 42014
+
+_TEXT, _MARKDOWN = ("text", gettext_lazy("文本")), ("markdown", gettext_lazy("Markdown"))
+_CARDS = (("textcard", gettext_lazy("文本卡片")), ("news", gettext_lazy("图文")))
+_FORM = gettext_lazy("消息格式")
+_APP = Field("app", gettext_lazy("应用"), help=gettext_lazy("有多个应用时填它的名称；留空用默认应用。"))
 
 
 @contextmanager
@@ -85,6 +92,19 @@ def _joined(values: object) -> str:
 class AppTransport:
     """Messages of the application to members, departments and tags; also its approval cards."""
 
+    label = gettext_lazy("企业微信应用")
+    fields = (
+        Field("to_user", gettext_lazy("账号"), "lines", gettext_lazy("企业微信账号，每行一个；全员写 @all。")),
+        Field("to_party", gettext_lazy("部门 ID"), "lines"),
+        Field("to_tag", gettext_lazy("标签 ID"), "lines"),
+        Field(
+            "message",
+            _FORM,
+            "choice",
+            choices=(_TEXT, _MARKDOWN, *_CARDS, ("template_card", gettext_lazy("模板卡片"))),
+        ),
+        _APP,
+    )
     # WeCom drops a second copy of the same request itself: every send asks for that.
     idempotent = True
 
@@ -132,13 +152,10 @@ class AppTransport:
         return {**{name: ids for name, ids in to.items() if ids}, "agentid": client.app.agent_id or 0, "safe": 0}
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-        """Check who receives, and the form."""
-        wrong = []
-        if not any(_joined(config.get(name)) for name in ("to_user", "to_party", "to_tag")):
-            wrong.append(("to_user", _("至少填写一个账号、部门或标签。")))
-        if config.get("message", "text") not in ("text", "markdown", "textcard", "news", "template_card"):
-            wrong.append(("message", _("消息格式只能是 text、markdown、textcard、news 或 template_card。")))
-        return wrong
+        """Check that somebody receives."""
+        if any(_joined(config.get(name)) for name in ("to_user", "to_party", "to_tag")):
+            return []
+        return [("to_user", _("至少填写一个账号、部门或标签。"))]
 
 
 def repeat_check(delivery: Delivery) -> Payload:
@@ -178,6 +195,25 @@ def _in_turn(parts: Sequence[Payload], send: Callable[[Payload], Answer]) -> lis
 class RobotTransport:
     """Messages through a group's robot; each group of a channel is a delivery of its own."""
 
+    label = gettext_lazy("企业微信群机器人")
+    fields = (
+        Field(
+            "groups",
+            gettext_lazy("群"),
+            "groups",
+            gettext_lazy(
+                "每行一个群：名称 | Webhook 地址 | 要提醒的账号（逗号分隔，可省）。地址保存后只显示圆点；不改就留着圆点。"
+            ),
+            required=True,
+        ),
+        Field(
+            "to_user",
+            gettext_lazy("同时发给账号"),
+            "lines",
+            gettext_lazy("经企业微信应用发给这些人，每行一个账号。"),
+        ),
+        Field("message", _FORM, "choice", choices=(_MARKDOWN, _TEXT, *_CARDS)),
+    )
     idempotent = False
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
@@ -210,10 +246,9 @@ class RobotTransport:
             return WecomApp()
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-        """Check that every group has a name and a webhook."""
-        groups: Sequence[Mapping[str, Any]] = config.get("groups") or []
-        wrong = [] if groups else [("groups", _("至少填写一个群。"))]
-        for group in groups:
+        """Check that the webhook of every group is an address."""
+        wrong = []
+        for group in config["groups"]:
             url = urlsplit(str(group.get("webhook") or ""))
             if url.scheme not in ("http", "https") or not url.netloc:
                 wrong.append(("groups", _("群“%(name)s”的 Webhook 地址不是网址。") % {"name": group.get("name", "")}))
@@ -223,6 +258,20 @@ class RobotTransport:
 class ChatTransport:
     """Messages into a group chat that the application made; it is made when it is missing and the members are known."""
 
+    label = gettext_lazy("企业微信群聊")
+    fields = (
+        Field(
+            "chat_id",
+            gettext_lazy("群聊 ID"),
+            help=gettext_lazy("1 至 32 位字母或数字；没有这个群时按下面的成员新建。"),
+            required=True,
+        ),
+        Field("chat_name", gettext_lazy("群名")),
+        Field("owner", gettext_lazy("群主账号")),
+        Field("members", gettext_lazy("成员账号"), "lines", gettext_lazy("每行一个，至少 2 个。")),
+        Field("message", _FORM, "choice", choices=(_TEXT, _MARKDOWN, *_CARDS)),
+        _APP,
+    )
     idempotent = False
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
@@ -243,7 +292,7 @@ class ChatTransport:
                 raise
         client.chat_create(
             {
-                "name": str(config.get("name") or config["chat_id"])[:50],
+                "name": str(config.get("chat_name") or config["chat_id"])[:50],
                 "owner": config.get("owner") or config["members"][0],
                 "userlist": list(config["members"]),
                 "chatid": config["chat_id"],

@@ -4,8 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from notify import transports
 from notify.models import Channel, Delivery, NotificationRule
-from notify.transports.base import public
+from notify.transports.fields import public
 
 
 class ChannelSerializer(serializers.Serializer[Channel]):
@@ -13,7 +14,7 @@ class ChannelSerializer(serializers.Serializer[Channel]):
 
     id = serializers.IntegerField(source="pk")
     name = serializers.CharField()
-    kind = serializers.ChoiceField(choices=Channel.Kind.choices)
+    kind = serializers.CharField(help_text="key of NOTIFY_TRANSPORTS")
     description = serializers.CharField()
     enabled = serializers.BooleanField()
     config = serializers.SerializerMethodField()
@@ -23,8 +24,7 @@ class ChannelSerializer(serializers.Serializer[Channel]):
 
     def get_config(self, channel: Channel) -> dict[str, Any]:
         """Return the configuration without secrets."""
-        shown: dict[str, Any] = public(channel.config)
-        return shown
+        return public(transports.fields(channel.kind), channel.config)
 
 
 class NotificationRuleSerializer(serializers.Serializer[NotificationRule]):

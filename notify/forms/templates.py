@@ -5,8 +5,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from notify import transports
 from notify.messages import EVENTS
-from notify.models import ChannelKind, Template
+from notify.models import Template
 from notify.templates import SIZE_LIMIT, BadTemplate, check
 
 
@@ -21,7 +22,7 @@ class TemplateForm(forms.Form):
         help_text=_("选了事件，这个事件的消息都用它，不必在规则里指定。"),
     )
     channel_kind = forms.ChoiceField(
-        label=_("通知服务类型"), required=False, choices=[("", _("全部类型")), *ChannelKind.choices]
+        label=_("通知服务类型"), required=False, choices=lambda: [("", _("全部类型")), *transports.choices()]
     )
     body = forms.CharField(
         label=_("正文"),
@@ -52,5 +53,5 @@ class PreviewForm(forms.Form):
     """What to preview: the text as it stands in the editor."""
 
     event = forms.ChoiceField(required=False, choices=[("", ""), *EVENTS.items()])
-    channel_kind = forms.ChoiceField(required=False, choices=[("", ""), *ChannelKind.choices])
+    channel_kind = forms.ChoiceField(required=False, choices=lambda: [("", ""), *transports.choices()])
     body = forms.CharField(max_length=SIZE_LIMIT)

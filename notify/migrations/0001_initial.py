@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=64, unique=True, verbose_name='名称')),
-                ('kind', models.CharField(choices=[('wecom_app', '企业微信应用'), ('wecom_robot', '企业微信群机器人'), ('wecom_chat', '企业微信群聊'), ('email', '邮件'), ('webhook', 'Webhook')], max_length=16, verbose_name='类型')),
+                ('kind', models.CharField(help_text='key of NOTIFY_TRANSPORTS', max_length=16, verbose_name='类型')),
                 ('description', models.CharField(blank=True, max_length=255, verbose_name='描述')),
                 ('config', fta.lib.fields.SealedJSONField(blank=True, default=dict, verbose_name='配置')),
                 ('enabled', models.BooleanField(default=True, verbose_name='启用')),
@@ -32,7 +32,6 @@ class Migration(migrations.Migration):
                 'verbose_name': '通知服务',
                 'verbose_name_plural': '通知服务',
                 'ordering': ['name'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['wecom_app', 'wecom_robot', 'wecom_chat', 'email', 'webhook'])), name='channel_kind')],
             },
         ),
         migrations.CreateModel(

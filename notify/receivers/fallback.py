@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from fta import signals
 from fta.models import Execution, Person
-from notify import outbox
+from notify import outbox, transports
 from notify.message import Message
 from notify.messages import Occasion
 from notify.models import ChannelKind, Delivery
@@ -46,7 +46,7 @@ def second_way(delivery: Delivery, now: datetime) -> None:
     if delivery.lane == Delivery.Lane.APPROVAL and delivery.kind == ChannelKind.WECOM_APP:
         _mail_instead(delivery, now)
     if delivery.event != "system.fault":  # a fault of the channel that tells of faults would go round in circles
-        way = str(delivery.channel or ChannelKind(delivery.kind).label)
+        way = str(delivery.channel or transports.label(delivery.kind))
         text = _("“%(way)s”发不出消息：%(error)s%(remedy)s") % {
             "way": way,
             "error": delivery.last_error,

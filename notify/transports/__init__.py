@@ -1,19 +1,53 @@
 """The registry of transports: NOTIFY_TRANSPORTS names a class for each kind of channel."""
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.signals import setting_changed
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from notify.transports.base import Transport
+from notify.transports.fields import Field, misfits
 
 
 @lru_cache(maxsize=32)
 def get(kind: str) -> Transport:
     """Return the transport of this kind, loaded at its first use; KeyError for a kind that the settings do not name."""
     return cast(Transport, import_string(settings.NOTIFY_TRANSPORTS[kind])())
+
+
+def kinds() -> list[str]:
+    """Return the kinds of channels that there are."""
+    return list(settings.NOTIFY_TRANSPORTS)
+
+
+def choices() -> list[tuple[str, str | Promise]]:
+    """Return the kinds with their names for people."""
+    return [(kind, get(kind).label) for kind in kinds()]
+
+
+def label(kind: str) -> str:
+    """Return a kind's name for people: the kind itself where the settings do not name it any more."""
+    return str(get(kind).label) if kind in kinds() else kind
+
+
+def fields(kind: str) -> Sequence[Field]:
+    """Return what a channel of this kind is configured with: nothing where the settings do not name it any more."""
+    return get(kind).fields if kind in kinds() else ()
+
+
+def check(kind: str, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (field, Chinese message) for all that is wrong with a channel's configuration.
+
+    The transport itself is asked only about a configuration that has all that it requires, in the shapes that it declared.
+    """
+    if kind not in kinds():
+        return [("kind", _("没有“%(kind)s”这种通知方式。") % {"kind": kind})]
+    return misfits(fields(kind), config) or list(get(kind).validate(config))
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from django.utils.functional import Promise
+
 from notify.message import Message
 from notify.models import Delivery
+from notify.transports.fields import Field
 
 NOT_SENT, REFUSED, UNKNOWN = "not_sent", "refused", "unknown"
-SECRET_KEYS = frozenset({"secret", "webhook"})
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class OutcomeUnknown(TransportError):
 class Transport(Protocol):
     """How the messages of one channel kind travel."""
 
+    label: str | Promise  # the kind's name for people
+    fields: Sequence[Field]
     # Whether the far side drops a second copy of the same message (or a second copy harms nobody).
     idempotent: bool
 
@@ -82,11 +86,7 @@ class Transport(Protocol):
         """Send once, without retries; raises NotSent, Refused or OutcomeUnknown."""
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-        """Check a channel's configuration; return (field, Chinese message) for everything that is wrong."""
+        """Check a channel's configuration; return (field, Chinese message) for everything that is wrong.
 
-
-def public(config: Any) -> Any:
-    """Return a channel's configuration without its secrets, for pages, the API and exports."""
-    if isinstance(config, dict):
-        return {key: public(value) for key, value in config.items() if key not in SECRET_KEYS}
-    return [public(item) for item in config] if isinstance(config, list) else config
+        What is declared is checked already: that nothing required lacks, the values' shapes and the choices.
+        """

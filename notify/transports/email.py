@@ -10,10 +10,12 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from notify.message import Message
 from notify.models import Delivery
 from notify.transports.base import NotSent, OutcomeUnknown, Receipt, Refused
+from notify.transports.fields import Field
 
 
 class EmailTransport:
@@ -22,6 +24,8 @@ class EmailTransport:
     A second copy carries the same Message-ID, which readers fold into one.
     """
 
+    label = gettext_lazy("邮件")
+    fields = (Field("to", gettext_lazy("收件地址"), "lines", gettext_lazy("每行一个。"), required=True),)
     idempotent = True
 
     def send(self, delivery: Delivery, message: Message) -> Receipt:
@@ -48,10 +52,8 @@ class EmailTransport:
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Check the addresses."""
-        to = config.get("to")
-        if not isinstance(to, list) or not to:
-            return [("to", _("至少填一个收件地址。"))]
-        return [("to", _("“%(value)s”不是邮箱地址。") % {"value": value}) for value in to if not _is_address(value)]
+        wrong = [value for value in config["to"] if not _is_address(value)]
+        return [("to", _("“%(value)s”不是邮箱地址。") % {"value": value}) for value in wrong]
 
     def _mail(self, delivery: Delivery, message: Message, to: Sequence[str]) -> EmailMessage:
         text = message.text or message.title

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from fta.lib.http import AnswerTooLarge, DestinationRefused, HttpError, InvalidRequest, Response, request
 from notify.message import Message
 from notify.models import Delivery
 from notify.transports.base import NOT_SENT, NotSent, OutcomeUnknown, Receipt, Refused
+from notify.transports.fields import Field
 
 MIN_SECRET = 16
 
@@ -35,6 +37,17 @@ def sign_callbacks_with(secret: Callable[[], str]) -> None:
 class WebhookTransport:
     """The receiver drops a second copy by its Idempotency-Key, which is the same at each try."""
 
+    label = gettext_lazy("Webhook")
+    fields = (
+        Field("url", gettext_lazy("地址"), help=gettext_lazy("内网地址还要写进 FTA_HTTP_ALLOW。"), required=True),
+        Field(
+            "secret",
+            gettext_lazy("签名密钥"),
+            "secret",
+            gettext_lazy("至少 16 个字符；接收方用它核对 X-FTA-Signature。"),
+            required=True,
+        ),
+    )
     idempotent = True
 
     def send(self, delivery: Delivery, message: Message) -> Receipt:

@@ -11,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from fta.models.scope import is_admin
-from notify import outbox, selectors, services
-from notify.forms import CHANNEL_FORMS, ChannelForm
-from notify.models import Channel, ChannelKind
+from notify import outbox, selectors, services, transports
+from notify.forms import ChannelForm
+from notify.models import Channel
 
 
 @login_required
@@ -22,10 +22,10 @@ def channels(request: HttpRequest) -> HttpResponse:
     """List the channels with their health."""
     rows = selectors.readable(request.user, selectors.live_channels())
     context = {
-        "rows": [(row, selectors.receivers_of(row)) for row in rows],
+        "rows": [(row, transports.label(row.kind), selectors.receivers_of(row)) for row in rows],
         "may_edit": is_admin(request.user),
         "may_test": selectors.testable(request.user, rows).exists(),
-        "kinds": ChannelKind.choices,
+        "kinds": transports.choices(),
     }
     return render(request, "notify/channels.html", context)
 
@@ -35,10 +35,10 @@ def channels(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def create(request: HttpRequest, kind: str) -> HttpResponse:
     """Make a channel of a kind."""
-    if kind not in CHANNEL_FORMS or not is_admin(request.user):
+    if kind not in transports.kinds() or not is_admin(request.user):
         raise Http404
-    form = CHANNEL_FORMS[kind](request.POST if request.method == "POST" else None)
-    return _edit(request, form, None, ChannelKind(kind))
+    form = ChannelForm(kind, request.POST if request.method == "POST" else None)
+    return _edit(request, form, None)
 
 
 @login_required
@@ -47,11 +47,11 @@ def create(request: HttpRequest, kind: str) -> HttpResponse:
 def change(request: HttpRequest, pk: int) -> HttpResponse:
     """Change a channel; secrets are replaced or kept, never shown."""
     channel = get_object_or_404(selectors.editable(request.user, selectors.live_channels()), pk=pk)
-    form = CHANNEL_FORMS[channel.kind](request.POST if request.method == "POST" else None, channel=channel)
-    return _edit(request, form, channel, ChannelKind(channel.kind))
+    form = ChannelForm(channel.kind, request.POST if request.method == "POST" else None, channel=channel)
+    return _edit(request, form, channel)
 
 
-def _edit(request: HttpRequest, form: ChannelForm, channel: Channel | None, kind: ChannelKind) -> HttpResponse:
+def _edit(request: HttpRequest, form: ChannelForm, channel: Channel | None) -> HttpResponse:
     if form.is_bound and form.is_valid():
         try:
             saved = services.save_channel(channel, form.values, request.user, timezone.now())
@@ -60,7 +60,7 @@ def _edit(request: HttpRequest, form: ChannelForm, channel: Channel | None, kind
         else:
             messages.success(request, _("已保存“%(name)s”。") % {"name": saved})
             return redirect("notify:channels")
-    context = {"form": form, "channel": channel, "kind": kind.label}
+    context = {"form": form, "channel": channel, "kind": transports.label(form.kind)}
     return render(request, "notify/channel.html", context, status=400 if form.errors else 200)
 
 

@@ -11,19 +11,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from fta.web.paging import page_of
-from notify import selectors
+from notify import selectors, transports
 from notify.delivery import NotResendable
 from notify.delivery import resend as send_again
 from notify.forms import DeliveryFilter
 from notify.messages import EVENTS
-from notify.models import ChannelKind, Delivery
+from notify.models import Delivery
 
 OTHERS = {
     "channel.test": gettext_lazy("测试"),
     "step.message": gettext_lazy("通知节点"),
     "reply": gettext_lazy("应答"),
 }
-KINDS: dict[str, object] = dict(ChannelKind.choices)
 
 
 @login_required
@@ -74,5 +73,5 @@ def _row(row: Delivery) -> dict[str, object]:
         "title": message.get("title") or str(message.get("text", "")).split("\n", 1)[0] or row.event,
         "text": message.get("text", ""),
         "receivers": selectors.receivers(row),
-        "way": str(row.channel or KINDS.get(row.kind, row.kind)),
+        "way": str(row.channel or transports.label(row.kind)),
     }

@@ -10,11 +10,14 @@ from fta.models import Person
 from notify.message import Message
 from notify.models import Channel, Delivery
 from notify.transports.base import Receipt, TransportError
+from notify.transports.fields import Field
 
 
 class FakeTransport:
     """Keeps what was sent; raises what was planned, one error a call."""
 
+    label = "企业微信"
+    fields = (Field("to_user", "账号", "lines"), Field("groups", "群", "groups"))
     idempotent = True
     sent: list[tuple[Delivery, Message]] = []
     plan: list[TransportError] = []

@@ -227,5 +227,5 @@ def test_an_admin_writes_templates_and_previews_them_on_a_real_alert(admin: Pers
 def test_lists_show_nothing_to_strangers(stranger: Person, operator: Person, app_channel: Channel) -> None:
     for name in ("notify:channels", "notify:rules", "notify:templates"):
         assert signed_in(stranger).get(reverse(name)).status_code == 200
-    assert "wecom" not in [row.name for row, _ in signed_in(stranger).get(reverse("notify:channels")).context["rows"]]
-    assert "wecom" in [row.name for row, _ in signed_in(operator).get(reverse("notify:channels")).context["rows"]]
+    assert "wecom" not in [row.name for row, *_ in signed_in(stranger).get(reverse("notify:channels")).context["rows"]]
+    assert "wecom" in [row.name for row, *_ in signed_in(operator).get(reverse("notify:channels")).context["rows"]]

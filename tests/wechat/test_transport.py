@@ -7,13 +7,12 @@ import pytest
 from django.utils import timezone
 
 from fta.models import Person
-from notify import outbox
+from notify import outbox, transports
 from notify.message import Message
 from notify.models import Channel, Delivery
 from notify.transports import base
 from tests.wechat.conftest import Corp
 from wechat.models import CardCopy, WecomApp
-from wechat.transport import AppTransport, ChatTransport, RobotTransport
 
 ASKED = Message(
     form="approval_card",
@@ -47,8 +46,7 @@ def channel(kind: str, **config: Any) -> Channel:
 
 
 def send(delivery: Delivery) -> base.Receipt:
-    transport = {"wecom_app": AppTransport, "wecom_robot": RobotTransport, "wecom_chat": ChatTransport}[delivery.kind]()
-    return transport.send(delivery, Message.from_json(delivery.payload["message"]))
+    return transports.get(delivery.kind).send(delivery, Message.from_json(delivery.payload["message"]))
 
 
 def test_it_sends_a_text_exactly(corp: Corp) -> None:
@@ -295,7 +293,7 @@ def test_it_sends_into_a_chat(corp: Corp) -> None:
 
 
 def test_it_makes_a_chat_that_is_missing(corp: Corp) -> None:
-    made = channel("wecom_chat", chat_id="NEW1", name="新群", owner="lisi", members=["lisi", "wangwu"])
+    made = channel("wecom_chat", chat_id="NEW1", chat_name="新群", owner="lisi", members=["lisi", "wangwu"])
     send(row(Message(form="plain", text="磁盘写满"), kind="wecom_chat", channel=made))
     chat = corp.world.chats["NEW1"]
     assert (chat.name, chat.owner, len(chat.bubbles)) == ("新群", "lisi", 1)
@@ -306,27 +304,28 @@ def test_it_refuses_a_missing_chat_without_members(corp: Corp) -> None:
         send(row(Message(form="text", text="x"), kind="wecom_chat", channel=channel("wecom_chat", chat_id="NOPE")))
 
 
+_GROUP = {"name": "g", "webhook": "https://x/?key=1"}
+
+
 @pytest.mark.parametrize(
-    ("transport", "good", "bad", "field"),
+    ("kind", "good", "bad", "field"),
     [
-        (AppTransport(), {"to_user": ["lisi"]}, {}, "to_user"),
-        (AppTransport(), {"to_party": "2"}, {"to_user": ["a"], "message": "fax"}, "message"),
-        (RobotTransport(), {"groups": [{"name": "g", "webhook": "https://x/?key=1"}]}, {"groups": []}, "groups"),
-        (
-            RobotTransport(),
-            {"groups": [{"name": "g", "webhook": "https://x/"}]},
-            {"groups": [{"webhook": "x"}]},
-            "groups",
-        ),
-        (ChatTransport(), {"chat_id": "A1"}, {"chat_id": "群"}, "chat_id"),
-        (ChatTransport(), {"chat_id": "A1"}, {"chat_id": "A1", "members": ["a", "b"], "owner": "c"}, "owner"),
+        ("wecom_app", {"to_user": ["lisi"]}, {}, "to_user"),
+        ("wecom_app", {"to_party": ["2"]}, {"to_user": ["a"], "message": "fax"}, "message"),
+        ("wecom_app", {"to_user": ["lisi"]}, {"to_user": {"a": 1}}, "to_user"),
+        ("wecom_app", {"to_user": ["lisi"], "app": ""}, {"to_user": ["lisi"], "to_usr": "a"}, "to_usr"),
+        ("wecom_robot", {"groups": [_GROUP]}, {"groups": []}, "groups"),
+        ("wecom_robot", {"groups": [_GROUP]}, {"groups": [{"name": "g", "webhook": "x"}]}, "groups"),
+        ("wecom_robot", {"groups": [_GROUP]}, {"groups": [{"webhook": "https://x/"}]}, "groups"),
+        ("wecom_robot", {"groups": [_GROUP]}, {"groups": "g"}, "groups"),
+        ("wecom_robot", {"groups": [_GROUP]}, {"groups": [_GROUP], "message": "template_card"}, "message"),
+        ("wecom_chat", {"chat_id": "A1"}, {"chat_id": "群"}, "chat_id"),
+        ("wecom_chat", {"chat_id": "A1"}, {"chat_id": "A1", "members": ["a", "b"], "owner": "c"}, "owner"),
     ],
 )
-def test_it_checks_a_channels_configuration(
-    transport: base.Transport, good: dict[str, Any], bad: dict[str, Any], field: str
-) -> None:
-    assert list(transport.validate(good)) == []
-    assert transport.validate(bad)[0][0] == field
+def test_it_checks_a_channels_configuration(kind: str, good: dict[str, Any], bad: dict[str, Any], field: str) -> None:
+    assert transports.check(kind, good) == []
+    assert [name for name, _ in transports.check(kind, bad)] == [field]
 
 
 def test_it_reaches_the_person_who_replied(corp: Corp, operator: Person) -> None:
