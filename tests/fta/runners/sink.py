@@ -65,7 +65,7 @@ def _handler(sink_of: list[Sink]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(sink.body)
 
-        do_GET = do_POST = do_PUT = do_HEAD = _serve
+        do_GET = do_POST = do_PUT = do_PATCH = do_HEAD = _serve
 
     return Handler
 
