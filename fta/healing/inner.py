@@ -50,6 +50,18 @@ def keys_of(nodes: Sequence[Any]) -> list[str]:
     return [str(each.get("package") or "") for each in params]
 
 
+def holders_of(key: str) -> list[int]:
+    """Return the ids of the packages whose present version runs this one inside, at whatever depth."""
+    rows = Package.objects.filter(archived=False).exclude(current=None).values_list("pk", "key", "current__nodes")
+    inside = {name: (pk, set(keys_of(nodes))) for pk, name, nodes in rows}
+    found: set[str] = set()
+    fresh = {key}
+    while fresh:
+        fresh = {name for name, (_pk, names) in inside.items() if names & fresh} - found
+        found |= fresh
+    return [inside[name][0] for name in found]
+
+
 def _reading_order(node: Node) -> list[int]:
     """Sort the nodes of a package before the node that waits for them."""
     parts = [int(part) for part in node.path.split(".")]

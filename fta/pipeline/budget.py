@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from fta.convergence import gather, lock
+from fta.healing.inner import holders_of
 from fta.healing.nodes import seconds
 from fta.lib.types import JSONDict
 from fta.models import ConvergenceRule, Execution, Host, Package
@@ -21,18 +22,19 @@ _SCOPES = {
 
 
 def over_budget(execution: Execution, now: datetime) -> list[str]:
-    """Return what the budget of the execution's package forbids, in words; nothing when there is room.
+    """Return what the budgets of the execution's package and of those inside it forbid, in words; nothing when there is room.
 
-    Nobody else finds room for the package until the transaction ends.
+    Nobody else finds room for these packages until the transaction ends.
     """
     package, host = execution.package, execution.host
     if package is None or host is None:
         return []
-    budget = Package.objects.values_list("budget", flat=True).get(pk=package.pk)
-    if not budget:
-        return []
-    lock([hashlib.sha256(f"budget {package.pk}".encode()).hexdigest()])
-    return _exceeded(budget, package, host, now)
+    inside = [scope["package"]["key"] for scope in execution.plan.get("scopes", {}).values()]
+    found = Package.objects.filter(Q(pk=package.pk) | Q(key__in=inside)).order_by("pk")
+    limited = [each for each in found if each.budget]
+    lock([hashlib.sha256(f"budget {each.pk}".encode()).hexdigest() for each in limited])
+    reasons = [(each, reason) for each in limited for reason in _exceeded(each, host, now)]
+    return [reason if each.pk == package.pk else f"{each.name}：{reason}" for each, reason in reasons]
 
 
 def gather_over_budget(execution: Execution, now: datetime) -> None:
@@ -58,15 +60,16 @@ def _storm_rule() -> JSONDict:
     }
 
 
-def _exceeded(budget: JSONDict, package: Package, host: Host, now: datetime) -> list[str]:
+def _exceeded(package: Package, host: Host, now: datetime) -> list[str]:
     """Compare the hosts reached with `max_hosts`, and with `max_percent` of the hosts in `scope`, per `window`."""
+    budget, acting = package.budget, [package.pk, *holders_of(package.key)]
     most, percent = budget.get("max_hosts"), budget.get("max_percent")
     scope = str(budget.get("scope") or ("module" if percent is not None else ""))
     alike = {name: getattr(host, name) for name in _SCOPES.get(scope, ())}
     window = timedelta(seconds=seconds(budget.get("window", "1h")))
     # Whatever is about to act or acts counts, however long ago it came: a yes may take longer than the window.
     reached = Q(state__in=(State.READY, State.RUNNING)) | Q(started_at__gte=now - window)
-    others = Execution.objects.filter(reached, package=package, **{f"host__{k}": v for k, v in alike.items()})
+    others = Execution.objects.filter(reached, package__in=acting, **{f"host__{k}": v for k, v in alike.items()})
     hosts = others.exclude(host=host).values("host").distinct().count() + 1
     words = {"minutes": int(window.total_seconds() // 60), "hosts": hosts, "most": most, "percent": percent}
     reasons = []

@@ -11,7 +11,7 @@ from fta import pipeline
 from fta.engine.loop import Engine
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
-from fta.models import Business, ConfigVersion, Execution, Incident, Package, Person
+from fta.models import Business, ConfigVersion, Execution, Incident, Package, Person, Rule
 from fta.pipeline import budget
 from notify.models import Delivery
 from tests import factories
@@ -116,3 +116,21 @@ def test_what_acts_counts_however_long_ago_it_came(package: Package, game: Busin
     Execution.objects.filter(state="ready").update(state="failed", started_at=start - timedelta(minutes=31))
     _fire(BUDGET + 1, start)
     assert Execution.objects.latest("pk").state == "ready"
+
+
+def test_a_package_inside_keeps_its_own_budget(package: Package, game: Business) -> None:
+    start = timezone.now()
+    inside = {"id": 1, "name": "子套餐", "type": "package", "params": {"package": "act"}}
+    around = factories.package("around", nodes=[inside])
+    Package.objects.filter(pk=package.pk).update(budget={"max_hosts": 2, "window": "30m"})
+    _fire(0, start)
+    Rule.objects.update(package=around)
+    ConfigVersion.bump("rules")
+    _fire(1, start)
+    _fire(2, start)
+    assert list(Execution.objects.order_by("pk").values_list("state", flat=True)) == ["ready", "ready", "held"]
+    assert "act：影响面超出预算：30 分钟内第 3 台主机" in Execution.objects.latest("pk").hold_reasons[0]
+    Rule.objects.update(package=package)
+    ConfigVersion.bump("rules")
+    _fire(3, start)
+    assert Execution.objects.latest("pk").state == "held"
