@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from fta import audit, ports
 from fta.healing import flow
 from fta.healing.history import lock, shift, tell
-from fta.healing.nodes import Node, in_order, path_of
+from fta.healing.nodes import START, STRIDE, Node, in_order, path_of
 from fta.healing.plan import host_drift, is_intact, nodes_of
 from fta.healing.runners.package import PackageRunner
 from fta.healing.start import hold, mode_now, refreeze
@@ -98,11 +98,9 @@ def _targets(nodes: list[Node], present: dict[int, StepRun], node: int | None) -
 
 def _entry(nodes: Sequence[Node], node: Node) -> Node:
     """Return the node to begin with to do this one again: of a package node the first one inside it."""
+    by_id = {each.id: each for each in nodes}
     while node.type == PackageRunner.type:
-        within = [each for each in nodes if each.inside == node.id]
-        led_to = {target for each in within for target in each.following}
-        entries = [each for each in within if each.id not in led_to or each.type == PackageRunner.type]
-        node = min(entries, key=lambda each: each.id)
+        node = by_id[node.id * STRIDE + START]
     return node
 
 

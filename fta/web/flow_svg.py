@@ -12,6 +12,7 @@ from fta.healing.nodes import EDGES, Node, in_order, loops
 BOX_W, BOX_H = 156, 62
 GAP_X, GAP_Y = 42, 40
 MARGIN = 4
+FRAME = 10  # from the nodes of a package inside to the line around them
 MIN_WIDTH = 760  # a small graph is not blown up to the width of the page
 EDGE_WORDS = {"failure": _("失败"), "always": _("总是")}
 TITLE_UNITS, META_UNITS = 17, 22  # half-width letters that fit into a box
@@ -75,6 +76,16 @@ class Edge:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """A line around the nodes of a package inside and the one that waits for them."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A laid out graph."""
 
@@ -82,6 +93,7 @@ class Drawing:
     height: int
     boxes: Sequence[Box]
     edges: Sequence[Edge]
+    frames: Sequence[Frame] = ()
     step = (BOX_W + GAP_X, BOX_H + GAP_Y)  # from column to column, from row to row
     margin = MARGIN
 
@@ -127,7 +139,30 @@ def draw(
     below = any(edge.path.count("V") > 1 for edge in edges)
     width = columns * (BOX_W + GAP_X) - GAP_X + 2 * MARGIN
     height = rows * (BOX_H + GAP_Y) - GAP_Y + 2 * MARGIN + (GAP_Y // 2 if below else 0)
-    return Drawing(max(width, MIN_WIDTH), height, boxes, edges)
+    return Drawing(max(width, MIN_WIDTH), height, boxes, edges, _frames(nodes, boxes))
+
+
+def _frames(nodes: Sequence[Node], boxes: Sequence[Box]) -> list[Frame]:
+    """Frame what lies in a package inside, unless another node stands between."""
+    around = {node.id: node.inside for node in nodes}
+    found = []
+    for scope in sorted(set(around.values()) - {0}):
+        mine = [box for box in boxes if box.id == scope or _is_within(box.id, scope, around)]
+        left, right = min(box.column for box in mine), max(box.column for box in mine)
+        top, bottom = min(box.row for box in mine), max(box.row for box in mine)
+        within = [box for box in boxes if left <= box.column <= right and top <= box.row <= bottom]
+        if len(within) == len(mine):
+            x, y = MARGIN + left * (BOX_W + GAP_X) - FRAME, MARGIN + top * (BOX_H + GAP_Y) - FRAME
+            width = (right - left) * (BOX_W + GAP_X) + BOX_W + 2 * FRAME
+            found.append(Frame(x, y, width, (bottom - top) * (BOX_H + GAP_Y) + BOX_H + 2 * FRAME))
+    return found
+
+
+def _is_within(node: int, scope: int, around: Mapping[int, int]) -> bool:
+    while node := around.get(node, 0):
+        if node == scope:
+            return True
+    return False
 
 
 def _lines(node: Node) -> list[tuple[str, int]]:

@@ -383,7 +383,7 @@ def test_the_address_of_the_credential_is_part_of_the_plan(awx: Platform, sink: 
     )
     assert execution.plan["foreseen"] == {"1": {"url": sink.url}}
     assert awx.token not in json.dumps(execution.plan)
-    Credential.objects.update(url="http://127.0.0.1:1/elsewhere")
+    Credential.objects.update(url=f"{sink.url}/elsewhere")
     stage.drain()
     assert (stage.state(execution), sink.seen) == ("failed", [])
     Credential.objects.update(kind="password")

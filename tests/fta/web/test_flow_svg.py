@@ -47,3 +47,16 @@ def test_a_broken_graph_is_drawn_all_the_same() -> None:
 def test_a_long_name_is_cut_to_the_box() -> None:
     assert fit("三次 Ping 不通", 17) == "三次 Ping 不通"
     assert fit("一个名字很长很长的节点", 17).endswith("…")
+
+
+def test_what_runs_inside_of_a_package_is_framed_unless_another_node_stands_between() -> None:
+    def of(number: int, inside: int = 0, **following: list[int]) -> Node:
+        return Node.of({"id": number, "type": "script", "next": following, "inside": inside})
+
+    flat = [of(1, success=[2001]), of(2001, 2, success=[2002]), of(2002, 2), of(2, success=[3]), of(3)]
+    drawing = draw(flat, {})
+    first, last = (next(box for box in drawing.boxes if box.id == number) for number in (2001, 2))
+    assert [(frame.x, frame.width) for frame in drawing.frames] == [(first.x - 10, last.x - first.x + 156 + 20)]
+    assert [box.kind for box in drawing.boxes][1] == "2.1 · script"
+    assert (2002, 2) in [(edge.source, edge.target) for edge in drawing.edges]
+    assert draw(flat, {}, fixed={3: (2, 0), 2002: (3, 1)}).frames == []
