@@ -5,7 +5,7 @@ sealed the entry of that journal unbegun), or when its policy allows a second ti
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -21,12 +21,14 @@ from fta.healing.history import lock, tell
 from fta.healing.plan import is_intact, nodes_of
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
-from fta.healing.runners.running import NEVER
+from fta.healing.runners.running import NEVER, UNREACHED
 from fta.healing.steps import CRASHES, MAX_ERROR, after, call, context_of, named, record
 from fta.models import StepAttempt, StepRun
 from fta.models.engine import DbNow
 
 logger = logging.getLogger(__name__)
+
+AWAY = timedelta(minutes=2)  # beyond a step's own time, until a target that cannot be reached makes its result unknown
 
 
 def reap(pk: int, now: datetime) -> None:
@@ -45,7 +47,9 @@ def _look_up(step: StepRun, now: datetime) -> None:
         step.fence = take_over(step, now)
     except NotClaimed:
         return
-    tell(step.execution, "step.taken_over", f"{named(step)}：{_(LOST)}，{_('正在向目标核对结果')}", now, step=step.pk)
+    if not step.execution.history.filter(kind="step.taken_over", data__step=step.pk).exists():
+        text = f"{named(step)}：{_(LOST)}，{_('正在向目标核对结果')}"
+        tell(step.execution, "step.taken_over", text, now, step=step.pk)
     node = next(each for each in nodes_of(step.execution.plan) if each.id == step.node)
     if is_intact(step.execution):
         with beating(StepRun, step.pk, step.fence, StepRun.State.RUNNING) as beat:
@@ -53,6 +57,12 @@ def _look_up(step: StepRun, now: datetime) -> None:
     else:  # its hosts and credentials are nobody's that was asked
         outcome = Outcome("unknown", error=_("计划内容与其校验值不符，没有去核对"))
     now = timezone.now()
+    if (
+        outcome.outcome == UNREACHED
+        and step.started_at
+        and now < step.started_at + timedelta(seconds=node.timeout) + AWAY
+    ):
+        return  # no worker is held until the target is back: the lease lapses, and it is asked again
     if outcome.state == "unknown" or outcome.outcome == NEVER:
         mine = StepRun.objects.filter(pk=step.pk, fence=step.fence)
         _settle(step, mine, outcome, outcome.outcome == NEVER, now)

@@ -23,6 +23,7 @@ from fta.healing.nodes import STRIDE, Node, path_of
 from fta.healing.plan import is_intact, nodes_of
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
+from fta.healing.runners.running import UNREACHED
 from fta.lib.secrets import redact
 from fta.lib.types import JSONDict
 from fta.models import Execution, StepAttempt, StepRun
@@ -71,6 +72,9 @@ def run_step(pk: int) -> None:
     with beating(StepRun, pk, fence, StepRun.State.RUNNING) as beat:
         context = context_of(step, node, params, beat.lost, now)
         outcome = _unfit(problems) if problems else call(runner.stop if stopping else runner.run, context)
+    if outcome.outcome == UNREACHED:
+        logger.warning("The target of step %s is out of reach; who takes the step over asks again", pk)
+        return
     try:
         record(step, fence, node, outcome, timezone.now())
     except LostLease:

@@ -1,6 +1,6 @@
 """Steps whose worker vanished: what the journal of the host knows decides, and no script begins twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from fta.healing import recovery
 from fta.healing.canonical import sha256_of
 from fta.healing.claims import take_over
 from fta.healing.kind import ExecutionKind, StepKind
+from fta.healing.runners import running
 from fta.healing.runners.journal import Journal
+from fta.healing.runners.targets import Local
+from fta.lib import ssh
 from fta.models import Execution, StepAttempt, StepRun
 from tests import factories
 from tests.fta import stage
@@ -78,8 +81,18 @@ def lost_at(point: str, monkeypatch: pytest.MonkeyPatch, script: str, **fields: 
     return execution, step
 
 
-@pytest.mark.parametrize("policy", ["once", "probe", "idempotent"])
-@pytest.mark.parametrize("point", ["open before", "start before", "start behind", "close behind"])
+@pytest.mark.parametrize(
+    ("point", "policy"),
+    [
+        ("open before", "once"),
+        ("start before", "once"),
+        ("start before", "idempotent"),
+        ("start behind", "once"),
+        ("start behind", "probe"),
+        ("start behind", "idempotent"),
+        ("close behind", "once"),
+    ],
+)
 def test_a_script_runs_once_wherever_its_worker_was_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, faults: list[str], policy: str, point: str
 ) -> None:
@@ -159,6 +172,47 @@ def test_what_the_journal_does_not_know_is_unknown(
     assert (stage.state(execution), step.state, step.outcome) == ("unknown", "unknown", "lost")
     assert faults == [f"step:{step.pk}:unknown"]
     assert (tmp_path / "runs").read_text() == "run\n"
+
+
+def test_a_host_that_is_away_for_a_while_is_asked_again_and_holds_no_worker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, faults: list[str]
+) -> None:
+    execution = stage.ready(node(1, "script", params={"script": f"echo run >> {tmp_path}/runs; sleep 1"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "_AWAY", 0.1)
+        patch.setattr(running, "_PAUSE", 0.05)
+        patch.setattr(Local, "call", away_but_for("open", "start"))
+        patch.setattr(Journal, "start", lambda *args, real=Journal.start: real(*args) and None)
+        for _ in range(3):
+            stage.drain()
+            assert (stage.state(execution), execution.steps.get().state) == ("running", "running")
+            StepRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    stage.drain()
+    assert (stage.state(execution), (tmp_path / "runs").read_text(), faults) == ("succeeded", "run\n", [])
+    assert execution.history.filter(kind="step.taken_over").count() == 1
+
+
+def test_a_host_that_stays_away_makes_the_result_unknown(monkeypatch: pytest.MonkeyPatch, faults: list[str]) -> None:
+    execution, step = lost_at("start behind", monkeypatch, "echo ran")
+    monkeypatch.setattr(running, "_AWAY", 0.1)
+    monkeypatch.setattr(running, "_PAUSE", 0.05)
+    monkeypatch.setattr(Local, "call", away_but_for())
+    StepRun.objects.update(started_at=timezone.now() - timedelta(seconds=600) - recovery.AWAY)
+    stage.drain()
+    assert (stage.state(execution), faults) == ("unknown", [f"step:{step.pk}:unknown"])
+    assert "连不上" in execution.steps.get().error
+
+
+def away_but_for(*verbs: str) -> Callable[..., bytes]:
+    """Return a call of the journal that finds the host away, but for these verbs."""
+    real = Local.call
+
+    def call(self: Local, command: Sequence[str], given: bytes, seconds: float) -> bytes:
+        if command[6] not in verbs:
+            raise ssh.NotReached("away", again=True)
+        return real(self, command, given, seconds)
+
+    return call
 
 
 def test_nobody_is_asked_by_an_altered_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from fta.lib import ssh
 logger = logging.getLogger(__name__)
 
 NEVER = "never"  # the outcome of a script that has not begun and never will: to start the step again is no second time
+UNREACHED = "unreached"  # the outcome of a script on a host that cannot be reached for now: somebody asks again, later
+_AWAY = 20.0  # seconds without an answer until the worker has better to do than to wait for the host
 _SLACK = 30.0  # seconds that a host may take longer than the script's own time until it is told to end it
 _STOPPING = 15.0  # seconds in which a host that was told to end a script must have said that it did
 _PAUSE = 2.0  # seconds between two attempts to reach a host
@@ -83,16 +85,17 @@ class _Following:
         """Ask until the script has ended, and stop it when a person did so or its time is long over."""
         sure, stopping = report is not None, False
         until = time.monotonic() + self.ctx.timeout + _SLACK
+        heard_at = time.monotonic()
         while True:
             if report is not None:
-                sure = True
+                sure, heard_at = True, time.monotonic()
                 self._take(report)
                 if report.word not in OPEN:
                     return self._end(report)
             if self.ctx.lost.is_set():
                 return Outcome("unknown", outcome="lost")
-            if stopping and time.monotonic() >= until:
-                return self._unknown(_("连不上主机，不知道脚本是否做完"))
+            if time.monotonic() >= (until if stopping else heard_at + _AWAY):
+                return self._unknown(_("连不上主机，不知道脚本是否做完"), "lost" if stopping else UNREACHED)
             if not stopping and (time.monotonic() >= until or self.ctx.cancelled()):
                 stopping, until = True, time.monotonic() + _STOPPING
             try:
@@ -124,9 +127,9 @@ class _Following:
             logger.warning("Unable to clear the journal entry %s; it goes when it is old", self.entry)
         return _outcome(report, output)
 
-    def _unknown(self, error: str) -> Outcome:
+    def _unknown(self, error: str, outcome: str = "lost") -> Outcome:
         output = excerpt(self.head, self.tail, self.total, ended=False)
-        return Outcome("unknown", output=output, error=error, outcome="lost")
+        return Outcome("unknown", output=output, error=error, outcome=outcome)
 
 
 def _outcome(report: Report, output: str) -> Outcome:

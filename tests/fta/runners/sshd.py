@@ -45,7 +45,8 @@ class Server:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
         (folder / "conf").write_text(_CONFIGURATION.format(port=port, folder=folder))
-        Path("/run/sshd").mkdir(exist_ok=True)
+        with suppress(OSError):  # only root's server wants it
+            Path("/run/sshd").mkdir(exist_ok=True)
         command = [str(SSHD), "-D", "-e", "-f", str(folder / "conf")]
         with (folder / "log").open("wb") as log:
             server = cls(folder, port, subprocess.Popen(command, stderr=log))

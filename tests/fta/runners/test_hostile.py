@@ -54,13 +54,13 @@ def values_with(text: str) -> dict[str, str]:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("field", FIELDS)
-def test_every_field_reaches_the_arguments_to_the_letter(field: str) -> None:
-    params: dict[str, Any] = {"script": "echo", "arguments": {"a": f"${{{field}}}", "b": f"x ${{{field}}} y"}}
+def test_every_field_reaches_the_arguments_to_the_letter() -> None:
+    arguments: dict[str, Any] = {name: f"${{{name}}}" for name in FIELDS}
+    arguments |= {f"within {name}": f"x ${{{name}}} y" for name in FIELDS}
     for text in HOSTILE:
-        rendered = RUNNERS["script"].render(params, values_with(text))
-        assert rendered["arguments"] == {"a": text, "b": f"x {text} y"}
-        assert rendered["script"] == "echo"
+        rendered = RUNNERS["script"].render({"script": "echo ${content}", "arguments": arguments}, values_with(text))
+        whole = dict.fromkeys(FIELDS, text) | {f"within {name}": f"x {text} y" for name in FIELDS}
+        assert rendered == {"script": "echo ${content}", "arguments": whole}
 
 
 def arrive(host: dict[str, Any], tmp_path: Path) -> None:
