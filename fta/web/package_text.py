@@ -14,6 +14,7 @@ from fta.web.forms.fields import read_yaml, yaml_text
 from fta.web.forms.packages import PackageForm
 from fta.web.package_draft import Draft, is_number, raw_of
 
+MAX_TEXT = 256 * 1024  # characters; reading YAML takes its time
 _OWN = ("key", "name", "business", "description", "risk", "mode", "budget")
 _NODE = ("id", "name", "type", "params", "timeout", "retries", "policy", "next", "join")
 _PARAMETER = ("name", "type", "default", "required", "choices", "pattern")
@@ -66,6 +67,8 @@ def text_of_version(version: PackageVersion) -> str:
 
 def read(text: str) -> Content:
     """Return what a YAML text says. Raises Unreadable."""
+    if len(text) > MAX_TEXT:
+        raise Unreadable([_("YAML 最长 %s KiB") % (MAX_TEXT // 1024)])
     try:
         data = read_yaml(text)
     except ValidationError as error:

@@ -59,10 +59,19 @@ export class Draft {
   }
 
   settle() {
+    if (this.noted()) this.judge();
+  }
+
+  /* Whether the fields differ from the last state, which then is one that can be gone back to. */
+  noted() {
     clearTimeout(this.timer);
     const now = this.snapshot();
-    if (now === this.now) return;
+    if (now === this.now) return false;
     this.remember(now);
+    return true;
+  }
+
+  judge() {
     this.look().catch(this.lost);
   }
 
@@ -118,16 +127,16 @@ export class Draft {
 
   /* --- acts */
   act(action) {
-    this.settle();
+    this.noted();
     return this.run(async () => {
       await this.send(this.data(), action);
       this.remember(this.snapshot());
-      if (!this.form.querySelector("[data-wrong]")) await this.look(); // text that could not be read stays, with what is wrong
+      if (!this.form.querySelector("[data-wrong]")) this.judge(); // text that could not be read stays, with what is wrong
     });
   }
 
   undo() {
-    this.settle();
+    this.noted();
     return this.step(this.past, this.future);
   }
 
@@ -145,7 +154,7 @@ export class Draft {
     return this.run(async () => {
       await this.send(data, "redraw");
       this.tell();
-      await this.look();
+      this.judge();
     });
   }
 

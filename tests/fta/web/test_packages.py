@@ -206,6 +206,7 @@ def test_it_is_the_same_in_yaml_and_in_the_graph(as_operator: Client, game: Busi
     [
         ("nodes: [", "YAML 写法有误"),
         ("nodes: 3", "nodes 应为列表"),
+        ("x" * (256 * 1024 + 1), "YAML 最长 256 KiB"),
         ("nodes: [3]", "nodes[0] 应为对象"),
         ("nodes: [{id: 1, typ: sleep}]", "nodes[0] 里没有 typ 这一项"),
         ("nodes: [{id: 1, type: sleep, params: 5}]", "nodes[0].params 应为对象"),
