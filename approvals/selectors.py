@@ -170,7 +170,7 @@ def choices(user: User) -> tuple[QuerySet[Any], QuerySet[Any]]:
 def _title(approval: Approval, package: Package | None) -> str:
     if approval.kind == Approval.Kind.GATE and package:
         return _("执行前审批：%(name)s") % {"name": package.name}
-    return approval.message.split("\n", 1)[0]  # a list of candidates may follow
+    return approval.message
 
 
 def _alert(alert: Alert) -> dict[str, Any]:

@@ -176,13 +176,9 @@ def test_a_person_is_shown_the_candidates_and_chooses_one_by_its_number(actor: A
     step = execution.steps.get(node=2)
     ((pk, message, policy),) = FakeGate.told("step")
     assert (pk, policy, step.state) == (step.pk, "", "waiting")
-    lines = message.split("\n")
-    assert lines[:3] == [
-        "主机 127.0.0.10 故障",
-        "1. 127.0.1.2 spare-2（shanghai-1 / idle）",
-        "2. 127.0.1.1 spare-1（shanghai-1 / idle）",
-    ]
-    assert f"TY {execution.pk}_2 2" in lines[3]
+    offered = "1 号 127.0.1.2 spare-2（shanghai-1 / idle）；2 号 127.0.1.1 spare-1（shanghai-1 / idle）"
+    hint = f"同意用 1 号，用别的在编号后加序号，如 TY {execution.pk}_2 2"
+    assert message == f"主机 127.0.0.10 故障。候选备机：{offered}。{hint}"
     assert not Reservation.objects.exists()
     with pytest.raises(operations.InvalidChoice):
         operations.settle_approval_step(step.pk, True, "approved", "lisi", "同意", NOW, "3")
@@ -243,7 +239,7 @@ def test_a_reply_with_a_number_chooses_and_a_wrong_number_decides_nothing(
     execution = _failover(spare={"mode": "approval"})
     stage.drain()
     approval = Approval.objects.get()
-    assert "1. 127.0.1.2" in approval.message
+    assert "1 号 127.0.1.2" in approval.message
     said = answer(f"TY {approval.code} 9", boss, timezone.now())
     assert said == "【故障自愈】审批失败：备注只写候选备机的序号，1 到 2；不写就用第 1 台"
     approval.refresh_from_db()

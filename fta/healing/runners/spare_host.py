@@ -98,9 +98,11 @@ def _ask(found: Sequence[JSONDict], ctx: StepContext) -> Outcome:
     if "approval" in ctx.step.result:
         return Outcome("waiting", result=ctx.step.result)
     head = str(ctx.params.get("message") or "").strip() or _("为 %s 启用备机") % ((ctx.host or {}).get("ip") or "—")
-    lines = [f"{number}. {_named(each)}" for number, each in enumerate(found, 1)]
-    hint = _("同意用第 1 台；用其他台请在编号后加序号，如 TY %s 2") % ctx.step if len(found) > 1 else ""
-    message = "\n".join(filter(None, [head, *lines, hint]))
+    listed = "；".join(
+        _("%(number)s 号 %(host)s") % {"number": at, "host": _named(each)} for at, each in enumerate(found, 1)
+    )
+    hint = _("同意用 1 号，用别的在编号后加序号，如 TY %s 2") % ctx.step if len(found) > 1 else ""
+    message = "。".join(filter(None, [head.rstrip("。"), _("候选备机：%s") % listed, hint]))
     mine = StepRun.objects.filter(pk=ctx.step.pk, fence=ctx.step.fence, state=StepRun.State.RUNNING)
     with transaction.atomic():
         number = ports.gate().ask_step(ctx.step, message, str(ctx.params.get("policy") or ""), ctx.now)
