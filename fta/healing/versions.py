@@ -91,7 +91,7 @@ def restore(package: Package, version: PackageVersion, author: str, reason: str,
     would not be saved today, SameVersion.
     """
     with transaction.atomic():
-        locked = Package.objects.select_for_update(no_key=True).select_related("current").get(pk=package.pk)
+        locked = Package.objects.select_for_update(no_key=True).get(pk=package.pk)
         secrets = {**version.secrets, **(locked.current.secrets if locked.current else {})}
         made = save_version(package, version.nodes, version.parameters, secrets, author, reason, now)
         if made == locked.current:

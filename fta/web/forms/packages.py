@@ -29,6 +29,9 @@ _TYPE_LABELS = {
 }
 
 
+_REQUIRED = {"required": gettext_lazy("请填写")}
+
+
 class PackageForm(forms.Form):
     """What a package is, beside its nodes and parameters."""
 
@@ -40,8 +43,9 @@ class PackageForm(forms.Form):
         max_length=64,
         validators=[RegexValidator(r"^[a-z0-9][a-z0-9_-]*\Z", gettext_lazy("只能用小写字母、数字、- 和 _"))],
         help_text=gettext_lazy("保存后不能改，如 clean-disk"),
+        error_messages=_REQUIRED,
     )
-    name = forms.CharField(label=gettext_lazy("名称"), max_length=128)
+    name = forms.CharField(label=gettext_lazy("名称"), max_length=128, error_messages=_REQUIRED)
     business = forms.ChoiceField(label=gettext_lazy("业务"), required=False)
     description = forms.CharField(
         label=gettext_lazy("说明"), required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 2})
@@ -121,7 +125,7 @@ def _budget_initial(budget: Mapping[str, Any]) -> dict[str, Any]:
 class ParameterForm(forms.Form):
     """One parameter of a package."""
 
-    name = forms.CharField(label=gettext_lazy("参数名"), max_length=32)
+    name = forms.CharField(label=gettext_lazy("参数名"), max_length=32, error_messages=_REQUIRED)
     type = forms.ChoiceField(
         label=gettext_lazy("类型"), choices=[(kind, _TYPE_LABELS.get(kind, kind)) for kind in TYPES]
     )
