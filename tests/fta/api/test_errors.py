@@ -113,6 +113,7 @@ FIELDS: dict[str, Any] = {
     "execution-retry": {"reason": "看过了", "node": 1, "only": True},
     "execution-resolve-unknown": {"step": 1, "done": True, "reason": "看过日志"},
     "approval-decide": {"decision": "approve", "comment": "好", "plan_sha256": "0" * 64},
+    "package-mode": {"mode": "shadow", "reason": "先看一周"},
     "package-run": {"ip": world.IP, "params": {}, "reason": "演练", "dry_run": True},
     "switch": {"scope": "business", "key": "game", "reason": "割接", "minutes": 5},
     "backtests": {"days": 1, "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "rules": [], "convergence_rules": []},

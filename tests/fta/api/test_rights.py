@@ -51,6 +51,7 @@ RIGHTS: dict[tuple[str, str], dict[str, int]] = {
     **{(f"{kind}-detail", "delete"): DROP for kind in ("rule", "convergence-rule", "shield")},
     ("package-detail", "delete"): line(401, 403, 403, 403, 409, 409, 404),  # a rule stands on it
     ("package-versions", "get"): READ,
+    ("package-mode", "post"): line(401, 403, 403, 403, 200, 200, 404),
     ("package-run", "post"): line(401, 403, 403, 403, 201, 201, 404),
     ("execution-abort", "post"): line(401, 403, 403, 403, 409, 409, 404),  # it has ended
     ("execution-retry", "post"): ACT,
@@ -90,6 +91,7 @@ SAID: dict[tuple[str, str], Any] = {
         "name": "新", "business": "game", "dimensions": ["host"], "function": "skip_when_success", "remark": "新",
     },
     ("convergence-rule-block", "post"): {"business": "game"},
+    ("package-mode", "post"): {"mode": "shadow", "reason": "先看一周"},
     ("package-run", "post"): {"ip": world.IP, "reason": "演练"},
     ("backtests", "post"): {"days": 1},
     ("switch", "post"): {"scope": "business", "key": "game", "reason": "割接"},
