@@ -96,7 +96,7 @@ def _control(field: Field, stored: bool) -> forms.Field:
         return forms.ChoiceField(**common | {"required": False}, choices=field.choices)
     if field.kind == "text":
         return forms.CharField(**common, max_length=2048)
-    help_text = format_lazy("{}{}", field.help, _("已保存的不显示，不改就留空。"))
+    help_text = format_lazy("{}{}", field.help, _("已保存的不显示，不改就留空。")) if stored else field.help
     widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
     return forms.CharField(
         **common | {"help_text": help_text, "required": field.required and not stored}, max_length=2048, widget=widget
