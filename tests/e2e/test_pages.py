@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import DESKTOP, PHONE, Asked, Contexts, keep, sideways
 from tests.stage import Stage
@@ -43,3 +44,12 @@ def test_it_opens_every_page(portal: Stage, contexts: Contexts, admin_state: Any
         found[path] = (answer.status if answer else 0, sliding)
 
     assert found == dict.fromkeys(found, (200, []))
+
+
+def test_what_people_look_for_in_a_list_is_in_sight_on_a_phone(
+    portal: Stage, contexts: Contexts, admin_state: Any, waiting: Asked
+) -> None:
+    page = contexts(viewport=PHONE, storage_state=admin_state, base_url=portal.base).new_page()
+    for path in ("/approvals/?tab=pending", "/alerts/", "/executions/", "/notify/deliveries/"):
+        page.goto(path)
+        expect(page.locator("tbody .is-end").first).to_be_in_viewport(ratio=0.9)
