@@ -37,10 +37,10 @@ check: $(VENV)/dev.stamp
 	  $(PY) manage.py check --deploy --fail-level WARNING
 
 test: check
-	$(PY) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 test-postgres: $(VENV)/dev.stamp
-	$(PY) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/fta tests/notify tests/approvals tests/wechat \
+	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder tests/fta tests/notify tests/approvals tests/wechat \
 	  tests/flows/test_deciders.py
 
 format: $(VENV)/dev.stamp

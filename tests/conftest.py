@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from xdist.scheduler import LoadScopeScheduling
 
 from fta import ports
 from fta.convergence import rules as convergence_rules
 from fta.engine import kinds
+from fta.lib import secrets
 from fta.matching import index as matching_index
 from fta.matching import shields
 from fta.models import Business, ConfigVersion, ConvergenceRule, Person
@@ -46,9 +48,12 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
-    """Forget what a process keeps in memory: caches, plugs, compiled rules."""
+    """Forget what a process keeps in memory: caches, plugs, compiled rules, secrets that were met."""
+    known, pattern = set(secrets._known), secrets._pattern
     yield
     cache.clear()
+    secrets._known.intersection_update(known)
+    secrets._pattern = pattern
     ports._plug.cache_clear()
     kinds.registry.cache_clear()
     for compiled in (matching_index._compiled, shields._compiled, convergence_rules._compiled):
@@ -116,12 +121,34 @@ def on_postgres() -> bool:
     return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 
 
+# Suites that share a portal, by the beginning of their tests' names: each is the work of one process.
+SUITES = {
+    "tests/e2e/test_make_run.py": "make run",
+    "tests/e2e/": "browser",
+    "tests/flows/": "flows",
+    "tests/fta/runners/test_ssh.py": "sshd",
+    "tests/fta/runners/test_hostile.py": "sshd",
+}
+
+
+def _suite(nodeid: str) -> str:
+    return next((suite for start, suite in SUITES.items() if nodeid.startswith(start)), nodeid)
+
+
+class OneProcessASuite(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out tests one by one, but each suite as a whole. (The groups of pytest-xdist 3.8 are lost on pytest 9.2.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _suite(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessASuite:
+    return OneProcessASuite(config, log)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the suites that start processes, each in one go: they wait much, and the rest is done beside them."""
-    items.sort(key=_suite)
-
-
-def _suite(item: pytest.Item) -> tuple[bool, str]:
-    group = item.get_closest_marker("xdist_group")
-    return (group is None, str(group.args[0]) if group else "")
+    order = {suite: at for at, suite in enumerate(SUITES.values())}
+    items.sort(key=lambda item: order.get(_suite(item.nodeid), len(order)))

@@ -17,6 +17,7 @@ from fta.models import (
     Incident,
     Member,
     Overflow,
+    Reservation,
     StepAttempt,
     StepRun,
     Switch,
@@ -135,3 +136,11 @@ class BacktestRunAdmin(HistoryAdmin):
 class OverflowAdmin(HistoryAdmin):
     list_display = ("id", "stage", "count", "began_at", "last_at", "told_at")
     list_filter = ("stage",)
+
+
+@admin.register(Reservation)
+class ReservationAdmin(HistoryAdmin):
+    """Spares that executions have taken; the list of hosts has the action that gives one back."""
+
+    list_display = ("host", "execution", "at")
+    list_select_related = ("host", "execution")

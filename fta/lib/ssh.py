@@ -5,6 +5,7 @@ came).
 """
 
 import asyncio
+import contextlib
 import logging
 import shlex
 from collections.abc import Sequence
@@ -160,8 +161,9 @@ class Connection:
 async def _answer(link: asyncssh.SSHClientConnection, command: str, given: bytes) -> bytes:
     process = await link.create_process(command, encoding=None, stderr=asyncssh.DEVNULL)
     async with process:
-        process.stdin.write(given)
-        process.stdin.write_eof()
+        with contextlib.suppress(BrokenPipeError):  # a command that needs no input may be done before it has come
+            process.stdin.write(given)
+            process.stdin.write_eof()
         parts: list[bytes] = []
         left = MAX_ANSWER
         while left > 0 and (part := await process.stdout.read(min(left, 65536))):

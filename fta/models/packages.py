@@ -55,7 +55,9 @@ class Package(models.Model):
     mode = models.CharField(_("模式"), max_length=10, choices=Mode.choices, default=Mode.APPROVAL)
     budget = models.JSONField(_("影响面预算"), default=dict, blank=True)
     current = models.ForeignKey("PackageVersion", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    layout = models.JSONField(default=dict, blank=True)  # {node id: [column, row]}: looks only, so no part of any version or hash
+    layout = models.JSONField(
+        default=dict, blank=True
+    )  # {node id: [column, row]}: looks only, so no part of any version or hash
     failures_in_a_row = models.PositiveIntegerField(default=0)
     unverified_in_a_row = models.PositiveIntegerField(
         default=0, help_text="runs that went well and after which the alert stayed or came back"

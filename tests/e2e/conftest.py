@@ -26,13 +26,6 @@ DESKTOP = {"width": 1440, "height": 900}
 HOSTS = range(21, 60)  # a host of its own for every alert of a test, so that no convergence joins two tests
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():

@@ -8,7 +8,7 @@ from tests.conftest import skip_or_fail
 from tests.faults.__main__ import lacking
 from tests.faults.run import run
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("stage"), pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(480)]
 
 
 @pytest.mark.skipif(os.environ.get("FTA_FAULTS") != "1", reason="FTA_FAULTS=1 runs it; it takes minutes")

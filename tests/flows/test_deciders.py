@@ -12,7 +12,7 @@ from tests.conftest import on_postgres, skip_or_fail
 from tests.flows.deciders import ON_THE_EDGE, QUESTIONS, RIVALS
 from tests.stage import POSTGRES, ROOT, Database, reachable
 
-pytestmark = [pytest.mark.xdist_group("stage"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import skip_or_fail
 from tests.stage import POSTGRES, RABBITMQ, Stage, reachable
 
-pytestmark = [pytest.mark.xdist_group("stage"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.timeout(180)]
 
 
 def _postgres_or_skip() -> None:

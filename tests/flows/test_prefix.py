@@ -9,7 +9,6 @@ import requests
 
 from tests.stage import Stage
 
-pytestmark = pytest.mark.xdist_group("stage")
 PREFIX = "/o/bk_fta_solution/"
 
 

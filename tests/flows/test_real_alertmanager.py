@@ -12,7 +12,7 @@ import requests
 from tests.conftest import skip_or_fail
 from tests.stage import SECRETS, Stage, free_port, reachable
 
-pytestmark = [pytest.mark.alertmanager, pytest.mark.xdist_group("stage"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alertmanager, pytest.mark.timeout(120)]
 
 CONFIG = """
 route: {{receiver: portal, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}

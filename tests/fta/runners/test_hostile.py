@@ -91,6 +91,5 @@ def test_they_arrive_on_this_machine_and_run_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.sshd
-@pytest.mark.xdist_group("sshd")
 def test_they_arrive_over_ssh_and_run_nothing(host: dict[str, Any], tmp_path: Path) -> None:
     arrive(host, tmp_path)

@@ -15,7 +15,7 @@ from fta.models import Credential
 from tests.fta.runners.conftest import STEP_KEY, alive, context, gone, run
 from tests.fta.runners.sshd import Server
 
-pytestmark = [pytest.mark.sshd, pytest.mark.django_db, pytest.mark.xdist_group("sshd")]
+pytestmark = [pytest.mark.sshd, pytest.mark.django_db]
 
 
 def test_it_runs_a_script_there_and_keeps_what_it_said(host: dict[str, Any], tmp_path: Path) -> None:
