@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -221,6 +222,7 @@ def test_process_restart_ends_and_starts_a_process(stand: Stand, tmp_path: Path)
     start = stand.put("start-it", f'exec "{program}" 300')
     (stand.bin / "sleep").unlink()
     running = subprocess.Popen([str(program), "300"])
+    threading.Thread(target=running.wait, daemon=True).start()  # as init would: nobody waits for a zombie
     try:
         code, output = stand.run("process-restart", process=name, start=str(start))
         assert (code, str(running.pid) in output, running.poll()) == (0, True, None)
