@@ -39,11 +39,13 @@ check: $(VENV)/dev.stamp
 test: check
 	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
-# On PostgreSQL everything that speaks to the database; pages of the simulator, shells and hosts are the same on either.
+# What rests on the database: its locks, its clock, its constraints.
+ON_POSTGRES := tests/approvals tests/fta/convergence tests/fta/intake tests/flows/test_deciders.py tests/notify/test_delivery.py \
+  tests/wechat/test_entry.py $(foreach name,pipeline steps operations graphs inner recovery halts flow_control modes spares \
+  engine_loop engine_claim verification,tests/fta/test_$(name).py)
+
 test-postgres: $(VENV)/dev.stamp
-	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder tests/fta tests/notify tests/approvals tests/wechat \
-	  tests/flows/test_deciders.py --ignore tests/fta/runners --ignore tests/fta/test_library.py \
-	  --ignore-glob 'tests/wechat/test_simulator*'
+	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ON_POSTGRES)
 
 format: $(VENV)/dev.stamp
 	$(PY) -m ruff check --fix .

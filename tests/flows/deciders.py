@@ -64,6 +64,11 @@ def questions(number: int, users: list[User]) -> list[Approval]:
         )
         for n in range(number)
     )
+    bare = {name: value for name, value in frozen.data.items() if name != "seal"}
+    for run in runs:  # each plan bears the seal of its own execution
+        made = plan.sealed(bare, run)
+        run.plan, run.plan_sha256 = made.data, made.sha256
+    Execution.objects.bulk_update(runs, ["plan", "plan_sha256"])
     named = policy_of()
     rows = Approval.objects.bulk_create(
         Approval(
@@ -72,7 +77,7 @@ def questions(number: int, users: list[User]) -> list[Approval]:
             execution=run,
             policy=named,
             message="清理",
-            plan_sha256=frozen.sha256,
+            plan_sha256=run.plan_sha256,
             evidence={"quorums": [1]},
             created_at=now,
             expires_at=now + timedelta(minutes=30),

@@ -12,7 +12,7 @@ from tests.conftest import on_postgres, skip_or_fail
 from tests.flows.deciders import ON_THE_EDGE, QUESTIONS, RIVALS
 from tests.stage import POSTGRES, ROOT, Database, reachable
 
-pytestmark = [pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(480)]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "tests.flows.deciders"],
-            cwd=ROOT, env=env, check=False, capture_output=True, text=True, timeout=100,
+            cwd=ROOT, env=env, check=False, capture_output=True, text=True, timeout=400,
         )  # fmt: skip
     finally:
         database.close()

@@ -38,7 +38,8 @@ def test_five_hundred_held_are_five_hundred_approvals_and_one_decision(
 
     held = Execution.objects.filter(state=Execution.State.HELD)
     assert (held.count(), Approval.objects.filter(state="pending").count(), Incident.objects.count()) == (500, 500, 1)
-    assert Delivery.objects.filter(event="approval.asked").values("dedup_key").distinct().count() == 1
+    # The message, and one update on how it grew, which waits for its five minutes.
+    assert Delivery.objects.filter(event="approval.asked").values("dedup_key").distinct().count() == 2
 
     client.force_login(operator.user, backend="django.contrib.auth.backends.ModelBackend")
     page = f"/incidents/{Incident.objects.get().pk}/"
