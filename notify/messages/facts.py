@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import CharField, Count, F, Min, Value
+from django.db.models.functions import Coalesce, NullIf
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,6 +16,11 @@ from fta.models import Alert, Business, Execution, Incident
 from fta.templatetags.moments import span_text
 
 _SHOWN = 5  # values of one list
+_CLIPPED = 60  # characters of a shared value: a label may hold a thousand
+# A target that the inventory does not know counts as a host by what the alert calls it.
+_HOST = Coalesce(
+    "execution__host__ip", NullIf("execution__alert__target", Value("")), output_field=CharField(max_length=255)
+)
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
     if incident is None:
         names = ("id", "title", "rule", "business", "span", "types", "hosts", "businesses", "shared")
         return dict.fromkeys(names, "") | {"count": 0, "host_count": 0, "analysed": False}
-    hosts = _counted(incident, "execution__host__ip")
+    hosts = _counted(incident, _HOST)
     first = incident.members.aggregate(at=Min("received_at"))["at"] or incident.opened_at
     return {
         "id": incident.pk,
@@ -138,20 +144,20 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
         "rule": str(incident.rule),
         "business": str(incident.business or ""),
         "count": max(incident.execution_count, incident.members.count()),
-        "types": _listed([f"{name} {n}" for name, n in _counted(incident, "execution__alert_type")]),
-        "businesses": _listed([name for name, _n in _counted(incident, "execution__business__name")]),
+        "types": _listed([f"{name} {n}" for name, n in _counted(incident, F("execution__alert_type"))]),
+        "businesses": _listed([name for name, _n in _counted(incident, F("execution__business__name"))]),
         "hosts": _listed([name for name, _n in hosts]),
         "host_count": len(hosts),
         "span": span_text(incident.last_joined_at - first),
         "analysed": "shared" in incident.findings,
-        "shared": _listed([_shared(item) for item in sorted(incident.findings.get("shared", []), key=_is_plain)]),
+        "shared": "、".join(_shared(item) for item in sorted(incident.findings.get("shared", []), key=_is_plain)),
     }
 
 
-def _counted(incident: Incident, field: str) -> list[tuple[str, int]]:
-    """Return the values of a field of the incident's executions, the most frequent first."""
-    rows = incident.members.exclude(**{f"{field}__isnull": True}).order_by()
-    return [(str(value), n) for value, n in rows.values_list(field).annotate(n=Count("pk")).order_by("-n", field)]
+def _counted(incident: Incident, value: Coalesce | F) -> list[tuple[str, int]]:
+    """Return the values that the incident's executions have, the most frequent first."""
+    rows = incident.members.annotate(value=value).exclude(value=None).order_by().values_list("value")
+    return [(str(value), n) for value, n in rows.annotate(n=Count("pk")).order_by("-n", "value")]
 
 
 def _listed(values: list[str]) -> str:
@@ -169,7 +175,11 @@ def _shared(item: dict[str, Any]) -> str:
     name = str(item["name"])
     label = name.startswith("label:")
     word = _("标签 %s") % name.removeprefix("label:") if label else str(LABELS.get(name, name))
-    return f"{word} {item['value']}（{round(item['share'] * 100)}%）"
+    return f"{word} {_clip(str(item['value']))}（{round(item['share'] * 100)}%）"
+
+
+def _clip(value: str) -> str:
+    return value if len(value) <= _CLIPPED else f"{value[: _CLIPPED - 1]}…"
 
 
 def _approval(approval: Any, now: datetime) -> dict[str, Any]:

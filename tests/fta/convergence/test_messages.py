@@ -11,7 +11,7 @@ from django.utils import timezone
 from approvals.models import Approval, Policy
 from fta import pipeline
 from fta.convergence.kind import IncidentKind
-from fta.models import ConfigVersion, Execution, Incident, Package, Person
+from fta.models import Business, ConfigVersion, Execution, Incident, Package, Person
 from notify.models import Channel, Delivery, NotificationRule
 from tests import factories
 
@@ -50,7 +50,8 @@ def converge_by(function: str, **fields: Any) -> None:
 
 
 def fire(at: datetime, number: int = 0, **fields: Any) -> Execution:
-    alert = factories.alert(target=f"127.0.4.{number % 4}", received_at=at, starts_at=at, **fields)
+    fields.setdefault("target", f"127.0.4.{number % 4}")
+    alert = factories.alert(received_at=at, starts_at=at, **fields)
     found = pipeline.process(alert, at)
     assert found is not None
     found.refresh_from_db()
@@ -99,17 +100,33 @@ def test_it_sums_up_at_the_end_what_it_collected(package: Package, now: datetime
 
 def test_it_tells_what_the_alerts_have_in_common(package: Package, now: datetime, listener: NotificationRule) -> None:
     converge_by("common_cause", count=2)
-    for number in range(4):
-        fire(now, number, labels={"rack": "r7" if number < 2 else str(number)})
+    factories.rule("只记录", match={"alert_type": "cpu"}, priority=1)
+    same = {f"l{number}": "x" for number in range(6)}  # what a third shares is told, however many there are
+    for number, target in enumerate(["127.0.4.0", "127.0.4.1", "127.0.4.2", "127.0.4.3", "10.9.9.9"]):
+        labels = {"rack": f"r{max(number, 1)}", "zone": f"z{number}", **same}
+        kind = "cpu" if number == 4 else "disk_full"
+        at = now + timedelta(seconds=10 * number)
+        fire(at, target=target, labels=labels, alert_type=kind, business=Business.objects.get())
     run_due()
     assert told("convergence.notice") == []  # five minutes are not over
     Incident.objects.update(opened_at=now - timedelta(minutes=5, seconds=1))
     run_due()
     run_due()
     [text] = told("convergence.notice")
-    assert "集群 s1（75%）" in text
-    assert "标签 rack r7（50%）" in text
-    assert "game，4 条" in text
+    for words in (
+        "game，5 条",
+        "集群 s1（60%）",
+        "标签 rack r1（40%）",
+        *(f"标签 l{number} x（100%）" for number in range(6)),
+        "业务：游戏大区",
+        "类型：disk_full 4、cpu 1",
+        "主机：5 台，10.9.9.9、127.0.4.0、127.0.4.1、127.0.4.2、127.0.4.3",
+        "历时：40 秒",
+        f"https://fta.example/incidents/{Incident.objects.get().pk}/",
+    ):
+        assert words in text
+    for words in ("zone", "r2", "集群 s2", "模块", "10.9.9.9（"):  # of fewer than 34 %
+        assert words not in text
 
 
 def test_it_says_so_when_the_alerts_share_nothing(now: datetime, package: Package, listener: NotificationRule) -> None:
