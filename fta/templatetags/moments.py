@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 DAY = 86400
 HOUR = 3600
 MINUTE = 60
+_TWO_UNITS = ((DAY, HOUR), (HOUR, MINUTE), (MINUTE, 1))
 
 
 def moment_text(value: datetime, now: datetime) -> str:
@@ -24,15 +25,19 @@ def full_text(value: datetime) -> str:
 
 
 def span_text(value: timedelta | float) -> str:
-    """Return a span in its two largest units, ``5 分 32 秒``; seconds or a timedelta, the sign dropped."""
+    """Return a span in its two largest units, ``5 分 32 秒``, or the largest alone where it fits exactly, ``30 分钟``.
+
+    `value` is seconds or a timedelta; the sign is dropped.
+    """
     seconds = abs(value.total_seconds() if isinstance(value, timedelta) else float(value))
     if 0 < seconds < 0.1:
         return _("%(n)d 毫秒") % {"n": round(seconds * 1000)}
     if 0 < seconds < 1:
         return _("%(n).1f 秒") % {"n": seconds}
     whole = int(seconds)
-    if whole < MINUTE:
-        return _("%(n)d 秒") % {"n": whole}
+    unit, lesser = next((pair for pair in _TWO_UNITS if whole >= pair[0]), (MINUTE, MINUTE))
+    if whole % unit < lesser:
+        return rough_text(whole)
     if whole < HOUR:
         return _("%(m)d 分 %(s)02d 秒") % {"m": whole // MINUTE, "s": whole % MINUTE}
     if whole < DAY:

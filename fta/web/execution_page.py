@@ -17,7 +17,7 @@ from fta.templatetags.state_words import look_of
 from fta.web import selectors
 from fta.web.flow_svg import META_UNITS, Drawing, Look, draw, fit
 from fta.web.forms.fields import yaml_text
-from fta.web.words import channel_word, duration, event_word
+from fta.web.words import channel_word, event_word
 
 OUTPUT_SHOWN = 20_000  # characters of a step's output on the page; the rest is in the download
 HISTORY_SHOWN = 200
@@ -39,7 +39,7 @@ class Row:
     @property
     def timeout(self) -> str:
         """Return how long the node may take."""
-        return duration(self.node.timeout)
+        return span_text(self.node.timeout)
 
 
 def is_active(execution: Execution) -> bool:

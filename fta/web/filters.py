@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fta.models import Alert, Business, Execution, Incident, Package, Source
 from fta.models.scope import in_scope
+from fta.templatetags.audit_words import verbs_like
 
 ANY = ("", _("全部"))
 READERS = ("operator", "approver", "viewer")
@@ -152,14 +153,14 @@ class HostFilter(FilterForm):
 class AuditFilter(FilterForm):
     """Audit entries by actor, verb and object."""
 
-    LOOKUPS = {
-        "actor": "actor",
-        "verb": "verb__startswith",
-        "object_type": "object_type",
-        "object_id": "object_id",
-    }
+    LOOKUPS = {"actor": "actor", "object_type": "object_type", "object_id": "object_id"}
 
     actor = forms.CharField(label=_("谁"), required=False, max_length=150)
     verb = forms.CharField(label=_("动作"), required=False, max_length=64)
     object_type = forms.CharField(label=_("对象类型"), required=False, max_length=64)
     object_id = forms.CharField(label=_("对象"), required=False, max_length=64)
+
+    def condition(self) -> Q:
+        found = super().condition()
+        verb = str(self.cleaned_data.get("verb") or "").strip()
+        return found & (Q(verb__startswith=verb) | Q(verb__in=verbs_like(verb))) if verb else found

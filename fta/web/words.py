@@ -8,8 +8,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from fta.templatetags.moments import rough_text, span_text
-
 DIMENSIONS: dict[str, Promise] = {
     "host": _("主机"),
     "set": _("集群"),
@@ -85,12 +83,6 @@ def dimensions_text(dimensions: Any) -> list[tuple[str, str]]:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def duration(seconds: int) -> str:
-    """Return a set time in the largest unit that fits it exactly: 5 分钟, but 1 分 30 秒."""
-    unit = next(unit for unit in (86400, 3600, 60, 1) if seconds >= unit or unit == 1)
-    return rough_text(seconds) if seconds % unit == 0 else span_text(seconds)
 
 
 def channel_word(channel: str) -> str:

@@ -71,7 +71,10 @@ def test_moment_is_as_short_as_its_day_allows(value: datetime, text: str) -> Non
         (42, "42 秒"),
         (332, "5 分 32 秒"),
         (126, "2 分 06 秒"),
+        (1800, "30 分钟"),
         (timedelta(hours=4, minutes=53), "4 小时 53 分"),
+        (timedelta(hours=4, seconds=59), "4 小时"),
+        (timedelta(days=3, minutes=59), "3 天"),
         (timedelta(days=3, hours=4), "3 天 4 小时"),
         (None, "—"),
     ],
@@ -83,7 +86,7 @@ def test_span_shows_two_units(value: Any, text: str) -> None:
 def test_ago_since_and_rough_span_count_from_now() -> None:
     assert ">8 分钟前</time>" in render("{{ value|ago }}", value=NOW - timedelta(minutes=8, seconds=40))
     assert render("{{ value|since }}", value=NOW - timedelta(seconds=4)) == "4 秒"
-    assert render("{{ value|since:end }}", value=NOW, end=NOW + timedelta(minutes=1)) == "1 分 00 秒"
+    assert render("{{ value|since:end }}", value=NOW, end=NOW + timedelta(minutes=1)) == "1 分钟"
     assert render("{{ 1560|rough_span }}") == "26 分钟"
     assert render("{{ value|moment }}{{ value|ago }}{{ value|since }}", value=None) == "———"
 

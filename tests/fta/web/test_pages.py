@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -10,8 +11,9 @@ from django.test import Client
 from django.utils import timezone
 
 from approvals.models import Approval, ApprovalAdmin
-from fta import ports
+from fta import audit, ports
 from fta.models import Business, Credential, Execution, Heartbeat, Inbox, Incident, Person
+from fta.templatetags.audit_words import verb_word
 from tests import factories
 from tests.fta.web.conftest import Open, run_of
 
@@ -212,6 +214,27 @@ def test_it_shows_a_refused_request_as_text(operator: Person, game: Business, br
 def test_audit_is_for_admins(operator: Person, admin: Person, browser: Open) -> None:
     assert browser(operator).get("/audit/").status_code == 403
     assert browser(admin).get("/audit/").status_code == 200
+
+
+def test_the_audit_page_speaks_of_what_was_done(admin: Person, browser: Open, db: None) -> None:
+    for verb in ("package.set_mode", "switch.halt", "rule.change", "made.up"):
+        audit.record("boss", verb, ("fta.package", "7"))
+    client = browser(admin)
+    page = client.get("/audit/").content.decode()
+    for words in ("自愈套餐 · 改变运行方式", "停止自愈", "接入规则 · 修改", ">自愈套餐<", "made.up"):
+        assert words in page
+    for asked in ("运行方式", "package."):
+        found = client.get("/audit/", {"verb": asked}).context["page"].rows
+        assert [each.verb for each in found] == ["package.set_mode"]
+
+
+def test_every_verb_of_the_audit_trail_has_words() -> None:
+    written = re.compile(r"record\(\s*[^\n]*?\"([a-z]+(?:_[a-z]+)*\.[a-z_]+)\"", re.S)
+    root = Path(__file__).parents[3]
+    files = (path for app in ("fta", "notify", "approvals", "wechat") for path in (root / app).rglob("*.py"))
+    verbs = {verb for path in files for verb in written.findall(path.read_text(encoding="utf-8"))}
+    assert len(verbs) > 30
+    assert [verb for verb in verbs if verb_word(verb) == verb] == []
 
 
 def test_it_finds_what_a_text_names(operator: Person, running: Execution, browser: Open) -> None:

@@ -1,0 +1,103 @@
+"""What the audit trail tells of, in words: `package.set_mode` is 自愈套餐 · 改变运行方式. An unlisted verb is shown as it is."""
+
+from django import template
+from django.apps import apps
+from django.utils.translation import gettext_lazy as _
+
+register = template.Library()
+
+# What a verb's first half names; the models of the portal are known by their own names.
+_THINGS = {
+    "convergence_rule": _("收敛规则"),
+    "backtest": _("回测"),
+    "config": _("配置文件"),
+    "step": _("步骤"),
+    "flow_control": _("限流"),
+}
+_APPS = ("fta", "notify", "approvals", "wechat")
+_DEEDS = {
+    "add": _("新建"),
+    "change": _("修改"),
+    "delete": _("删除"),
+    "archive": _("停用并归档"),
+    "block": _("在业务中停用"),
+    "unblock": _("在业务中恢复"),
+    "save": _("保存新版本"),
+    "restore": _("恢复旧版本"),
+    "set_mode": _("改变运行方式"),
+    "channels": _("改变通知服务"),
+    "apply": _("应用"),
+    "start": _("开始"),
+    "replay": _("重放"),
+    "close": _("关闭"),
+    "release": _("放行"),
+    "refuse": _("拒绝"),
+    "abort": _("停止"),
+    "retry": _("重试"),
+    "run_by_hand": _("手动执行"),
+    "refreeze": _("重算执行计划"),
+    "give_back": _("释放备机"),
+    "resolve_unknown": _("确认未知结果"),
+    "settle_approval": _("结束审批步骤"),
+    "tell": _("告知"),
+    "ask": _("发起"),
+    "decide": _("决定"),
+    "decide_refused": _("决定未被接受"),
+    "remind": _("提醒"),
+    "escalate": _("升级"),
+    "expired": _("过期"),
+    "cancelled": _("取消"),
+    "superseded": _("作废并重问"),
+    "refused": _("驳回"),
+    "approved": _("同意"),
+    "hand_over": _("转交"),
+    "deputy": _("委托代理"),
+    "resend": _("重新发送"),
+    "test": _("发测试消息"),
+}
+_WHOLE = {
+    "switch.halt": _("停止自愈"),
+    "switch.resume": _("恢复自愈"),
+    "wechat.configure": _("企业微信 · 修改配置"),
+    "wechat.approval_admins": _("企业微信 · 修改审批管理员"),
+    "wechat.menu_publish": _("企业微信 · 发布菜单"),
+    "wechat.test_message": _("企业微信 · 发测试消息"),
+    "wechat.sign_in": _("企业微信 · 登录"),
+}
+
+
+@register.filter
+def verb_word(verb: str) -> str:
+    """Return what was done, in words."""
+    if verb in _WHOLE:
+        return str(_WHOLE[verb])
+    thing, _dot, deed = verb.partition(".")
+    things = _things()
+    return f"{things[thing]} · {_DEEDS[deed]}" if thing in things and deed in _DEEDS else verb
+
+
+def verbs_like(text: str) -> list[str]:
+    """Return the verbs whose words contain a text."""
+    verbs = [*_WHOLE, *(f"{thing}.{deed}" for thing in _things() for deed in _DEEDS)]
+    return [verb for verb in verbs if text in verb_word(verb)]
+
+
+@register.filter
+def thing_word(label: str) -> str:
+    """Return what a model is called: `fta.package` is 自愈套餐."""
+    app, _dot, name = label.partition(".")
+    return _models(app).get(name, label)
+
+
+def _things() -> dict[str, str]:
+    return {name: word for app in _APPS for name, word in _models(app).items()} | {
+        name: str(word) for name, word in _THINGS.items()
+    }
+
+
+def _models(app: str) -> dict[str, str]:
+    if app not in apps.app_configs:
+        return {}
+    return {
+        str(model._meta.model_name): str(model._meta.verbose_name) for model in apps.get_app_config(app).get_models()
+    }
