@@ -24,6 +24,9 @@ setup: $(VENV)/run.stamp
 run: setup
 	@PORT=$(PORT) exec $(PY) deploy/demo/run.py
 
+# A shell that keeps Python from writing bytecode would have every process of a test compile the whole portal again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # DEBUG=1 gives checks and tests development keys; no test depends on it.
 test check format bench faults test-postgres: export DEBUG := 1
 

@@ -1,26 +1,15 @@
 """The portal under a path prefix, behind a proxy that hands the prefix on and behind one that cuts it off."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 import requests
 
+from tests.flows.conftest import PREFIX
 from tests.stage import Stage
 
-PREFIX = "/o/bk_fta_solution/"
 
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(tmp_path, SITE_PREFIX=PREFIX).start("web")
-    yield made
-    made.close()
-
-
-def test_it_works_under_a_prefix(stage: Stage) -> None:
-    for root in (stage.base + "/", stage.base + PREFIX):
+def test_it_works_under_a_prefix(embedded: Stage) -> None:
+    for root in (embedded.base + "/", embedded.base + PREFIX):
         page = requests.get(f"{root}login/", timeout=5)
         assert page.status_code == 200
         links = set(re.findall(r'(?:href|src|action)="(/[^"]*)"', page.text))
