@@ -1,11 +1,11 @@
 """The facts of an occasion as plain data: all that a template can see."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import CharField, Count, F, Min, Value
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models import Count, Min
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,10 +17,6 @@ from fta.templatetags.moments import span_text
 
 _SHOWN = 5  # values of one list
 _CLIPPED = 60  # characters of a shared value: a label may hold a thousand
-# A target that the inventory does not know counts as a host by what the alert calls it.
-_HOST = Coalesce(
-    "execution__host__ip", NullIf("execution__alert__target", Value("")), output_field=CharField(max_length=255)
-)
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,7 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
     if incident is None:
         names = ("id", "title", "rule", "business", "span", "types", "hosts", "businesses", "shared")
         return dict.fromkeys(names, "") | {"count": 0, "host_count": 0, "analysed": False}
-    hosts = _counted(incident, _HOST)
+    hosts = _counted(incident, "execution__host__ip", "execution__alert__target")  # a host that is not registered too
     first = incident.members.aggregate(at=Min("received_at"))["at"] or incident.opened_at
     return {
         "id": incident.pk,
@@ -144,8 +140,8 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
         "rule": str(incident.rule),
         "business": str(incident.business or ""),
         "count": max(incident.execution_count, incident.members.count()),
-        "types": _listed([f"{name} {n}" for name, n in _counted(incident, F("execution__alert_type"))]),
-        "businesses": _listed([name for name, _n in _counted(incident, F("execution__business__name"))]),
+        "types": _listed([f"{name} {n}" for name, n in _counted(incident, "execution__alert_type")]),
+        "businesses": _listed([name for name, _n in _counted(incident, "execution__business__name")]),
         "hosts": _listed([name for name, _n in hosts]),
         "host_count": len(hosts),
         "span": span_text(incident.last_joined_at - first),
@@ -154,10 +150,13 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
     }
 
 
-def _counted(incident: Incident, value: Coalesce | F) -> list[tuple[str, int]]:
-    """Return the values that the incident's executions have, the most frequent first."""
-    rows = incident.members.annotate(value=value).exclude(value=None).order_by().values_list("value")
-    return [(str(value), n) for value, n in rows.annotate(n=Count("pk")).order_by("-n", "value")]
+def _counted(incident: Incident, field: str, instead: str = "") -> list[tuple[str, int]]:
+    """Return the values of a field of the incident's executions, the most frequent first; `instead` stands in where it is empty."""
+    fields = [field, instead] if instead else [field]
+    counts: Counter[str] = Counter()
+    for *values, n in incident.members.order_by().values_list(*fields).annotate(n=Count("pk")):
+        counts[next((str(value) for value in values if value), "")] += n
+    return sorted(((value, n) for value, n in counts.items() if value), key=lambda item: (-item[1], item[0]))
 
 
 def _listed(values: list[str]) -> str:
