@@ -1,5 +1,6 @@
 """The cast and the stage: one operator, one approver, one stranger; no network but loopback."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -21,6 +22,13 @@ from fta.models import Business, ConfigVersion, ConvergenceRule, Person
 from tests import factories
 
 REQUIRED = {name for name in os.environ.get("FTA_REQUIRE", "").split(",") if name}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and never again in what stays for the whole run: modules and collected tests."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
