@@ -163,6 +163,7 @@ class Approval(models.Model):
     channel = models.CharField(_("途径"), max_length=16, blank=True, help_text="reply, card, todo, web, api")
     callback_url = models.URLField(max_length=1024, blank=True)
     external_ref = models.CharField(max_length=128, blank=True)
+    over: bool  # whether its time was over by the database's clock: only on a row that was locked to be decided
 
     objects = ApprovalQuerySet.as_manager()
 

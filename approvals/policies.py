@@ -10,11 +10,12 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime, parse_time
 from django.utils.translation import gettext as _
 
-from approvals.models import Approval, ApprovalAdmin, Asked, Duty, Policy
+from approvals.models import Approval, Asked, Duty, Policy
 from fta.models import Alert, Business, Execution, Host, Person
 
 DEFAULT_POLICY = "default"
@@ -145,19 +146,36 @@ def excluded(policy: Policy | None, matter: Matter) -> frozenset[int]:
     return frozenset(authors) | ({matter.requester_id} if matter.requester_id else frozenset())
 
 
+def is_excluded(policy: Policy | None, matter: Matter, user: User) -> bool:
+    """Tell whether this user is one of the `excluded`."""
+    if policy is not None and not policy.exclude_requester:
+        return False
+    return user.pk == matter.requester_id or (bool(matter.author) and user.get_username() == matter.author)
+
+
 def people(approvers: Iterable[Mapping[str, Any]], matter: Matter) -> dict[int, str]:
     """Return the users behind a list of approvers, with the reason of each; approval admins belong to every list."""
     found: dict[int, str] = {}
     for entry in approvers:
         for kind, name in entry.items():
-            for user_id in _behind(kind, str(name), matter):
-                found.setdefault(user_id, f"{kind}:{name}"[:64])
+            for some in _behind(kind, str(name), matter):
+                for user_id in some.values_list("user_id", flat=True):
+                    found.setdefault(user_id, f"{kind}:{name}"[:64])
     for user_id in Person.objects.active().filter(approvaladmin__isnull=False).values_list("user_id", flat=True):
         found.setdefault(user_id, WHY_ADMIN)
     return found
 
 
-def _behind(kind: str, name: str, matter: Matter) -> list[int]:
+def includes(approvers: Iterable[Mapping[str, Any]], matter: Matter, user_id: int) -> bool:
+    """Tell whether somebody is one of the `people` behind a list of approvers, in one look."""
+    named = Q(approvaladmin__isnull=False)
+    for kind, name in ((kind, str(name)) for entry in approvers for kind, name in entry.items()):
+        for some in _behind(kind, name, matter):
+            named |= Q(pk__in=some.values("pk"))
+    return Person.objects.active().filter(named, user_id=user_id).exists()
+
+
+def _behind(kind: str, name: str, matter: Matter) -> Sequence[QuerySet[Person]]:
     rows = Person.objects.active()
     if kind == "person":
         chosen = [rows.filter(user__username=name)]
@@ -172,7 +190,7 @@ def _behind(kind: str, name: str, matter: Matter) -> list[int]:
         chosen = [rows.filter(maintains=matter.business)] if matter.business else []
     else:
         chosen = []
-    return list(dict.fromkeys(user_id for some in chosen for user_id in some.values_list("user_id", flat=True)))
+    return chosen
 
 
 def on_duty(name: str, at: datetime) -> str:
@@ -229,12 +247,11 @@ def still_entitled(approval: Approval, seat: Asked) -> bool:
     A duty list is read for the moment of the question: handing over the shift does not silence whoever was asked.
     """
     user_id = principal(seat)
-    if not Person.objects.active().filter(user_id=user_id).exists():
-        return False
     if approval.execution is None:
-        return _right(seat) == WHY_NAMED or ApprovalAdmin.objects.filter(person__user_id=user_id).exists()
+        active = Person.objects.active().filter(user_id=user_id)
+        return (active if _right(seat) == WHY_NAMED else active.filter(approvaladmin__isnull=False)).exists()
     stages = stages_of(approval.policy)
     approvers = list(stages[min(seat.stage, len(stages) - 1)].approvers)
     if approval.escalated and approval.policy:
         approvers += approval.policy.escalate_to
-    return user_id in people(approvers, Matter.of(approval.execution, approval.created_at))
+    return includes(approvers, Matter.of(approval.execution, approval.created_at), user_id)

@@ -52,17 +52,22 @@ def _ask_by_text(approval: Approval, part: str, to: list[str], now: datetime) ->
 
 
 def tell_end(approval: Approval, now: datetime) -> None:
-    """Post the update of every card of this approval, and the answer to the system that asked."""
-    batching.leave(approval)
+    """Post the update of every card of this approval, and the answer to the system that asked. See tell_storm too."""
     if approval.callback_url and approval.state != Approval.State.SUPERSEDED:
         said = messages.callback(approval)
         post(approval, DECIDED, key_of(approval, "callback"), said, [], now, kind=ChannelKind.WEBHOOK)
-    if storm := storms.around(approval):
-        storms.tell_end(storm)
-        return
+    if storms.around(approval):
+        return  # nobody got a card or a text about this one alone
+    batching.leave(approval)
     everybody = Person.objects.filter(user_id__in=approval.asked.values("user_id"))
     if to := wecom_ids(list(everybody)):
         post(approval, DECIDED, key_of(approval, f"end:{approval.state}"), messages.card_end(approval), to, now)
+
+
+def tell_storm(approval: Approval) -> None:
+    """Let the message of the storm that an ended approval belongs to tell of what is left; of many that ended, once is enough."""
+    if storm := storms.around(approval):
+        storms.tell_end(storm)
 
 
 def remind(approval: Approval, now: datetime) -> None:

@@ -4,7 +4,8 @@ Everything that makes an answer count stands in one UPDATE: pending, in time by 
 on the plan that was shown. The decision, its audit and the release or refusal commit with it, or not at all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,7 +42,12 @@ class Voice:
     channel: str
     seen_sha256: str | None
     now: datetime
-    words: str = ""  # the comment as it was given
+    words: str  # the comment as it was given
+
+    @classmethod
+    def of(cls, user: User, answer: str, comment: str, channel: str, seen_sha256: str | None, now: datetime) -> "Voice":
+        """Return an answer with the comment as it is recorded."""
+        return cls(user, answer, messages.recorded(answer, channel, comment), channel, seen_sha256, now, comment)
 
 
 def decide(
@@ -59,17 +65,12 @@ def decide(
     Raises AlreadyDecided, Expired, NotPending, NotApprover, RequesterMayNotDecide, NoSuchChoice or PlanChanged, each audited; the
     last one has asked again already. Raises Approval.DoesNotExist.
     """
-    recorded = messages.recorded(answer, channel, comment)
-    voice = Voice(user, answer, recorded, channel, seen_sha256, now, comment)
-    try:
-        with transaction.atomic():
-            return _decide(approval_id, voice)
-    except Refusal as refusal:
-        with transaction.atomic():
-            if isinstance(refusal, PlanChanged):
-                replanning.ask_again(approval_id, refusal.changes, now)
-            _audit_refusal(refusal, voice)
-        raise
+    voice = Voice.of(user, answer, comment, channel, seen_sha256, now)
+    with _refusals_audited(approval_id, voice), transaction.atomic():
+        approval = _decide(approval_id, voice)
+        if approval.state != Approval.State.PENDING:
+            asking.tell_storm(approval)
+        return approval
 
 
 def decide_each(
@@ -77,23 +78,31 @@ def decide_each(
 ) -> list[str]:
     """Apply one answer to each (approval id, plan that was shown) of a page; return why it was not taken, "" where it was.
 
-    Each stands alone: one that is refused leaves the others decided.
+    Each stands alone, in a transaction of its own: one that is refused leaves the others decided. What they leave of a storm is
+    told once, at the end.
     """
     listed = list(listed)
     visible = set(
         Approval.objects.visible_to(user).filter(pk__in=[pk for pk, _plan in listed]).values_list("pk", flat=True)
     )
-    said = []
+    said: list[str] = []
+    decided: dict[int | None, Approval] = {}  # one of each incident
     for pk, seen in listed:
         if pk not in visible:
             turn_away(pk, user, answer, channel, now)
             said.append(_("没有这个审批"))
             continue
+        voice = Voice.of(user, answer, comment, channel, seen, now)
         try:
-            decide(pk, user, answer, comment, channel, now, seen)
+            with _refusals_audited(pk, voice), transaction.atomic():
+                approval = _decide(pk, voice)
+            decided[approval.incident_id] = approval
             said.append("")
         except Refusal as refusal:
             said.append(refusal.reason)
+    with transaction.atomic():
+        for approval in decided.values():
+            asking.tell_storm(approval)
     return said
 
 
@@ -102,21 +111,36 @@ def turn_away(approval_id: int, user: User, answer: str, channel: str, now: date
     """Audit the answer of somebody who may not even read the approval; their door says no more than that there is none."""
     approval = Approval.objects.filter(pk=approval_id).first()
     if approval is not None:
-        _audit_refusal(NotApprover(approval), Voice(user, answer, "", channel, None, now))
+        _audit_refusal(NotApprover(approval), Voice(user, answer, "", channel, None, now, ""))
+
+
+@contextmanager
+def _refusals_audited(approval_id: int, voice: Voice) -> Iterator[None]:
+    """Audit a refusal of the block after its transaction was undone, and ask again about a plan that changed."""
+    try:
+        yield
+    except Refusal as refusal:
+        with transaction.atomic():
+            if isinstance(refusal, PlanChanged):
+                replanning.ask_again(approval_id, refusal.changes, voice.now)
+            _audit_refusal(refusal, voice)
+        raise
 
 
 def _decide(approval_id: int, voice: Voice) -> Approval:
     approval = ending.lock(approval_id)
     seat = _seat(approval, voice)
-    _object(approval, seat, voice)
-    fields = _effect(approval, voice)
+    said = _said(approval)
+    _object(approval, seat, voice, said)
+    fields = _effect(approval, voice, said)
     if _guarded(approval, voice).update(**fields) != 1:
         # The clock, a disabled account or a withdrawn right passed between the look and the statement.
-        approval.refresh_from_db()
-        _object(approval, seat, voice)
+        approval = ending.lock(approval_id)
+        _object(approval, seat, voice, _said(approval))
         raise NotPending(approval)
     stage = approval.stage
-    approval.refresh_from_db()
+    for name, value in fields.items():  # as the statement wrote them; the row is locked
+        setattr(approval, name, value)
     Decision.objects.create(
         approval=approval, user=voice.user, answer=voice.answer, comment=voice.comment,
         channel=voice.channel, stage=stage, decided_at=voice.now,
@@ -145,12 +169,17 @@ def _seat(approval: Approval, voice: Voice) -> Asked | None:
     return None
 
 
-def _object(approval: Approval, seat: Asked | None, voice: Voice) -> None:
+def _said(approval: Approval) -> dict[int, str]:
+    """Return the answers of the present stage by who gave them."""
+    return dict(approval.decisions.filter(stage=approval.stage).values_list("user_id", "answer"))
+
+
+def _object(approval: Approval, seat: Asked | None, voice: Voice, said: Mapping[int, str]) -> None:
     """Raise what stands against this answer, the plainest first; whoever was not asked learns nothing else."""
-    barred = policies.excluded(approval.policy, policies.Matter.of(approval.execution, approval.created_at))
-    if voice.user.pk in barred:
+    matter = policies.Matter.of(approval.execution, approval.created_at)
+    if policies.is_excluded(approval.policy, matter, voice.user):
         raise RequesterMayNotDecide(approval)
-    if seat is None or not policies.still_entitled(approval, seat) or not _active(voice.user):
+    if seat is None or not policies.still_entitled(approval, seat) or not _active(voice.user, seat):
         raise NotApprover(approval)
     if approval.state == Approval.State.EXPIRED:
         raise Expired(approval)
@@ -158,16 +187,17 @@ def _object(approval: Approval, seat: Asked | None, voice: Voice) -> None:
         raise AlreadyDecided(approval)
     if approval.state != Approval.State.PENDING:
         raise NotPending(approval)
-    if Approval.objects.filter(pk=approval.pk, expires_at__lte=DbNow()).exists():
+    if approval.over:
         raise Expired(approval)
-    if approval.decisions.filter(user=voice.user, stage=approval.stage).exists():
+    if voice.user.pk in said:
         raise AlreadyDecided(approval, _("你已经回答过 %(code)s，还在等其他人") % {"code": approval.code})
     if changes := replanning.changes(approval, voice.seen_sha256, approving=voice.answer == Decision.Answer.APPROVE):
         raise PlanChanged(approval, changes)
 
 
-def _active(user: User) -> bool:
-    return Person.objects.active().filter(user_id=user.pk).exists()
+def _active(user: User, seat: Asked) -> bool:
+    """Tell whether an account may still be used; of one who sits for themselves the right to the seat says so."""
+    return policies.principal(seat) == user.pk or Person.objects.active().filter(user_id=user.pk).exists()
 
 
 def _guarded(approval: Approval, voice: Voice) -> ApprovalQuerySet:
@@ -191,13 +221,13 @@ def _guarded(approval: Approval, voice: Voice) -> ApprovalQuerySet:
     )
 
 
-def _effect(approval: Approval, voice: Voice) -> dict[str, object]:
+def _effect(approval: Approval, voice: Voice, said: Mapping[int, str]) -> dict[str, object]:
     """Return what the answer writes: the end, the next stage, or nothing but its being counted."""
     last = approval.stage + 1 >= len(approval.evidence["quorums"])
     final = {"decided_by": voice.user, "decided_at": voice.now, "comment": voice.comment, "channel": voice.channel}
     if voice.answer == Decision.Answer.REFUSE:
         return {"state": Approval.State.REFUSED, **final}
-    agreed = approval.decisions.filter(stage=approval.stage, answer=Decision.Answer.APPROVE).count() + 1
+    agreed = sum(answer == Decision.Answer.APPROVE for answer in said.values()) + 1
     if agreed < approval.quorum:
         return {"quorum": approval.quorum}
     if last:
@@ -235,11 +265,11 @@ def _settle(approval: Approval, voice: Voice) -> None:
         operations.settle_approval_step(
             approval.step_id, approved, outcome, actor, voice.comment, voice.now, voice.words
         )
-    elif approval.kind == Approval.Kind.GATE and approval.execution_id:
+    elif approval.kind == Approval.Kind.GATE and approval.execution:
         if approved:
-            operations.release(approval.execution_id, voice.now, actor, voice.comment)
+            operations.release(approval.execution, voice.now, actor, voice.comment)
         else:
-            operations.refuse(approval.execution_id, voice.now, actor, "refused", voice.comment)
+            operations.refuse(approval.execution, voice.now, actor, "refused", voice.comment)
 
 
 def _name(user: User) -> str:

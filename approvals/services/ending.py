@@ -17,6 +17,11 @@ from fta.models.engine import DbNow, NotInState, move
 logger = logging.getLogger(__name__)
 
 SYSTEM = "system"
+# All that an answer is judged by, in the one look at the row.
+_JUDGED_BY = (
+    "policy", "decided_by", "incident", "execution__alert", "execution__business", "execution__host",
+    "execution__package", "execution__rule", "execution__version",
+)  # fmt: skip
 
 
 @transaction.atomic
@@ -31,6 +36,7 @@ def end(approval: Approval, to: str, reason: str, now: datetime, *conditions: Q,
     signals.announce(signals.approval_changed, approval=approval, event=to)
     if waited:
         asking.tell_end(approval, now)
+        asking.tell_storm(approval)
 
 
 @transaction.atomic
@@ -95,18 +101,20 @@ def remind(approval_id: int, now: datetime) -> None:
 def lock(approval_id: int) -> Approval:
     """Lock an approval, and before it what it is about: everybody locks in this order, so that nobody waits in a circle.
 
+    It comes with all that an answer is judged by, and with `over`: whether its time was over when it was read.
     Raises Approval.DoesNotExist.
     """
-    execution_id = Approval.objects.values_list("execution_id", flat=True).get(pk=approval_id)
-    if execution_id:
-        list(Execution.objects.select_for_update(no_key=True).filter(pk=execution_id).values_list("pk"))
-    rows = Approval.objects.select_related("policy", "execution__version", "execution__host", "decided_by", "incident")
-    return rows.select_for_update(no_key=True, of=("self",)).get(pk=approval_id)
+    about = Approval.objects.filter(pk=approval_id).values("execution_id")
+    list(Execution.objects.select_for_update(no_key=True).filter(pk__in=about).values_list("pk"))
+    rows = Approval.objects.select_related(*_JUDGED_BY).annotate(late=Q(expires_at__lte=DbNow()))
+    found = rows.select_for_update(no_key=True, of=("self",)).get(pk=approval_id)
+    found.over = vars(found).pop("late")  # the name of a plain attribute, which an annotation may not take
+    return found
 
 
 def _refuse(approval: Approval, reason: str, now: datetime) -> None:
-    if approval.kind == Approval.Kind.GATE and approval.execution_id:
-        operations.refuse(approval.execution_id, now, SYSTEM, "expired", reason)
+    if approval.kind == Approval.Kind.GATE and approval.execution:
+        operations.refuse(approval.execution, now, SYSTEM, "expired", reason)
     elif approval.kind == Approval.Kind.NODE and approval.step_id:
         operations.settle_approval_step(approval.step_id, False, "expired", SYSTEM, reason, now)
 

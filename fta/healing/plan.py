@@ -129,7 +129,7 @@ def drift(execution: Execution) -> list[str]:
 
 def _package_drift(execution: Execution) -> list[str]:
     package, version = execution.package, execution.version
-    if package is None or version is None or package.current is None or package.current_id == version.pk:
+    if package is None or version is None or package.current_id == version.pk or package.current is None:
         return []
     names = {"name": package.name, "old": version.number, "new": package.current.number}
     return [_("套餐「%(name)s」已更新：v%(old)s → v%(new)s") % names]

@@ -16,28 +16,21 @@ from fta.models import Execution, StepRun
 from fta.models.engine import NotInState
 
 
-def _held(execution_id: int) -> Execution:
-    execution = lock(execution_id)
-    if execution.state != Execution.State.HELD:
-        raise NotInState(Execution, execution_id, Execution.State.HELD)
-    return execution
-
-
-@transaction.atomic
-def release(execution_id: int, now: datetime, actor: str, reason: str) -> None:
-    """Let a held execution start: its gate approval was given. Raises NotInState."""
-    execution = _held(execution_id)
+@transaction.atomic(savepoint=False)
+def release(execution: Execution, now: datetime, actor: str, reason: str) -> None:
+    """Let a held execution start: its gate approval was given. The caller has locked it. Raises NotInState."""
+    _must_be_held(execution)
     shift(
         execution, Execution.State.READY, now, _("%(actor)s 同意执行：%(reason)s") % {"actor": actor, "reason": reason}
     )
     audit.record(actor, "execution.release", execution, at=now, reason=reason, plan_sha256=execution.plan_sha256)
-    doorbell.ring("execution", execution_id)
+    doorbell.ring("execution", execution.pk)
 
 
-@transaction.atomic
-def refuse(execution_id: int, now: datetime, actor: str, outcome: str, reason: str) -> None:
-    """End a held execution: it was `refused`, or nobody answered and it `expired`. Raises NotInState."""
-    execution = _held(execution_id)
+@transaction.atomic(savepoint=False)
+def refuse(execution: Execution, now: datetime, actor: str, outcome: str, reason: str) -> None:
+    """End a held execution: it was `refused`, or nobody answered and it `expired`. The caller has locked it. Raises NotInState."""
+    _must_be_held(execution)
     why = (_("审批过期：%(reason)s") if outcome == "expired" else _("审批驳回：%(reason)s")) % {"reason": reason}
     begun = execution.started_at is not None  # what was held is a retry; that something was done stays visible
     cancel_steps(execution, outcome, why, now)
@@ -45,7 +38,12 @@ def refuse(execution_id: int, now: datetime, actor: str, outcome: str, reason: s
     end_execution(execution, Execution.State.FAILED if begun else Execution.State.SKIPPED, why, now)
 
 
-@transaction.atomic
+def _must_be_held(execution: Execution) -> None:
+    if execution.state != Execution.State.HELD:
+        raise NotInState(Execution, execution.pk, Execution.State.HELD)
+
+
+@transaction.atomic(savepoint=False)
 def settle_approval_step(
     step_id: int, approved: bool, outcome: str, actor: str, reason: str, now: datetime, comment: str = ""
 ) -> None:

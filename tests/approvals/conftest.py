@@ -10,7 +10,7 @@ from django.utils import timezone
 from approvals import services
 from approvals.models import Approval, ApprovalAdmin, Policy
 from fta.healing import plan
-from fta.models import AuditEntry, Business, Execution, Person
+from fta.models import AuditEntry, Business, Execution, Incident, Person
 from notify.delivery import DeliveryKind
 from tests import factories
 from tests.notify.test_transports import sink
@@ -78,6 +78,22 @@ def scene(django_db_setup: None, django_db_blocker: Any) -> Iterator[Any]:
 
     with django_db_blocker.unblock(), setting() as made:
         yield made
+
+
+@pytest.fixture
+def storm(game: Business) -> Incident:
+    """A storm of the game business that a defence holds back."""
+    now = timezone.now()
+    return Incident.objects.create(
+        rule=factories.convergence_rule(function="defense"),
+        group_key="g",
+        function="defense",
+        business=game,
+        title="游戏大区 disk_full",
+        opened_at=now,
+        last_joined_at=now,
+        execution_count=21,
+    )
 
 
 @pytest.fixture

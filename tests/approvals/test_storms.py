@@ -18,21 +18,6 @@ from tests.approvals.conftest import age, ask, held
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def storm(game: Business) -> Incident:
-    now = timezone.now()
-    return Incident.objects.create(
-        rule=factories.convergence_rule(function="defense"),
-        group_key="g",
-        function="defense",
-        business=game,
-        title="游戏大区 disk_full",
-        opened_at=now,
-        last_joined_at=now,
-        execution_count=21,
-    )
-
-
 def held_back(storm: Incident, number: int) -> list[Approval]:
     return [ask(held(ip=f"127.0.2.{each + 1}", incident=storm)) for each in range(number)]
 
@@ -67,8 +52,8 @@ def test_it_lets_the_update_tell_of_what_is_left(default_policy: Policy, operato
     update.refresh_from_db()
     assert (update.state, "2 条待审批" in said(update)) == ("pending", True)
 
-    for approval in approvals[1:]:
-        services.decide(approval.pk, operator.user, "refuse", "", "web", timezone.now())
+    listed = [(approval.pk, approval.plan_sha256) for approval in approvals[1:]]
+    assert services.decide_each(listed, operator.user, "refuse", "", "web", timezone.now()) == ["", ""]
     update.refresh_from_db()
     assert (update.state, update.last_error) == ("sent", "发出之前都已有结果，不再询问。")
 

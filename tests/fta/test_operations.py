@@ -59,26 +59,26 @@ def test_it_runs_a_held_execution_once_it_was_approved(actor: Actor) -> None:
     stage.drain()
     assert (stage.state(execution), actor.seen) == ("held", [])
     FakeGate.yes.add(execution.plan_sha256)
-    operations.release(execution.pk, NOW, "lisi", "同意（微信审批）")
+    operations.release(execution, NOW, "lisi", "同意（微信审批）")
     assert stage.state(execution) == "ready"
     stage.drain()
     assert (stage.state(execution), len(actor.seen)) == ("succeeded", 1)
     assert _audited("execution.release") == ["lisi"]
     with pytest.raises(NotInState):
-        operations.release(execution.pk, NOW, "lisi", "again")
+        operations.release(execution, NOW, "lisi", "again")
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("refused", "驳回"), ("expired", "过期")])
 def test_it_skips_a_refused_execution(actor: Actor, outcome: str, word: str) -> None:
     execution = _held()
-    operations.refuse(execution.pk, NOW, "lisi", outcome, "不合适")
+    operations.refuse(execution, NOW, "lisi", outcome, "不合适")
     stage.drain()
     assert (stage.state(execution), actor.seen) == ("skipped", [])
     assert word in execution.reason
     assert execution.ended_at is not None
     assert _audited("execution.refuse") == ["lisi"]
     with pytest.raises(NotInState):
-        operations.refuse(execution.pk, NOW, "lisi", outcome, "again")
+        operations.refuse(execution, NOW, "lisi", outcome, "again")
 
 
 def test_it_asks_instead_of_running_when_nobody_has_approved(actor: Actor) -> None:
@@ -95,7 +95,7 @@ def test_it_asks_again_when_what_was_approved_has_changed(actor: Actor, change: 
     execution = _held(package=package, rule=rule)
     old = execution.plan_sha256
     FakeGate.yes.add(old)
-    operations.release(execution.pk, NOW, "lisi", "同意")
+    operations.release(execution, NOW, "lisi", "同意")
     if change == "package":
         package.current = PackageVersion.objects.create(
             package=package, number=2, nodes=[ACT, node(2)], sha256="2" * 64
@@ -292,11 +292,11 @@ def test_it_wants_a_fresh_approval_to_do_an_unknown_once_step_again(
     assert "结果未知" in FakeGate.told("execution")[0][1][0]
     if answer:
         FakeGate.yes.add(execution.plan_sha256)
-        operations.release(execution.pk, timezone.now(), "lisi", "同意")
+        operations.release(execution, timezone.now(), "lisi", "同意")
         stage.drain()
         assert (stage.state(execution), len(actor.seen)) == ("succeeded", 4)
     else:
-        operations.refuse(execution.pk, timezone.now(), "lisi", "refused", "不行")
+        operations.refuse(execution, timezone.now(), "lisi", "refused", "不行")
         stage.drain()
         assert (stage.state(execution), len(actor.seen)) == ("failed", 2)
         assert execution.steps.get(iteration=2).state == "cancelled"
