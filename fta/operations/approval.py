@@ -16,7 +16,7 @@ from fta.models import Execution, StepRun
 from fta.models.engine import NotInState
 
 
-@transaction.atomic(savepoint=False)
+@transaction.atomic
 def release(execution: Execution, now: datetime, actor: str, reason: str) -> None:
     """Let a held execution start: its gate approval was given. The caller has locked it. Raises NotInState."""
     _must_be_held(execution)
@@ -27,7 +27,7 @@ def release(execution: Execution, now: datetime, actor: str, reason: str) -> Non
     doorbell.ring("execution", execution.pk)
 
 
-@transaction.atomic(savepoint=False)
+@transaction.atomic
 def refuse(execution: Execution, now: datetime, actor: str, outcome: str, reason: str) -> None:
     """End a held execution: it was `refused`, or nobody answered and it `expired`. The caller has locked it. Raises NotInState."""
     _must_be_held(execution)
@@ -43,7 +43,7 @@ def _must_be_held(execution: Execution) -> None:
         raise NotInState(Execution, execution.pk, Execution.State.HELD)
 
 
-@transaction.atomic(savepoint=False)
+@transaction.atomic
 def settle_approval_step(
     step_id: int, approved: bool, outcome: str, actor: str, reason: str, now: datetime, comment: str = ""
 ) -> None:

@@ -14,7 +14,7 @@ import django
 from tests.bench import callbacks, growth, intake, messages
 from tests.bench.portal import BenchStage
 from tests.bench.report import Figure, machine, show
-from tests.stage import POSTGRES, reachable
+from tests.database import POSTGRES, reachable
 
 
 def main() -> int:

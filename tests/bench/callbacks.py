@@ -13,7 +13,8 @@ from tests.bench.client import Running, percentile, send
 from tests.bench.load import Outcome, Spec
 from tests.bench.portal import HEADERS, BenchStage, alert
 from tests.bench.report import Figure, at_least, at_most
-from tests.stage import AES_KEY, CORP, SECRETS
+from tests.database import AES_KEY, SECRETS
+from tests.stage import CORP
 from wechat.crypto import Crypto
 from wechat.xml import parse_envelope, parse_message
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import median
 
 from tests.bench.load import Outcome, Spec
-from tests.stage import ROOT
+from tests.database import ROOT
 
 
 class Running:

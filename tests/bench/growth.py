@@ -21,7 +21,8 @@ from tests.bench import history
 from tests.bench.client import middle
 from tests.bench.report import Figure, at_most
 from tests.bench.verdicts import Answer, Question
-from tests.stage import ROOT, SECRETS, Stage
+from tests.database import ROOT, SECRETS
+from tests.stage import Stage
 
 PART = "6  Stored alerts, stored rules"
 SHORT, LONG = 1_000, 1_000_000

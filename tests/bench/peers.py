@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 import yaml
 
-from tests.stage import ROOT, SECRETS, Stage, free_port, reachable
+from tests.database import ROOT, SECRETS, reachable
+from tests.stage import Stage, free_port
 
 TABLE = "CREATE TABLE bench_bare (id bigserial PRIMARY KEY, raw bytea NOT NULL, received_at timestamptz DEFAULT now())"
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")

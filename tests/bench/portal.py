@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 import yaml
 
-from tests.stage import SECRETS, Stage
+from tests.database import SECRETS
+from tests.stage import Stage
 from wechat.simulator import sending
 
 HOSTS = 200

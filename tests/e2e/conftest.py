@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.conftest import skip_or_fail
-from tests.stage import SECRETS, Stage
+from tests.database import SECRETS
+from tests.stage import Stage
 
 # The headless build first: a fresh context of the full browser takes four times its work.
 BROWSERS = (os.environ.get("FTA_CHROMIUM", ""), "/usr/bin/chromium-headless-shell", "/usr/bin/chromium")

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.database import AES_KEY, SECRETS
 from tests.e2e.conftest import DESKTOP, Contexts, Watch
-from tests.stage import AES_KEY, SECRETS, Stage
+from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.stage import ROOT, free_port, reachable
+from tests.database import ROOT, reachable
+from tests.stage import free_port
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "var", "tests", "staticfiles")
 

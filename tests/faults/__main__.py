@@ -9,9 +9,9 @@ from collections import Counter
 
 import django
 
+from tests.database import POSTGRES, reachable
 from tests.faults.invariants import CHECKS
 from tests.faults.run import Result, run
-from tests.stage import POSTGRES, reachable
 
 SHOWN = 10  # breaches of one promise
 

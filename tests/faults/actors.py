@@ -8,8 +8,8 @@ from typing import Any
 
 import requests
 
+from tests.database import SECRETS
 from tests.faults.scenario import KEYS, FaultStage
-from tests.stage import SECRETS
 
 APPROVE, REFUSE = 0.70, 0.15  # the rest is left to expire
 RACES = 0.2  # share of the decided ones that two people answer at once, one with yes and one with no

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from tests.stage import SECRETS, Hook, Stage
+from tests.database import SECRETS
+from tests.stage import Hook, Stage
 
 HOSTS = 300
 SECOND_KEY = "stage-second-api-key-0123456789"

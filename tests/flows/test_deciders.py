@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import on_postgres, skip_or_fail
+from tests.database import POSTGRES, ROOT, Database, reachable
 from tests.flows.deciders import ON_THE_EDGE, QUESTIONS, RIVALS
-from tests.stage import POSTGRES, ROOT, Database, reachable
 
 pytestmark = [pytest.mark.timeout(480)]
 

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from tests.conftest import skip_or_fail
-from tests.stage import SECRETS, Stage, free_port, reachable
+from tests.database import SECRETS, reachable
+from tests.stage import Stage, free_port
 
 pytestmark = [pytest.mark.alertmanager, pytest.mark.timeout(120)]
 
