@@ -161,6 +161,16 @@ class Allowance(models.Model):
         return f"{self.key}@{self.minute}"
 
 
+class GroupClock(models.Model):
+    """When a group of a notification rule was told last, or will be told next; like things that come before then join it."""
+
+    group = models.CharField(max_length=160, unique=True)
+    told_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.group}@{self.told_at:%F %T}"
+
+
 class DeliveryAttempt(models.Model):
     """One try of a delivery, with what was asked and answered (redacted)."""
 

@@ -1,11 +1,15 @@
 """Grouping of a notification rule: like things wait a little for each other, and a group is told no more often than asked."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from django.db import transaction
 
 from notify.messages import Occasion
-from notify.models import Allowance, NotificationRule
+from notify.models import GroupClock, NotificationRule
 
 _KEY_LENGTH = 160
+_KEPT = timedelta(days=30)
 
 
 def group_of(rule: NotificationRule, occasion: Occasion) -> str:
@@ -16,17 +20,31 @@ def group_of(rule: NotificationRule, occasion: Occasion) -> str:
     return f"group:{rule.pk}:" + "|".join(_value(occasion, str(name)) for name in names)
 
 
+@transaction.atomic
 def waits_until(rule: NotificationRule, group: str, now: datetime) -> datetime | None:
-    """Return when the group may be told: after `group_wait` for its first, at the end of `group_interval` for later ones."""
+    """Return when the group is told, as Alertmanager counts it; None when the rule does not group.
+
+    The first of a group waits `group_wait`, and what comes meanwhile goes with it. What comes later waits until
+    `group_interval` after the group was told; a group that was silent for longer begins anew.
+    """
     if not group:
         return None
     soon = now + timedelta(seconds=rule.options.get("group_wait") or 0)
-    every = max(60, rule.options["group_interval"]) if rule.options.get("group_interval") else 0
-    if not every:
-        return soon
-    begin = int(now.timestamp()) // every * every
-    _row, first = Allowance.objects.get_or_create(key=group[:_KEY_LENGTH], minute=begin // 60)
-    return soon if first else max(soon, datetime.fromtimestamp(begin + every, UTC))
+    clocks = GroupClock.objects.select_for_update()
+    clock, first = clocks.get_or_create(group=_named(group), defaults={"told_at": soon})
+    if first:
+        GroupClock.objects.filter(told_at__lt=now - _KEPT).delete()
+    if first or clock.told_at > now:
+        return clock.told_at
+    next_at = clock.told_at + timedelta(seconds=rule.options.get("group_interval") or 0)
+    clock.told_at = next_at if next_at > now else soon
+    clock.save(update_fields=["told_at"])
+    return clock.told_at
+
+
+def _named(group: str) -> str:
+    """Return a group's name as the column holds it: a long one is cut, and its hash keeps it unique."""
+    return group if len(group) <= _KEY_LENGTH else f"{group[:127]}#{sha256(group.encode()).hexdigest()[:32]}"
 
 
 def _value(occasion: Occasion, name: str) -> str:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from fta import ports, signals
 from fta.models import Alert, Execution, Host, Incident, Member, Person
 from notify.models import Channel, Delivery, NotificationRule, Template
+from notify.receivers.grouping import waits_until
 from tests import factories
 from tests.notify.conftest import FakeTransport
 
@@ -199,7 +200,7 @@ def test_the_messenger_sends_a_nodes_message(app_channel: Channel, robots: Chann
 def test_a_group_waits_and_is_told_in_one_message(
     app_channel: Channel, fake: type[FakeTransport], deliver: Any
 ) -> None:
-    rule(app_channel, options={"group_by": ["alert_type"], "group_wait": 30, "group_interval": 3600})
+    rule(app_channel, options={"group_by": ["alert_type"], "group_wait": 30, "group_interval": 300})
     for _ in range(3):
         ended("skipped")
     ended("skipped", alert=factories.alert(alert_type="ping", host=local()))
@@ -208,13 +209,24 @@ def test_a_group_waits_and_is_told_in_one_message(
     Delivery.objects.update(not_before=timezone.now() - timedelta(seconds=1))
     deliver()
     assert sorted(message.title[:12] for _, message in fake.sent) == ["3 条通知合并为一条", "local-1（127."]
-    ended("skipped")
-    late = Delivery.objects.get(state="pending")
-    assert late.not_before is not None
-    assert late.not_before.timestamp() % 3600 == 0
 
 
-@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize(
+    ("moments", "told"),
+    [
+        ([0, 10, 29], [30, 30, 30]),  # the first waits, the others go with it
+        ([0, 31, 200], [30, 330, 330]),  # news of a group that was told wait for the end of its interval
+        ([0, 31, 331], [30, 330, 630]),
+        ([0, 500], [30, 530]),  # silent for longer than the interval: it begins anew
+    ],
+)
+def test_a_group_is_told_as_alertmanager_would(app_channel: Channel, moments: list[int], told: list[int]) -> None:
+    grouped = rule(app_channel, options={"group_by": ["alert_type"], "group_wait": 30, "group_interval": 300})
+    begin = timezone.now()
+    found = [waits_until(grouped, f"group:{grouped.pk}:disk", begin + timedelta(seconds=at)) for at in moments]
+    assert found == [begin + timedelta(seconds=at) for at in told]
+
+
 def test_it_repeats_no_sooner_than_asked(app_channel: Channel) -> None:
     rule(app_channel, options={"repeat_interval": 86400})
     for _ in range(2):

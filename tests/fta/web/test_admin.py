@@ -15,7 +15,7 @@ from fta.lib.secrets import digest
 from fta.models import AuditEntry, ConfigVersion, Credential, Execution, Person, Rule, Source
 from tests import factories
 
-HIDDEN = {"accesstoken", "allowance"}  # what one process leaves to the next; no person has use for it
+HIDDEN = {"accesstoken", "allowance", "groupclock"}  # what one process leaves to the next; no person has use for it
 
 
 @pytest.fixture
