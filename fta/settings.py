@@ -189,6 +189,7 @@ FTA_CONFIG_SECTIONS = [
     "fta.config.people.Credentials",
     "fta.config.people.Hosts",
     "wechat.config.Wecom",
+    "wechat.config.Gateway",
     "fta.config.healing.Sources",
     "approvals.config.Policies",
     "fta.config.healing.Packages",

@@ -13,6 +13,7 @@ from django.dispatch import Signal
 
 logger = logging.getLogger(__name__)
 
+relayed = Signal()  # source, key, said (a fta.intake.sources.grafana.Said): what Grafana says, to be handed on as it is
 alerts_fired = Signal()  # alerts: those that fired in one transaction
 alert_resolved = Signal()  # alert
 execution_changed = Signal()  # execution, frm, to: every move of an execution's state

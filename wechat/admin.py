@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from wechat.models import CardCopy, WecomApp, WecomEvent
+from wechat.models import CardCopy, GatewayCall, GatewayClient, WecomApp, WecomEvent
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -36,3 +36,16 @@ class WecomEventAdmin(ReadOnly):
 class CardCopyAdmin(ReadOnly):
     list_display = ["task_id", "approval_ref", "issued_at", "used_at"]
     exclude = ["response_code"]
+
+
+@admin.register(GatewayClient)
+class GatewayClientAdmin(ReadOnly):
+    list_display = ["name", "corp_id", "agent_id", "per_minute", "enabled", "archived"]
+    exclude = ["secret_digest"]
+
+
+@admin.register(GatewayCall)
+class GatewayCallAdmin(ReadOnly):
+    list_display = ["at", "client", "msgtype", "receivers", "errcode", "errmsg", "delivery_ref"]
+    list_filter = ["client", "errcode"]
+    list_select_related = ["client"]

@@ -5,10 +5,12 @@ from typing import Any
 from approvals.models import ApprovalAdmin
 from fta.config.document import Run
 from fta.config.reader import Reader
+from fta.lib.secrets import digest
 from wechat.forms import check_aes_key, check_token
-from wechat.models import DEFAULT_API_URL, WecomApp
+from wechat.models import DEFAULT_API_URL, GatewayClient, WecomApp
 from wechat.selectors import person_of_userid
 
+MIN_GATEWAY_SECRET = 16
 _SECRETS = ("secret", "token", "encoding_aes_key", "api_token")
 
 
@@ -64,6 +66,44 @@ class Wecom:
                 ]
             found.append({key: value for key, value in item.items() if value not in ("", None)})
         return found[0] if len(found) == 1 else found
+
+
+class Gateway:
+    name = "gateway"
+
+    def apply(self, data: Any, run: Run) -> None:
+        outer = Reader(data, self.name, run.errors)
+        named = set()
+        for index, item in enumerate(outer.items("clients")):
+            reader = Reader(item, f"gateway.clients[{index}]", run.errors)
+            name = reader.text("name", required=True, limit=64)
+            values: dict[str, Any] = {
+                "corp_id": reader.text("corp_id", required=True, limit=64),
+                "agent_id": reader.number("agent_id", 0),
+                "per_minute": reader.number("per_minute", 200),
+                "enabled": reader.flag("enabled", True),
+                "archived": False,
+            }
+            secret = reader.text("secret", limit=255)
+            if secret and len(secret) < MIN_GATEWAY_SECRET:
+                reader.fault("secret", f"must be at least {MIN_GATEWAY_SECRET} characters long")
+            if secret:
+                values["secret_digest"] = digest(secret)  # one that the file does not give stays as it is
+            if not values["agent_id"]:
+                reader.fault("agent_id", "is missing: any number, the one that the tool is given")
+            reader.end()
+            named.add(name)
+            if name:
+                run.upsert(GatewayClient, {"name": name}, values)
+        outer.end()
+        run.archive(GatewayClient.objects.filter(archived=False).exclude(name__in=named), archived=True)
+
+    def export(self) -> Any:
+        found = []
+        for row in GatewayClient.objects.filter(archived=False).order_by("name"):
+            item = {"name": row.name, "corp_id": row.corp_id, "agent_id": row.agent_id, "per_minute": row.per_minute}
+            found.append(item if row.enabled else {**item, "enabled": False})
+        return {"clients": found} if found else {}
 
 
 def set_admins(userids: list[str], run: Run) -> None:

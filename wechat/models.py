@@ -126,3 +126,42 @@ class CardCopy(models.Model):
 
     def __str__(self) -> str:
         return self.task_id
+
+
+class GatewayClient(models.Model):
+    """A tool that sends through this portal as if it were WeCom: its own corp id, agent id and secret, none of them WeCom's."""
+
+    name = models.CharField(_("名称"), max_length=64, unique=True)
+    corp_id = models.CharField(_("企业ID"), max_length=64, help_text=_("由你自定，不必是真的企业 ID；填到工具里。"))
+    agent_id = models.PositiveBigIntegerField("AgentId", help_text=_("由你自定的数字；填到工具里。"))
+    secret_digest = models.CharField(max_length=64, blank=True)
+    per_minute = models.PositiveIntegerField(_("每分钟最多"), default=200)
+    enabled = models.BooleanField(_("启用"), default=True)
+    archived = models.BooleanField(_("已归档"), default=False)
+
+    class Meta:
+        verbose_name = _("企业微信网关客户端")
+        verbose_name_plural = verbose_name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GatewayCall(models.Model):
+    """One message that a client handed in, and what it was answered."""
+
+    client = models.ForeignKey(GatewayClient, on_delete=models.CASCADE, related_name="calls")
+    at = models.DateTimeField()
+    msgtype = models.CharField(max_length=32, blank=True)
+    receivers = models.CharField(max_length=255, blank=True)
+    errcode = models.IntegerField()
+    errmsg = models.CharField(max_length=255)
+    delivery_ref = models.BigIntegerField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("企业微信网关请求")
+        verbose_name_plural = verbose_name
+        indexes = [models.Index(fields=["client", "at"], name="gateway_call_at")]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} {self.errcode} {self.msgtype}"

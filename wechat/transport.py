@@ -121,7 +121,7 @@ class AppTransport:
     def _send_bodies(self, client: Client, delivery: Delivery, message: Message) -> base.Receipt:
         form = str(_config(delivery).get("message") or "text")
         answers = [
-            client.send(self._addressed(client, delivery) | body | repeat_check(delivery))
+            client.send(self._addressed(client, delivery, message) | body | repeat_check(delivery))
             for body in bodies(message, form, "app")
         ]
         return _receipt(delivery, message, answers)
@@ -129,7 +129,7 @@ class AppTransport:
     def _send_card(self, client: Client, delivery: Delivery, message: Message) -> base.Receipt:
         # Written before the call: a click may come in before the answer does.
         cards.remember_card(client.app, delivery, message)
-        payload = self._addressed(client, delivery) | cards.approval_card(message) | repeat_check(delivery)
+        payload = self._addressed(client, delivery, message) | cards.approval_card(message) | repeat_check(delivery)
         try:
             answer = client.send(payload)
         except WecomError as error:
@@ -139,13 +139,14 @@ class AppTransport:
         cards.keep_code(delivery, str(answer.get("response_code") or ""))
         return _receipt(delivery, message, [answer])
 
-    def _addressed(self, client: Client, delivery: Delivery) -> Payload:
+    def _addressed(self, client: Client, delivery: Delivery, message: Message) -> Payload:
         config = _config(delivery)
         own = not delivery.recipients
         to = {
             "touser": _joined(delivery.recipients or config.get("to_user")),
             "toparty": _joined(config.get("to_party")) if own else "",
             "totag": _joined(config.get("to_tag")) if own else "",
+            **message.data.get("to", {}),  # what came through the gateway names departments and tags itself
         }
         if not any(to.values()):
             raise WecomError(82001, "no receiver")

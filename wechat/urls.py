@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.urls.resolvers import URLPattern
 
-from wechat.views import config, create_approve, entry, oauth, todo, verify_file
+from wechat.views import config, create_approve, entry, gateway, oauth, todo, verify_file
 
 app_name = "wechat"
 
@@ -14,6 +14,8 @@ urlpatterns: list[URLPattern] = [
     path("wechat/todo/<int:pk>/hand-over/", todo.hand_over, name="todo-hand-over"),
     path("wechat/oauth/", oauth.sign_in, name="oauth"),
     path("wechat/create_approve/", create_approve.create_approve, name="create-approve"),
+    re_path(r"^wecom/cgi-bin/gettoken/?$", gateway.gettoken, name="gateway-token"),
+    re_path(r"^wecom/cgi-bin/message/send/?$", gateway.send, name="gateway-send"),
     path("doc/wechat_config/", config.config, name="config"),
     path("doc/wechat_config/menu/", config.publish_menu, name="config-menu"),
     path("doc/wechat_config/test/", config.send_test, name="config-test"),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fta import pipeline, signals
-from fta.intake.sources import PARSERS
+from fta.intake.sources import PARSERS, grafana
 from fta.intake.sources.base import ParsedAlert, RawRequest, Rejected, SourceInfo, zone_of
 from fta.intake.store import Said, Stored, store, waves
 from fta.models import Alert, ConfigVersion, Inbox, Source
@@ -22,6 +22,7 @@ from fta.models.engine import DbNow, NotInState
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
+RELAY = "relay"  # the mark, among what is kept of the query, of a body that is to be handed on as well
 # What one transaction takes at most: enough to share its cost, not so much that others wait for it.
 MOST_BODIES = 50
 MOST_ALERTS = 200
@@ -108,10 +109,18 @@ def _process(inboxes: Sequence[Inbox]) -> None:
             break  # what is left stays due
         inbox.results = []
         taken[inbox.pk] = inbox
+        _relay(inbox)
         said += [Said(inbox, parsed) for parsed in alerts]
     with ConfigVersion.pinned() if said else nullcontext():
         _keep(said)
     _done(taken.values())
+
+
+def _relay(inbox: Inbox) -> None:
+    if f"{RELAY}=1" in inbox.query.split("&"):
+        signals.announce(
+            signals.relayed, source=inbox.source, key=f"inbox:{inbox.pk}", said=grafana.said(bytes(inbox.raw))
+        )
 
 
 def _keep(said: Sequence[Said]) -> None:

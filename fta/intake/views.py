@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from fta.engine import doorbell
 from fta.intake.credentials import Claim, Known, client_ip, find_source, recall
 from fta.intake.keeping import Body, keeper
-from fta.intake.kind import source_info
+from fta.intake.kind import RELAY, source_info
 from fta.intake.sources import PARSERS
 from fta.intake.sources.base import Parsed, Parser, RawRequest, Rejected
 from fta.models import Inbox, Source
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
 RETRY_AFTER_SECONDS = "10"
+_NOT_KEPT = ("secret", "token", RELAY)
 _KEPT_HEADERS = ("user-agent", "content-type")
 
 
@@ -40,8 +41,21 @@ class Refused(Exception):
 @csrf_exempt
 def intake(request: HttpRequest, kind: str, secret: str = "") -> HttpResponse:
     """Take alerts of one kind: 202 {"accepted", "inbox"}; with ?wait=1 also what became of them within 5 s."""
+    return _taken(request, kind, secret)
+
+
+@csrf_exempt
+def relay(request: HttpRequest) -> HttpResponse:
+    """Take a notification of Grafana as the web.py relay did: an alert, and a message to the channels of the source.
+
+    It is answered as any intake; whom the source relays to (`relay_to`) hears of it once the engine has read it.
+    """
+    return _taken(request, "grafana", relays=True)
+
+
+def _taken(request: HttpRequest, kind: str, secret: str = "", relays: bool = False) -> HttpResponse:
     try:
-        inbox, parsed = _take(request, kind, secret)
+        inbox, parsed = _take(request, kind, secret, relays=relays)
     except Refused as refused:
         return _refusal(refused)
     except DatabaseError:
@@ -90,7 +104,9 @@ def _refusal(refused: Refused) -> JsonResponse:
     return answer
 
 
-def _take(request: HttpRequest, kind: str, secret: str = "", app_id: str = "") -> tuple[int, Parsed]:
+def _take(
+    request: HttpRequest, kind: str, secret: str = "", app_id: str = "", relays: bool = False
+) -> tuple[int, Parsed]:
     parser = PARSERS.get(kind)
     if parser is None:
         raise Refused(404, f"No source of kind {kind}. Known kinds: {', '.join(sorted(PARSERS))}.")
@@ -98,7 +114,7 @@ def _take(request: HttpRequest, kind: str, secret: str = "", app_id: str = "") -
         raise Refused(405, "Send alerts with POST.")
     claim = Claim.of(request, kind, secret, app_id)
     known = None if request.headers.get("Idempotency-Key") else recall(claim)
-    raw = _raw(request) if known is not None else None
+    raw = _raw(request, relays) if known is not None else None
     if known is not None and raw is not None:
         taken = _take_from(known, claim, raw, parser)
         if taken is not None:
@@ -106,7 +122,7 @@ def _take(request: HttpRequest, kind: str, secret: str = "", app_id: str = "") -
     source = find_source(claim)
     if source is None:
         raise Refused(401, f"The credential is missing or is of no enabled source of kind {kind}.")
-    raw = raw or _raw(request)
+    raw = raw or _raw(request, relays)
     try:
         parsed = parser.parse(raw, source_info(source))
     except Rejected as error:
@@ -137,7 +153,7 @@ def _take_from(known: Known, claim: Claim, raw: RawRequest, parser: Parser) -> t
     return None if pk is None else (pk, parsed)
 
 
-def _raw(request: HttpRequest) -> RawRequest:
+def _raw(request: HttpRequest, relays: bool) -> RawRequest:
     """Read the body within its limit. Compressed bodies are refused: what they unfold to has no limit."""
     if request.headers.get("Content-Encoding", "identity").casefold() not in ("", "identity"):
         raise Refused(415, "Compressed bodies are not taken. Send the body as it is.")
@@ -152,7 +168,9 @@ def _raw(request: HttpRequest) -> RawRequest:
     if len(body) > settings.FTA_MAX_BODY:
         raise too_large
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _KEPT_HEADERS}
-    query = {key: str(value) for key, value in request.GET.items() if key not in ("secret", "token")}
+    query = {key: str(value) for key, value in request.GET.items() if key not in _NOT_KEPT} | (
+        {RELAY: "1"} if relays else {}
+    )
     return RawRequest(body, request.headers.get("Content-Type", "")[:200], query, headers)
 
 

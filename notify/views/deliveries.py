@@ -20,6 +20,8 @@ from notify.models import Delivery
 
 OTHERS = {
     "channel.test": gettext_lazy("测试"),
+    "gateway.message": gettext_lazy("网关转发"),
+    "source.relayed": gettext_lazy("转发"),
     "step.message": gettext_lazy("通知节点"),
     "reply": gettext_lazy("应答"),
 }

@@ -4,12 +4,9 @@ Nothing fails for being slow: the report says met or missed.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
-
-import django
 
 from tests.bench import callbacks, growth, intake, messages
 from tests.bench.portal import BenchStage
@@ -22,8 +19,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one short round of everything: does it run at all")
     args = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fta.settings")
-    django.setup()  # the simulated corp lives in this process
     if not reachable(POSTGRES):
         print(f"Not run: no PostgreSQL answers at {POSTGRES}; FTA_TEST_POSTGRES names another")
         return 2

@@ -9,8 +9,11 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-import django
 from django.db import transaction
+
+from fta import pipeline
+from fta.models import ConfigVersion
+from tests import factories
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,6 @@ class Answer:
 
 def answer(question: Question) -> Answer:
     """Decide in a transaction that is rolled back, so that every question meets the same state."""
-    from fta import pipeline
-    from fta.models import ConfigVersion
-    from tests import factories
-
     at = datetime.fromisoformat(question.at)
     moments = dict.fromkeys(("received_at", "starts_at", "last_seen_at"), at)
     with transaction.atomic():
@@ -49,7 +48,6 @@ def answer(question: Question) -> Answer:
 
 
 def main() -> None:
-    django.setup()
     for line in sys.stdin:
         print(json.dumps(asdict(answer(Question(**json.loads(line))))), flush=True)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from tests.conftest import skip_or_fail
 from tests.database import SECRETS, reachable
@@ -23,13 +24,30 @@ receivers:
       - url: {base}/intake/alertmanager/
         send_resolved: true
         http_config: {{authorization: {{credentials: {secret}}}}}
+    wechat_configs:
+      - api_url: {base}/wecom/cgi-bin
+        corp_id: portal
+        agent_id: "7"
+        api_secret: {client}
+        to_user: " zhaoliu | wangwu "
+        to_party: "2"
+        message: '{{{{ range .Alerts }}}}**{{{{ .Status }}}}** {{{{ .Annotations.summary }}}}{{{{ end }}}}'
+        message_type: markdown
+        send_resolved: true
 """
+CLIENT = "alertmanager-own-secret-01"
+GATEWAY = {
+    "version": 1,
+    "gateway": {"clients": [{"name": "alertmanager", "corp_id": "portal", "agent_id": 7, "secret": CLIENT}]},
+}
 
 
 class Alertmanager:
     def __init__(self, folder: Path, base: str) -> None:
         config = folder / "alertmanager.yml"
-        config.write_text(CONFIG.format(base=base, secret=SECRETS["FTA_SOURCE_SECRET"]), encoding="utf-8")
+        config.write_text(
+            CONFIG.format(base=base, secret=SECRETS["FTA_SOURCE_SECRET"], client=CLIENT), encoding="utf-8"
+        )
         self.port = free_port()
         self.child = subprocess.Popen(
             [
@@ -52,6 +70,9 @@ def test_it_takes_firing_and_resolved_groups(embedded: Stage, tmp_path: Path) ->
     if shutil.which("prometheus-alertmanager") is None:
         skip_or_fail("alertmanager", "prometheus-alertmanager is not installed")
     stage = embedded
+    clients = tmp_path / "gateway.yaml"
+    clients.write_text(yaml.safe_dump(GATEWAY), encoding="utf-8")
+    stage.manage("apply_config", str(clients))
     alertmanager = Alertmanager(tmp_path, stage.base)
     try:
         stage.wait(lambda: reachable(f"http://127.0.0.1:{alertmanager.port}"), "Alertmanager to answer")
@@ -88,6 +109,14 @@ def test_it_takes_firing_and_resolved_groups(embedded: Stage, tmp_path: Path) ->
         (row,) = stage.wait(resolved, "one alert to resolve")
         assert (row["target"], row["status"]) == ("127.0.0.40", "resolved")
         assert row["resolved_at"]
+
+        # The same Alertmanager tells people through the portal's gateway, which it takes for WeCom.
+        stage.wait(
+            lambda: any("**firing** 127.0.0.4" in text for text in stage.texts("zhaoliu")), "zhaoliu to hear", 30
+        )
+        stage.wait(
+            lambda: any("**resolved** 127.0.0.40" in text for text in stage.texts("wangwu")), "the end to be told"
+        )
     finally:
         alertmanager.child.terminate()
         alertmanager.child.wait(10)

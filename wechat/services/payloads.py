@@ -73,6 +73,8 @@ def _textcard(message: Message) -> Payload:
 
 
 def _news(message: Message) -> Payload:
+    if message.data.get("articles"):
+        return {"msgtype": "news", "news": {"articles": [_within(each) for each in message.data["articles"]]}}
     article = {
         "title": cut(message.title or _words(message), TITLE_BYTES),
         "description": cut(message.text, DESCRIPTION_BYTES),
@@ -81,6 +83,12 @@ def _news(message: Message) -> Payload:
     if _fits_url(message.picture):
         article["picurl"] = message.picture
     return {"msgtype": "news", "news": {"articles": [article]}}
+
+
+def _within(article: Payload) -> Payload:
+    """Return an article of somebody else's within WeCom's sizes."""
+    sizes = {"title": TITLE_BYTES, "description": DESCRIPTION_BYTES}
+    return {name: cut(str(value), sizes.get(name, URL_BYTES)) for name, value in article.items()}
 
 
 def _notice(message: Message) -> Payload:

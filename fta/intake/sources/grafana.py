@@ -4,7 +4,7 @@ Facts: github.com/grafana/alerting receivers/webhook; the legacy notifier knows 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +28,39 @@ _LEGACY_STATES = {"alerting": "firing", "ok": "resolved", "no_data": "no_data"}
 _IGNORED_STATES = ("paused", "pending")
 # Grafana renames a rule's alert so when its query gave nothing or failed; labels.rulename then holds the real name.
 _NO_DATA = ("DatasourceNoData", "DatasourceError")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a notification of Grafana says to people."""
+
+    title: str
+    text: str
+    url: str
+    picture: str
+
+
+def said(raw: bytes) -> Said:
+    """Read what is said to people from either format, as the relay at /api/model/send_sms/ hands it on.
+
+    The legacy format names the rule's page and its picture; the unified one has them at its first alert. Raises Rejected.
+    """
+    body = read_json(raw)
+    if not isinstance(body, dict):
+        raise Rejected("This is not a Grafana webhook: the body is no object.")
+    alerts = [alert for alert in body.get("alerts") or [] if isinstance(alert, dict)]
+    first = alerts[0] if alerts else {}
+    url = body.get("ruleUrl") or first.get("panelURL") or first.get("dashboardURL") or body.get("externalURL")
+    title = clean(body.get("title"), 512) or clean(body.get("ruleName"), 512)
+    text = clean(body.get("message"), 6144)
+    return Said(
+        title or text.split("\n", 1)[0][:512], text, _link(url), _link(body.get("imageUrl") or first.get("imageURL"))
+    )
+
+
+def _link(value: Any) -> str:
+    text = clean(value, 2048)
+    return text if text.startswith(("http://", "https://")) else ""
 
 
 class Grafana:
