@@ -193,6 +193,18 @@ def _behind(kind: str, name: str, matter: Matter) -> Sequence[QuerySet[Person]]:
     return chosen
 
 
+class Duties:
+    """What notification rules ask of the duty lists (NOTIFY_DUTIES)."""
+
+    def names(self) -> list[str]:
+        """Return the lists that have people."""
+        return [row.name for row in Duty.objects.order_by("name") if row.people]
+
+    def on_duty(self, name: str, at: datetime) -> str:
+        """Return the username whose turn it is, or ''."""
+        return on_duty(name, at)
+
+
 def on_duty(name: str, at: datetime) -> str:
     """Return the username whose turn it is in a duty list; '' for an empty or unknown list.
 

@@ -155,6 +155,7 @@ CACHES = {
 # --- The plugs: the only upward references, each a dotted path that a system check resolves ---
 FTA_APPROVAL_GATE = "approvals.gate.Gate"
 FTA_MESSENGER = "notify.messenger.Messenger"
+NOTIFY_DUTIES = "approvals.policies.Duties"
 FTA_WORK_KINDS = [
     "fta.intake.kind.InboxKind",
     "fta.healing.kind.StepKind",

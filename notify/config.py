@@ -123,7 +123,7 @@ class NotificationRules:
             "events": reader.texts("events"),
             "match": read_match(reader),
             "hours": reader.mapping("hours"),
-            "to": reader.texts("to"),
+            "to": reader.items("to"),
             "template": Template.objects.filter(name=template, archived=False).first() if template else None,
             "throttle": reader.seconds("throttle", 0),
             "options": _options(reader),
@@ -138,9 +138,9 @@ class NotificationRules:
                 run.errors.add(f"{reader.path}.events[{index}]", f'no event "{event}"')
         for problem in validate_match({"hours": values["hours"]}) if values["hours"] else ():
             run.errors.add(f"{reader.path}.{problem[0]}", problem[1])
-        for index, username in enumerate(reader.texts("to")):
-            if not Person.objects.filter(user__username=username).exists():
-                run.errors.add(f"{reader.path}.to[{index}]", f'no person "{username}"')
+        for index, item in enumerate(values["to"]):
+            if fault := _unknown(item):
+                run.errors.add(f"{reader.path}.to[{index}]", fault)
         row = run.upsert(NotificationRule, {"name": name}, values)
         run.set_many(row, "channels", _channels(reader, run))
         reader.end()
@@ -163,12 +163,23 @@ class NotificationRules:
         ]
 
 
-_SPANS = ("group_wait", "group_interval", "repeat_interval")
+def _unknown(item: Any) -> str:
+    """Return what is wrong with one of the receivers, or ''."""
+    if isinstance(item, str):
+        return "" if Person.objects.filter(user__username=item).exists() else f'no person "{item}"'
+    if not isinstance(item, dict) or len(item) != 1 or not set(item) <= {"role", "duty"}:
+        return "must be a username, {role: …} or {duty: …}"
+    ((kind, name),) = item.items()
+    if kind == "role":
+        return (
+            "" if name in selectors.RECEIVING_ROLES else f"role must be one of {', '.join(selectors.RECEIVING_ROLES)}"
+        )
+    return "" if name in selectors.duties().names() else f'no duty list "{name}" with people'
 
 
 def _options(reader: Reader) -> dict[str, Any]:
     """Take how the rule groups and repeats; spans become seconds."""
-    found: dict[str, Any] = {key: seconds for key in _SPANS if (seconds := reader.seconds(key, None))}
+    found: dict[str, Any] = {key: seconds for key in selectors.SPANS if (seconds := reader.seconds(key, None))}
     names = reader.texts("group_by")
     return found | ({"group_by": names} if names else {})
 

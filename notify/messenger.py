@@ -26,7 +26,7 @@ class Messenger:
         """
         run = step.execution
         found = [self._channel(name) for name in channels]
-        people = selectors.people(to, run.business)
+        people = selectors.people(to, run.business, run.host, now)
         ways: list[tuple[Channel | None, Address]] = [
             (channel, address) for channel in found for address in selectors.addresses(channel, people)
         ]

@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db.models import Model, Q, QuerySet
+from django.utils.module_loading import import_string
 
-from fta.models import Business, Person
+from fta.models import Business, Host, Person
 from fta.models.scope import in_scope, is_admin, roles_of
 from notify.models import Channel, ChannelKind, Delivery, NotificationRule, Template
 
 R = TypeVar("R", bound=Model)
 TEST_EVENT = "channel.test"
+SPANS = ("group_wait", "group_interval", "repeat_interval")  # options of a notification rule, in seconds
+RECEIVING_ROLES = ("operator", "maintainer", "host")
 _READERS = ("operator", "approver", "viewer")
 
 
@@ -81,17 +86,41 @@ def template_for(event: str, kind: str, chosen: Template | None) -> Template | N
     return rows.order_by("-channel_kind", "id").first()
 
 
-def people(to: Iterable[Any], business: Business | None) -> list[Person]:
-    """Return the active people that a list of usernames and `{"role": …}` of the business names."""
+class Duties(Protocol):
+    """Who has the duty; approvals, which lies above, keeps the lists (NOTIFY_DUTIES)."""
+
+    def names(self) -> list[str]:
+        """Return the lists that there are."""
+
+    def on_duty(self, name: str, at: datetime) -> str:
+        """Return the username whose turn it is, or ''."""
+
+
+def duties() -> Duties:
+    """Return the keeper of the duty lists."""
+    found: Duties = import_string(settings.NOTIFY_DUTIES)()
+    return found
+
+
+def people(to: Iterable[Any], business: Business | None, host: Host | None, at: datetime) -> list[Person]:
+    """Return the active people that a list names: usernames, `{"role": …}` and `{"duty": …}`.
+
+    The roles are operator and maintainer of the business, and host, which is whoever is in charge of the alert's host.
+    A duty list is read for the moment `at`.
+    """
     names = [item for item in to if isinstance(item, str)]
-    roles = {item.get("role") for item in to if isinstance(item, dict)}
-    if not names and not roles:
+    others = [item for item in to if isinstance(item, dict)]
+    roles = {item.get("role") for item in others}
+    names += [duties().on_duty(str(item["duty"]), at) for item in others if item.get("duty")]
+    if not names and not others:
         return []
     wanted = Q(user__username__in=names)
     if business is not None and "operator" in roles:
         wanted |= Q(user__groups__name="operator", businesses=business)
     if business is not None and "maintainer" in roles:
         wanted |= Q(maintains=business)
+    if host is not None and "host" in roles:
+        wanted |= Q(hosts=host)
     return list(Person.objects.active().filter(wanted).select_related("user").distinct())
 
 

@@ -13,6 +13,7 @@ urlpatterns = [
     path("channels/<int:pk>/test/", channels.test, name="channel-test"),
     path("channels/<int:pk>/archive/", channels.archive, name="channel-archive"),
     path("rules/", rules.rules, name="rules"),
+    path("rules/hearing/", rules.hearing, name="rule-hearing"),
     path("rules/new/", rules.create, name="rule-new"),
     path("rules/<int:pk>/", rules.change, name="rule"),
     path("rules/<int:pk>/archive/", rules.archive, name="rule-archive"),

@@ -23,6 +23,7 @@ MARKS = {
 UNMARKED = (
     "approvals/messages.py",  # the fixed texts of requests and reasons
     "approvals/forms/policies.py",  # 组: and 值班: are how an approver is written
+    "notify/forms/rules.py",  # 值班: is how a receiver is written
     "fta/pipeline/budget.py",  # what a row is called in the database
     "wechat/commands/",  # what members may say
     "wechat/events.py",  # says it for them

@@ -35,10 +35,21 @@ def help_text() -> str:
         "待办　列出等你决定的审批\n"
         "详情 编号　查看依据\n"
         "转交 编号 账号　请别人代为决定\n"
+        "值班　现在谁值班\n"
         "停止 all|业务|套餐 分钟　停止自愈（管理员）\n"
         "恢复　恢复自愈（管理员）\n"
         "只有一个审批在等你时，可以只回复 TY 或 BH。"
     )
+
+
+def on_duty(turns: Sequence[tuple[str, str]]) -> str:
+    """Return who has the duty now, a line for each list."""
+    return "\n".join([_("现在值班："), *(f"{name}　{who}" for name, who in turns)])
+
+
+def no_duties() -> str:
+    """Return the answer where there is no list of that name, or none for whoever asks."""
+    return _("没有这样的值班表。写法：值班，或 值班 名称")
 
 
 def not_understood(text: str) -> str:

@@ -2,11 +2,12 @@
 
 from rest_framework.routers import SimpleRouter
 
-from approvals.api.views import ApprovalViewSet
+from approvals.api.views import ApprovalViewSet, DutyViewSet
 
 app_name = "approvals-api"
 
 router = SimpleRouter()
 router.register("approvals", ApprovalViewSet, basename="approval")
+router.register("duties", DutyViewSet, basename="duty")
 
 urlpatterns = router.urls

@@ -9,14 +9,20 @@ from django.utils.translation import gettext_lazy as _
 
 from fta.matching import validate_match
 from fta.models import Person
+from fta.web.forms.fields import CommaField
 from notify import selectors
 from notify.forms.channels import LinesField
 from notify.messages import EVENTS
 from notify.models import NotificationRule
 
 DAYS = [(1, _("周一")), (2, _("周二")), (3, _("周三")), (4, _("周四")), (5, _("周五")), (6, _("周六")), (7, _("周日"))]
-ROLES = {"@operator": "operator", "@maintainer": "maintainer"}
+ROLES = {f"@{role}": role for role in selectors.RECEIVING_ROLES}
+DUTY = "值班:"
 FAMILIES = [("execution.*", _("所有执行事件")), ("approval.*", _("所有审批事件")), ("convergence.*", _("所有收敛事件"))]
+
+
+def _seconds(label: Any, help_text: Any) -> forms.IntegerField:
+    return forms.IntegerField(label=label, min_value=0, max_value=7 * 86400, required=False, help_text=help_text)
 
 
 class RuleForm(forms.Form):
@@ -36,7 +42,8 @@ class RuleForm(forms.Form):
         label=_("接收人"),
         required=False,
         help_text=_(
-            "用户名，每行一个；@operator 是业务的操作员，@maintainer 是业务的运维负责人。留空发给通知服务里填的人。"
+            "每行一个：用户名；@operator 业务操作员；@maintainer 业务运维负责人；@host 主机负责人；“值班:名称”是值班表当时的人。"
+            "留空发给通知服务里填的人。"
         ),
     )
     match = forms.CharField(
@@ -67,6 +74,15 @@ class RuleForm(forms.Form):
         required=False,
         help_text=_("同一类告警和对象，在这么久里只发一次；0 为不限。"),
     )
+    group_by = CommaField(
+        label=_("分组"),
+        help_text=_(
+            "同组的合并成一条，逗号隔开：alert_type、severity、target、business、host、source、package、labels.<名称>。"
+        ),
+    )
+    group_wait = _seconds(_("组内先等（秒）"), _("组里第一条等这么久，其间来的一起发。"))
+    group_interval = _seconds(_("组间隔（秒）"), _("一组发过之后，新的最早在这么久以后再发。"))
+    repeat_interval = _seconds(_("重复间隔（秒）"), _("没有设限频时，同一类告警和对象在这么久里只发一次。"))
     send_resolved = forms.BooleanField(label=_("恢复也通知"), required=False)
 
     def __init__(self, data: Any = None, rule: NotificationRule | None = None) -> None:
@@ -87,20 +103,28 @@ class RuleForm(forms.Form):
         return dict(match)
 
     def clean_to(self) -> list[Any]:
-        names = self.cleaned_data["to"]
-        people = [name for name in names if name not in ROLES]
+        names = [name.replace("值班：", DUTY, 1) for name in self.cleaned_data["to"]]
+        duties = {name: name[len(DUTY) :].strip() for name in names if name.startswith(DUTY)}
+        if wrong := set(duties.values()) - set(selectors.duties().names()):
+            raise forms.ValidationError(_now("没有这样的值班表：%(names)s") % {"names": "、".join(sorted(wrong))})
+        people = [name for name in names if name not in ROLES and name not in duties]
         known = set(Person.objects.filter(user__username__in=people).values_list("user__username", flat=True))
         missing = [name for name in people if name not in known]
         if missing:
             raise forms.ValidationError(_now("没有这些人：%(names)s") % {"names": "、".join(missing)})
-        return [{"role": ROLES[name]} if name in ROLES else name for name in names]
+        return [
+            {"role": ROLES[name]} if name in ROLES else {"duty": duties[name]} if name in duties else name
+            for name in names
+        ]
 
     @property
     def values(self) -> dict[str, Any]:
         """Return what to save, but the channels."""
         data = self.cleaned_data
         names = ("name", "enabled", "events", "match", "to", "template", "send_resolved")
-        return {name: data[name] for name in names} | {"hours": self._hours(), "throttle": data["throttle"] or 0}
+        options = {name: data[name] for name in ("group_by", *selectors.SPANS) if data[name]}
+        more = {"hours": self._hours(), "throttle": data["throttle"] or 0, "options": options}
+        return {name: data[name] for name in names} | more
 
     def _hours(self) -> dict[str, Any]:
         data = self.cleaned_data
@@ -111,15 +135,21 @@ class RuleForm(forms.Form):
         return hours | ({"days": data["days"]} if data["days"] else {})
 
 
+def _written(item: Any) -> str:
+    """Return a receiver as the form's field has it."""
+    if not isinstance(item, dict):
+        return str(item)
+    return f"{DUTY}{item['duty']}" if item.get("duty") else f"@{item.get('role')}"
+
+
 def _initial(rule: NotificationRule) -> dict[str, Any]:
     hours = rule.hours if isinstance(rule.hours, dict) else {}
-    roles = {role: name for name, role in ROLES.items()}
     return {
         "name": rule.name,
         "enabled": rule.enabled,
         "events": rule.events,
         "channels": rule.channels.all(),
-        "to": [roles.get(str(item.get("role")), "") if isinstance(item, dict) else item for item in rule.to],
+        "to": [_written(item) for item in rule.to],
         "match": json.dumps(rule.match, ensure_ascii=False, indent=2) if rule.match else "",
         "start": hours.get("from"),
         "end": hours.get("to") if hours.get("to") != "24:00" else None,
@@ -127,4 +157,5 @@ def _initial(rule: NotificationRule) -> dict[str, Any]:
         "template": rule.template,
         "throttle": rule.throttle,
         "send_resolved": rule.send_resolved,
+        **{name: rule.options.get(name) for name in ("group_by", *selectors.SPANS)},
     }

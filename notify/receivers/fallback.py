@@ -14,8 +14,8 @@ from notify import outbox, transports
 from notify.message import Message
 from notify.messages import Occasion
 from notify.models import ChannelKind, Delivery
-from notify.receivers.rules import business_of
 from notify.services import compose
+from notify.services.judging import business_of
 
 NO_MAIL = "mail_maintainers"  # a rule's 通知设置 {"mail_maintainers": false} switches the mail off on purpose
 

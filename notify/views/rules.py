@@ -8,11 +8,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from fta.models.scope import is_admin
+from fta.models import Alert
+from fta.models.scope import is_admin, roles_of
 from notify import selectors, services
 from notify.forms import RuleForm
-from notify.messages import EVENTS
+from notify.messages import EVENTS, Occasion
 from notify.models import NotificationRule
+from notify.services import judging
 
 
 @login_required
@@ -22,6 +24,23 @@ def rules(request: HttpRequest) -> HttpResponse:
     rows = selectors.readable(request.user, selectors.live_rules())
     found = [(row, [str(EVENTS.get(event, event)) for event in row.events]) for row in rows]
     return render(request, "notify/rules.html", {"rows": found, "may_edit": is_admin(request.user)})
+
+
+@login_required
+@require_safe
+def hearing(request: HttpRequest) -> HttpResponse:
+    """Show who would hear of an alert now, and why not: ?alert=<id>, else the newest one; ?event=<event>."""
+    if not roles_of(request.user):
+        raise Http404
+    rows = Alert.objects.visible_to(request.user).select_related("host", "business", "source").order_by("-pk")
+    wanted, event = request.GET.get("alert", ""), request.GET.get("event", "")
+    alert = rows.filter(pk=int(wanted)).first() if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else None
+    alert = alert or (rows.first() if not wanted else None)
+    if event not in EVENTS:
+        event = "alert.firing"
+    found = list(judging.hearings(Occasion(event, "", alert=alert), timezone.now())) if alert else []
+    context = {"alert": alert, "wanted": wanted, "event": event, "events": EVENTS.items(), "hearings": found}
+    return render(request, "notify/hearing.html", context)
 
 
 @login_required

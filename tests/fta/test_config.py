@@ -94,7 +94,8 @@ shields:
 channels: [{name: mail, kind: email, to: [ops@example.com], description: 值班邮箱}]
 templates: [{name: 短, event: execution.failed, channel_kind: email, body: "{{ title }}"}]
 notification_rules:
-  - {name: 结果, events: [execution.*], match: {business: game}, channels: [mail], to: [lisi], template: 短, throttle: 5m,
+  - {name: 结果, events: [execution.*], match: {business: game}, channels: [mail], to: [lisi, {role: host}, {duty: 值班}],
+     template: 短, throttle: 5m,
      send_resolved: true, group_by: [business], group_wait: 30s}
 """
 
@@ -330,6 +331,11 @@ def test_every_process_reads_anew_what_was_applied() -> None:
         ("version: 1\nsources: [{name: a, kind: rest, secret: short}]", "sources[0].secret: must be at least 16"),
         ("version: 1\nsources: [{name: a, kind: rest, cidrs: [x]}]", 'sources[0].cidrs[0]: "x" is no network'),
         ("version: 1\nsources: [{name: a, kind: rest, time_zone: Mars/One}]", 'sources[0].time_zone: no time zone'),
+        ("version: 1\nnotification_rules: [{name: a, to: [{role: king}]}]",
+         "notification_rules[0].to[0]: role must be one of operator, maintainer, host"),
+        ("version: 1\nnotification_rules: [{name: a, to: [{duty: 夜班}]}]",
+         'notification_rules[0].to[0]: no duty list "夜班" with people'),
+        ("version: 1\nnotification_rules: [{name: a, to: [7]}]", "notification_rules[0].to[0]: must be a username"),
         ("version: 1\nbusinesses: [{code: a, maintainers: [ghost]}]", 'businesses[0].maintainers[0]: no person "ghost"'),
         ("version: 1\npeople: [{username: a, roles: [king]}]", "people[0].roles: no role 'king'"),
         ("version: 1\npeople: [{username: a, businesses: [nowhere]}]", 'people[0].businesses[0]: no business "nowhere"'),

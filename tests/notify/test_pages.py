@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from approvals.models import Duty
 from fta.models import AuditEntry, Person
 from notify import outbox
 from notify.message import Message
@@ -182,22 +183,34 @@ def test_an_admin_keeps_rules(admin: Person, operator: Person, viewer: Person, a
         "enabled": "on",
         "events": ["execution.failed", "execution.unknown"],
         "channels": [app_channel.pk],
-        "to": "lisi\n@maintainer",
+        "to": "lisi\n@maintainer\n值班：一线",
         "match": '{"business": "game"}',
+        "group_by": "alert_type, business",
+        "group_wait": "30",
         "start": "09:00",
         "end": "18:00",
         "days": ["1", "5"],
         "throttle": "60",
     }
     url = reverse("notify:rule-new")
+    Duty.objects.create(name="一线", people=["lisi"])
     assert signed_in(operator).post(url, data).status_code == 404
     client = signed_in(admin)
-    for wrong in ({"match": "{"}, {"match": '{"colour": "red"}'}, {"to": "nobody"}, {"events": ["pigeon"]}):
+    wrongs = (
+        {"match": "{"},
+        {"match": '{"colour": "red"}'},
+        {"to": "nobody"},
+        {"to": "值班:x"},
+        {"events": ["pigeon"]},
+    )
+    for wrong in wrongs:
         assert client.post(url, {**data, **wrong}).status_code == 400
     assert client.post(url, data).status_code == 302
     rule = NotificationRule.objects.get()
     assert rule.hours == {"from": "09:00", "to": "18:00", "days": [1, 5]}
-    assert (rule.to, rule.throttle, rule.match) == (["lisi", {"role": "maintainer"}], 60, {"business": "game"})
+    assert rule.to == ["lisi", {"role": "maintainer"}, {"duty": "一线"}]
+    assert (rule.throttle, rule.match) == (60, {"business": "game"})
+    assert rule.options == {"group_by": ["alert_type", "business"], "group_wait": 30}
     edit = reverse("notify:rule", args=[rule.pk])
     assert "@maintainer" in client.get(edit).content.decode()
     assert client.post(edit, {**data, "name": "改名", "channels": [app_channel.pk]}).status_code == 302
@@ -205,6 +218,28 @@ def test_an_admin_keeps_rules(admin: Person, operator: Person, viewer: Person, a
     assert client.post(reverse("notify:rule-archive", args=[rule.pk])).status_code == 302
     assert AuditEntry.objects.filter(verb__startswith="notificationrule.").count() == 4
     assert not client.get(reverse("notify:rules")).context["rows"]
+
+
+def test_it_says_who_would_hear_of_an_alert_and_why_not(
+    operator: Person, approver: Person, stranger: Person, app_channel: Channel
+) -> None:
+    alert = factories.alert(host=factories.host())
+    for name, fields in (
+        ("全部", {"events": ["alert.*"], "to": ["lisi"], "options": {"group_wait": 30}}),
+        ("别的事", {"events": ["execution.failed"]}),
+        ("别的业务", {"events": ["alert.*"], "match": {"business": "pay"}}),
+    ):
+        NotificationRule.objects.create(name=name, **fields).channels.add(app_channel)
+    url = reverse("notify:rule-hearing")
+
+    page = signed_in(operator).get(url, {"alert": alert.pk}).content.decode()
+
+    assert f"{app_channel.name}：{operator.name}" in page
+    for words in ("先等 30 秒", "不发：不管这类事件", "不发：条件不符"):
+        assert words in page.replace("</span>", "")
+    assert "没有这条告警" in signed_in(approver).get(url, {"alert": alert.pk}).content.decode()  # of another business
+    assert "没有这条告警" in signed_in(operator).get(url, {"alert": "9" * 18}).content.decode()
+    assert signed_in(stranger).get(url).status_code == 404
 
 
 def test_an_admin_writes_templates_and_previews_them_on_a_real_alert(admin: Person, operator: Person) -> None:

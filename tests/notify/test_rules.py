@@ -197,6 +197,30 @@ def test_the_messenger_sends_a_nodes_message(app_channel: Channel, robots: Chann
     assert Delivery.objects.count() == 3
 
 
+@pytest.mark.parametrize(
+    ("to", "heard"), [({"duty": "night"}, ["wangwu"]), ({"role": "host"}, ["lisi"]), ({"duty": "nobody"}, [])]
+)
+def test_it_addresses_whoever_has_the_duty_or_the_host(
+    app_channel: Channel, operator: Person, approver: Person, settings: Any, to: Any, heard: list[str]
+) -> None:
+    settings.NOTIFY_DUTIES = "tests.notify.test_rules.Night"
+    rule(app_channel, to=[to])
+    host = local()
+    host.operators.add(operator)
+    ended("skipped", host=host)
+    assert Delivery.objects.get().recipients == heard
+
+
+class Night:
+    """A keeper of duty lists that knows one, in which wangwu has the duty."""
+
+    def names(self) -> list[str]:
+        return ["night"]
+
+    def on_duty(self, name: str, at: datetime) -> str:
+        return "wangwu" if name == "night" else ""
+
+
 def test_a_group_waits_and_is_told_in_one_message(
     app_channel: Channel, fake: type[FakeTransport], deliver: Any
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from approvals.models import Approval, Asked
+from approvals.models import Approval, Asked, Duty
 from fta.models import AuditEntry, Business, Person, Switch
 from tests import factories
 from tests.wechat.conftest import external
@@ -96,6 +96,15 @@ def test_it_asks_which_one_when_several_wait(operator: Person, approval: Approva
     assert "CHG-1" in said
     assert "CHG-2" in said
     assert Approval.objects.filter(state="pending").count() == 2
+
+
+def test_it_says_who_has_the_duty(operator: Person, stranger: Person) -> None:
+    Duty.objects.create(name="一线", people=[operator.user.get_username()])
+    Duty.objects.create(name="空", people=[])
+    assert say("值班", operator) == f"现在值班：\n一线　{operator.name}"
+    assert say("值班 一线", operator) == say("值班", operator)
+    for text, person in (("值班 二线", operator), ("值班", stranger)):
+        assert say(text, person).startswith("没有这样的值班表")
 
 
 def test_it_says_so_when_nothing_waits(operator: Person) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-Verb = Literal["approve", "refuse", "list", "details", "help", "delegate", "halt", "resume", "conflict", "unknown"]
+Verb = Literal[
+    "approve", "refuse", "list", "details", "help", "duty", "delegate", "halt", "resume", "conflict", "unknown"
+]
 
 _SPOKEN: dict[Verb, str] = {
     "refuse": r"不同意|驳回|拒绝|b\s*h(?![a-z])",
@@ -18,6 +20,7 @@ _SPOKEN: dict[Verb, str] = {
     "list": r"待办|待审批|审批列表",
     "details": r"详情",
     "help": r"帮助|help(?![a-z])|\?",
+    "duty": r"值班(?:表)?",
     "delegate": r"转交",
     "halt": r"停止(?:自愈)?",
     "resume": r"恢复(?:自愈)?",

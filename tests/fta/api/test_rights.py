@@ -65,6 +65,7 @@ RIGHTS: dict[tuple[str, str], dict[str, int]] = {
     ("backtest", "get"): line(401, 403, 404, 404, 200, 200, 404),  # the operator's own
     ("schema", "get"): OPEN,
     ("docs", "get"): OPEN,
+    ("duty-list", "get"): line(401, 200, 200, 200, 200, 200, 200),
     ("approval-list", "get"): line(401, 200, 200, 200, 200, 200, 200),
     ("approval-detail", "get"): line(401, 404, 200, 200, 200, 200, 404),
     ("approval-decide", "post"): line(401, 404, 403, 403, 200, 403, 404),  # only operators are asked
