@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from approvals.models import Approval, ApprovalAdmin, ApproverGroup, Asked, Decision, Duty, Policy
+from approvals.models import Approval, ApprovalAdmin, ApproverGroup, Asked, Decision, Policy
 from fta import audit
 
 
@@ -36,11 +36,6 @@ class PolicyAdmin(AuditedAdmin):
 class ApproverGroupAdmin(AuditedAdmin):
     list_display = ("name",)
     filter_horizontal = ("people",)
-
-
-@admin.register(Duty)
-class DutyAdmin(AuditedAdmin):
-    list_display = ("name", "rotation", "handover")
 
 
 @admin.register(ApprovalAdmin)

@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Any
 
-from approvals.models import ApproverGroup, Duty, Policy
+from approvals.models import ApproverGroup, Policy
 from fta.config.document import Run
 from fta.config.reader import Reader
-from fta.models import Person
+from fta.models import Duty, Person
 
 _KINDS = ("person", "role", "group", "duty")
 _ROLES = ("operator", "maintainer")
@@ -62,34 +62,6 @@ class Groups:
     def export(self) -> Any:
         rows = ApproverGroup.objects.prefetch_related("people__user")
         return [{"name": row.name, "people": [p.user.get_username() for p in row.people.all()]} for row in rows]
-
-
-class Duties:
-    name = "duties"
-
-    def apply(self, data: Any, run: Run) -> None:
-        named = set()
-        for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
-            values = {
-                "rotation": reader.choice("rotation", Duty.Rotation.values, Duty.Rotation.WEEK),
-                "people": reader.texts("people"),
-                "handover": reader.text("handover", "09:00", limit=5),
-                "overrides": reader.items("overrides"),
-            }
-            reader.end()
-            for index, username in enumerate(values["people"]):
-                if not Person.objects.filter(user__username=username).exists():
-                    run.errors.add(f"{reader.path}.people[{index}]", f'no person "{username}"')
-            if name:
-                named.add(name)
-                run.upsert(Duty, {"name": name}, values)
-        for row in Duty.objects.exclude(name__in=named).exclude(people=[]):
-            run.upsert(Duty, {"pk": row.pk}, {"people": []})
-
-    def export(self) -> Any:
-        fields = ("name", "rotation", "people", "handover", "overrides")
-        return [{field: getattr(row, field) for field in fields if getattr(row, field)} for row in Duty.objects.all()]
 
 
 class Policies:

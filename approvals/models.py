@@ -55,31 +55,6 @@ class ApproverGroup(models.Model):
         return self.name
 
 
-class DutyRotation(models.TextChoices):
-    DAY = "day", _("按天")
-    WEEK = "week", _("按周")
-
-
-class Duty(models.Model):
-    """A duty list: the people take turns by day or week."""
-
-    Rotation = DutyRotation
-
-    name = models.CharField(_("名称"), max_length=64, unique=True)
-    rotation = models.CharField(_("轮换"), max_length=8, choices=Rotation.choices, default=Rotation.WEEK)
-    people = models.JSONField(_("人员"), default=list, help_text="usernames in turn")
-    handover = models.CharField(_("交接时刻"), max_length=5, default="09:00")
-    overrides = models.JSONField(_("替班"), default=list, blank=True)
-
-    class Meta:
-        verbose_name = _("值班表")
-        verbose_name_plural = verbose_name
-        constraints = [in_choices("duty_rotation", "rotation", DutyRotation)]
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class ApprovalAdmin(models.Model):
     """审批管理员: receives every approval message and may decide every approval. Edited on the WeCom page."""
 

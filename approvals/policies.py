@@ -6,17 +6,15 @@ nobody, not everybody.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime, parse_time
 from django.utils.translation import gettext as _
 
-from approvals.models import Approval, Asked, Duty, Policy
-from fta.models import Alert, Business, Execution, Host, Person
+from approvals.models import Approval, Asked, Policy
+from fta.models import Alert, Business, Duty, Execution, Host, Person
 
 DEFAULT_POLICY = "default"
 WHY_ADMIN = "admin"
@@ -182,7 +180,7 @@ def _behind(kind: str, name: str, matter: Matter) -> Sequence[QuerySet[Person]]:
     elif kind == "group":
         chosen = [rows.filter(approvergroup__name=name)]
     elif kind == "duty":
-        chosen = [rows.filter(user__username=on_duty(name, matter.at))]
+        chosen = [rows.filter(user__username=Duty.objects.on_duty(name, matter.at))]
     elif (kind, name) == ("role", "operator"):
         own = [rows.filter(hosts=matter.host)] if matter.host else []
         chosen = [*own, Person.objects.in_role("operator", matter.business)]
@@ -191,51 +189,6 @@ def _behind(kind: str, name: str, matter: Matter) -> Sequence[QuerySet[Person]]:
     else:
         chosen = []
     return chosen
-
-
-class Duties:
-    """What notification rules ask of the duty lists (NOTIFY_DUTIES)."""
-
-    def names(self) -> list[str]:
-        """Return the lists that have people."""
-        return [row.name for row in Duty.objects.order_by("name") if row.people]
-
-    def on_duty(self, name: str, at: datetime) -> str:
-        """Return the username whose turn it is, or ''."""
-        return on_duty(name, at)
-
-
-def on_duty(name: str, at: datetime) -> str:
-    """Return the username whose turn it is in a duty list; '' for an empty or unknown list.
-
-    Turns begin at the handover of each day, or of each Monday, in the portal's zone. A replacement
-    {"person", "from", "to"} (ISO 8601) goes before the turn.
-    """
-    duty = Duty.objects.filter(name=name).first()
-    if duty is None:
-        return ""
-    for override in duty.overrides:
-        begins, ends = _moment(override.get("from")), _moment(override.get("to"))
-        if begins and ends and begins <= at < ends:
-            return str(override.get("person", ""))
-    if not duty.people:
-        return ""
-    days = (timezone.localtime(at) - _handover(duty)).date().toordinal() - 1  # day 0 is a Monday
-    turn = days if duty.rotation == Duty.Rotation.DAY else days // 7
-    return str(duty.people[turn % len(duty.people)])
-
-
-def _handover(duty: Duty) -> timedelta:
-    found = parse_time(duty.handover) or time(9)
-    return timedelta(hours=found.hour, minutes=found.minute)
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        found = parse_datetime(str(text or ""))
-    except ValueError:  # well formed, but no such day
-        return None
-    return timezone.make_aware(found) if found and timezone.is_naive(found) else found
 
 
 def principal(seat: Asked) -> int:

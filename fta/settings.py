@@ -155,7 +155,6 @@ CACHES = {
 # --- The plugs: the only upward references, each a dotted path that a system check resolves ---
 FTA_APPROVAL_GATE = "approvals.gate.Gate"
 FTA_MESSENGER = "notify.messenger.Messenger"
-NOTIFY_DUTIES = "approvals.policies.Duties"
 FTA_WORK_KINDS = [
     "fta.intake.kind.InboxKind",
     "fta.healing.kind.StepKind",
@@ -185,7 +184,7 @@ FTA_CONFIG_SECTIONS = [
     "fta.config.people.Businesses",
     "fta.config.people.People",
     "approvals.config.Groups",
-    "approvals.config.Duties",
+    "fta.config.duties.Duties",
     "fta.config.people.ApiKeys",
     "fta.config.people.Credentials",
     "fta.config.people.Hosts",

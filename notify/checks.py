@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from notify import selectors, transports
+from notify import transports
 from notify.models import ChannelKind
 from notify.transports.fields import COMMON
 
@@ -35,14 +35,3 @@ def transports_load(**kwargs: Any) -> list[CheckMessage]:
                 text = f"The transport {kind!r} declares {', '.join(sorted(taken))}."
                 found.append(Error(text, hint=hint, id="notify.E004"))
     return found
-
-
-@register()
-def duties_load(**kwargs: Any) -> list[CheckMessage]:
-    """Report a keeper of the duty lists that does not load."""
-    try:
-        selectors.duties()
-    except (ImportError, TypeError) as error:
-        hint = "Correct the dotted path in NOTIFY_DUTIES."
-        return [Error(f"The keeper of the duty lists does not load: {error}", hint=hint, id="notify.E005")]
-    return []

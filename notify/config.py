@@ -7,7 +7,7 @@ from fta.config.document import Run
 from fta.config.healing import read_match
 from fta.config.reader import Reader
 from fta.matching import validate_match
-from fta.models import Person
+from fta.models import Duty, Person
 from notify import selectors, transports
 from notify.messages import is_pattern
 from notify.models import Channel, NotificationRule, Template
@@ -174,7 +174,7 @@ def _unknown(item: Any) -> str:
         return (
             "" if name in selectors.RECEIVING_ROLES else f"role must be one of {', '.join(selectors.RECEIVING_ROLES)}"
         )
-    return "" if name in selectors.duties().names() else f'no duty list "{name}" with people'
+    return "" if Duty.objects.staffed().filter(name=name).exists() else f'no duty list "{name}" with people'
 
 
 def _options(reader: Reader) -> dict[str, Any]:

@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db.models import Model, Q, QuerySet
-from django.utils.module_loading import import_string
 
-from fta.models import Business, Host, Person
+from fta.models import Business, Duty, Host, Person
 from fta.models.scope import in_scope, is_admin, roles_of
 from notify.models import Channel, ChannelKind, Delivery, NotificationRule, Template
 
@@ -86,22 +84,6 @@ def template_for(event: str, kind: str, chosen: Template | None) -> Template | N
     return rows.order_by("-channel_kind", "id").first()
 
 
-class Duties(Protocol):
-    """Who has the duty; approvals, which lies above, keeps the lists (NOTIFY_DUTIES)."""
-
-    def names(self) -> list[str]:
-        """Return the lists that there are."""
-
-    def on_duty(self, name: str, at: datetime) -> str:
-        """Return the username whose turn it is, or ''."""
-
-
-def duties() -> Duties:
-    """Return the keeper of the duty lists."""
-    found: Duties = import_string(settings.NOTIFY_DUTIES)()
-    return found
-
-
 def people(to: Iterable[Any], business: Business | None, host: Host | None, at: datetime) -> list[Person]:
     """Return the active people that a list names: usernames, `{"role": …}` and `{"duty": …}`.
 
@@ -111,7 +93,7 @@ def people(to: Iterable[Any], business: Business | None, host: Host | None, at: 
     names = [item for item in to if isinstance(item, str)]
     others = [item for item in to if isinstance(item, dict)]
     roles = {item.get("role") for item in others}
-    names += [duties().on_duty(str(item["duty"]), at) for item in others if item.get("duty")]
+    names += [Duty.objects.on_duty(str(item["duty"]), at) for item in others if item.get("duty")]
     if not names and not others:
         return []
     wanted = Q(user__username__in=names)

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from django.utils import timezone
 from rest_framework import serializers
 
-from approvals import policies
-from approvals.models import Approval, Decision, Duty
+from approvals.models import Approval, Decision
 
 
 class ApprovalSerializer(serializers.Serializer[Approval]):
@@ -54,17 +52,3 @@ class DecideSerializer(serializers.Serializer[Any]):
     decision = serializers.ChoiceField(choices=Decision.Answer.choices)
     comment = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
     plan_sha256 = serializers.CharField(required=False, max_length=64, default=None, allow_null=True)
-
-
-class DutySerializer(serializers.Serializer[Any]):
-    """A duty list: who takes turns, and who has the duty now (a username, or null)."""
-
-    name = serializers.CharField()
-    rotation = serializers.CharField()
-    people = serializers.ListField(child=serializers.CharField())
-    handover = serializers.CharField()
-    on_now = serializers.SerializerMethodField()
-
-    def get_on_now(self, duty: Duty) -> str | None:
-        """Return whose turn it is."""
-        return policies.on_duty(duty.name, timezone.now()) or None

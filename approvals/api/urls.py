@@ -2,12 +2,11 @@
 
 from rest_framework.routers import SimpleRouter
 
-from approvals.api.views import ApprovalViewSet, DutyViewSet
+from approvals.api.views import ApprovalViewSet
 
 app_name = "approvals-api"
 
 router = SimpleRouter()
 router.register("approvals", ApprovalViewSet, basename="approval")
-router.register("duties", DutyViewSet, basename="duty")
 
 urlpatterns = router.urls

@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 import django_filters
-from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -14,11 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals import selectors, services
-from approvals.api.serializers import ApprovalSerializer, DecideSerializer, DutySerializer
-from approvals.models import Approval, ApprovalQuerySet, Duty
+from approvals.api.serializers import ApprovalSerializer, DecideSerializer
+from approvals.models import Approval, ApprovalQuerySet
 from fta.api.base import Choices
 from fta.lib.types import User
-from fta.models.scope import roles_of
 
 
 class NotDecided(APIException):
@@ -28,18 +26,6 @@ class NotDecided(APIException):
         super().__init__(refusal.reason, refusal.code)
         foreign = isinstance(refusal, services.NotApprover | services.RequesterMayNotDecide)
         self.status_code = 403 if foreign else 409
-
-
-class DutyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Duty]):
-    """The duty lists, each with who has the duty now; for whoever has any role."""
-
-    serializer_class = DutySerializer
-    queryset = Duty.objects.none()
-
-    def get_queryset(self) -> QuerySet[Duty]:
-        """Return the lists that have people."""
-        rows = Duty.objects.exclude(people=[]).order_by("name")
-        return rows if roles_of(self.request.user) else rows.none()
 
 
 class ApprovalFilter(django_filters.FilterSet):  # type: ignore[misc]

@@ -7,8 +7,8 @@ from django import forms
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from approvals.models import ApproverGroup, Duty, Policy
-from fta.models import Person
+from approvals.models import ApproverGroup, Policy
+from fta.models import Duty, Person
 from notify.forms.channels import LinesField
 from notify.selectors import live_channels
 

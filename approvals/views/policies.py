@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from approvals import policies, services
 from approvals.forms import PolicyForm
 from approvals.forms.policies import words
-from approvals.models import ApproverGroup, Duty, Policy
-from fta.models import Alert
+from approvals.models import ApproverGroup, Policy
+from fta.models import Alert, Duty
 from fta.models.scope import is_admin, roles_of
 
 MAX_DIGITS = 18

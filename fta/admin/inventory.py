@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta import audit
-from fta.admin.base import AuditedAdmin, secret_field
+from fta.admin.base import AuditedAdmin, HistoryAdmin, secret_field
 from fta.config.connections import connection_faults, secret_fault
 from fta.lib.secrets import digest
-from fta.models import ApiKey, Business, Credential, Host, Person
+from fta.models import ApiKey, Business, Credential, Duty, Host, Person
 
 _SHORTEST_KEY = 16
 
@@ -33,6 +33,13 @@ class PersonAdmin(AuditedAdmin):
     search_fields = ("user__username", "user__first_name", "wecom_userid")
     filter_horizontal = ("businesses",)
     readonly_fields = ("managed",)
+
+
+@admin.register(Duty)
+class DutyAdmin(HistoryAdmin):
+    """To read: the page of duty lists checks what it changes."""
+
+    list_display = ("name", "rotation", "handover")
 
 
 class HostForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -10,6 +11,7 @@ from fta.models import (
     Alert,
     AuditEntry,
     Business,
+    Duty,
     Execution,
     Host,
     Incident,
@@ -210,6 +212,23 @@ class VersionSerializer(S.Serializer[PackageVersion]):
     created_at = S.DateTimeField()
     parameters = S.JSONField()
     nodes = S.JSONField()
+
+
+class DutySerializer(S.Serializer[Duty]):
+    """A duty list: who takes turns, and who is on duty now (a username, or null)."""
+
+    name = S.CharField()
+    rotation = S.ChoiceField(choices=Duty.Rotation.choices)
+    people = S.ListField(child=S.CharField())
+    handover = S.CharField()
+    overrides = S.JSONField()
+    holidays = S.JSONField()
+    holiday_people = S.ListField(child=S.CharField())
+    on_now = S.SerializerMethodField()
+
+    def get_on_now(self, duty: Duty) -> str | None:
+        """Return whose turn it is."""
+        return duty.on_duty(timezone.now()) or None
 
 
 class HostSerializer(S.Serializer[Host]):

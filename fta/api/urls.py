@@ -18,6 +18,7 @@ router.register("convergence-rules", configuration.ConvergenceRuleViewSet, basen
 router.register("shields", configuration.ShieldViewSet, basename="shield")
 router.register("hosts", views.HostViewSet, basename="host")
 router.register("businesses", views.BusinessViewSet, basename="business")
+router.register("duties", views.DutyViewSet, basename="duty")
 router.register("audit", views.AuditViewSet, basename="audit")
 
 # The page and its script come apart: the content security policy lets no script run inside a page.

@@ -17,8 +17,8 @@ from fta import operations
 from fta.api import serializers as s
 from fta.api.base import In, Reading, said, user_of
 from fta.api.permissions import MayAct
-from fta.models import Alert, AuditEntry, Business, Execution, Host, Incident, StepRun
-from fta.models.scope import in_scope, is_admin
+from fta.models import Alert, AuditEntry, Business, Duty, Execution, Host, Incident, StepRun
+from fta.models.scope import in_scope, is_admin, roles_of
 
 
 class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -183,6 +183,18 @@ class BusinessViewSet(Reading):
         rows = Business.objects.filter(archived=False).prefetch_related("maintainers__user")
         user: Any = self.request.user
         return rows if is_admin(user) else rows.filter(people=user.person)
+
+
+class DutyViewSet(Reading):
+    """The duty lists, each with who is on duty now; for whoever has any role."""
+
+    serializer_class = s.DutySerializer
+    lookup_field = "name"
+    queryset = Duty.objects.none()
+
+    def get_queryset(self) -> QuerySet[Duty]:
+        rows = Duty.objects.staffed()
+        return rows if roles_of(self.request.user) else rows.none()
 
 
 class AuditViewSet(Reading):

@@ -121,7 +121,7 @@ def load(text: str) -> dict[str, Any]:
     """Read YAML and put the environment in. Raises InvalidConfiguration for text that is no mapping of version 1."""
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an unquoted day that there is not, 2026-02-30
         raise InvalidConfiguration([f"not YAML: {error}"]) from error
     if not isinstance(document, dict):
         raise InvalidConfiguration(["the document must be a mapping of sections"])

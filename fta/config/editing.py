@@ -11,12 +11,13 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from fta import audit
+from fta.config import duties
 from fta.convergence.rules import validate_rule
 from fta.healing.versions import Usage, save_version, usage_of
 from fta.matching import validate_match
-from fta.models import Business, ConfigVersion, ConvergenceRule, Package, PackageVersion, Rule, Shield
+from fta.models import Business, ConfigVersion, ConvergenceRule, Duty, Package, PackageVersion, Rule, Shield
 
-Editable: TypeAlias = Rule | Shield | ConvergenceRule | Package
+Editable: TypeAlias = Rule | Shield | ConvergenceRule | Package | Duty
 
 _CACHES: dict[type[Any], str] = {
     Rule: "rules",
@@ -24,7 +25,7 @@ _CACHES: dict[type[Any], str] = {
     ConvergenceRule: "convergence",
     Package: "packages",
 }
-_VERBS = {Rule: "rule", Shield: "shield", ConvergenceRule: "convergence_rule", Package: "package"}
+_VERBS = {Rule: "rule", Shield: "shield", ConvergenceRule: "convergence_rule", Package: "package", Duty: "duty"}
 
 
 class InvalidEdit(ValueError):
@@ -61,6 +62,8 @@ def problems_of(kind: type[Any], values: Mapping[str, Any]) -> list[tuple[str, s
     """Return what must not be saved for a row of this kind, as (path, message)."""
     if kind is ConvergenceRule:
         return validate_rule(dict(values))
+    if kind is Duty:
+        return duties.problems_of(values)
     found = [(f"match.{path}".rstrip("."), message) for path, message in validate_match(values.get("match") or {})]
     if kind is Shield and values["ends_at"] <= values["starts_at"]:
         found.append(("ends_at", _("结束必须晚于开始")))
@@ -68,7 +71,7 @@ def problems_of(kind: type[Any], values: Mapping[str, Any]) -> list[tuple[str, s
 
 
 def save(row: Editable, values: Mapping[str, Any], actor: str, now: datetime, reason: str = "") -> None:
-    """Write the values into a new or a stored rule, shield or convergence rule; nothing happens when nothing differs.
+    """Write the values into a new or a stored rule, shield, convergence rule or duty list; nothing happens when nothing differs.
 
     `blocked_by` of a convergence rule is a list of businesses. Raises InvalidEdit.
     """
@@ -126,7 +129,7 @@ def enable(row: Rule | Shield | ConvergenceRule, on: bool, actor: str, now: date
     save(row, {"enabled": on}, actor, now, reason)
 
 
-def archive(row: Editable, actor: str, now: datetime) -> None:
+def archive(row: Rule | Shield | ConvergenceRule | Package, actor: str, now: datetime) -> None:
     """Take a row out of use for good; executions that stand on it keep it. Raises PackageInUse."""
     with transaction.atomic():
         row = _locked(row)
@@ -156,7 +159,8 @@ def block(rule: ConvergenceRule, business: Business, blocked: bool, actor: str, 
 def noted(row: Editable, actor: str, verb: str, now: datetime, **data: Any) -> None:
     """Audit a change that the caller has made in this transaction, and make every process read that kind of row anew."""
     audit.record(actor, f"{_VERBS[type(row)]}.{verb}", row, at=now, name=row.name, **data)
-    ConfigVersion.bump(_CACHES[type(row)])
+    if type(row) in _CACHES:
+        ConfigVersion.bump(_CACHES[type(row)])
 
 
 def _guard(row: Editable) -> None:

@@ -3,6 +3,7 @@
 from fta.models.alerts import Alert, AlertEvent
 from fta.models.audit import AuditEntry
 from fta.models.backtests import BacktestRun
+from fta.models.duties import Duty
 from fta.models.engine import ConfigVersion, Heartbeat, Switch
 from fta.models.executions import Execution, ExecutionEvent, HeldBack, Reservation, StepAttempt, StepRun
 from fta.models.incidents import Incident, Member
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigVersion",
     "ConvergenceRule",
     "Credential",
+    "Duty",
     "Execution",
     "ExecutionEvent",
     "Heartbeat",

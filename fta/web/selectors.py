@@ -1,12 +1,13 @@
 """What the pages read: rows that the user may see, with what their page shows beside them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 
-from fta.models import Alert, Business, Execution, Host, Inbox, Incident, Person, Source
-from fta.models.scope import in_scope
+from fta.models import Alert, Business, Duty, Execution, Host, Inbox, Incident, Person, Source
+from fta.models.scope import in_scope, is_admin, roles_of
 from fta.web import upstairs
 from fta.web.filters import READERS
 
@@ -121,6 +122,19 @@ def people(user: Any) -> QuerySet[Person]:
     """Return the people who share a business with the user."""
     rows = Person.objects.filter(in_scope(user, "businesses", *READERS)).distinct()
     return rows.select_related("user").prefetch_related("user__groups", "businesses")
+
+
+def duties(user: Any) -> QuerySet[Duty]:
+    """Return the duty lists, for whoever has any role: everybody may know whom to call. Admins find the empty ones too."""
+    if is_admin(user):
+        return Duty.objects.order_by("name")
+    return Duty.objects.staffed() if roles_of(user) else Duty.objects.none()
+
+
+def names(usernames: Iterable[str]) -> dict[str, str]:
+    """Return the names to show of people, by username."""
+    rows = Person.objects.filter(user__username__in=set(usernames)).select_related("user")
+    return {row.user.get_username(): row.name for row in rows}
 
 
 def sources(user: Any) -> QuerySet[Source]:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from fta.matching import validate_match
-from fta.models import Person
+from fta.models import Duty, Person
 from fta.web.forms.fields import CommaField
 from notify import selectors
 from notify.forms.channels import LinesField
@@ -105,7 +105,7 @@ class RuleForm(forms.Form):
     def clean_to(self) -> list[Any]:
         names = [name.replace("值班：", DUTY, 1) for name in self.cleaned_data["to"]]
         duties = {name: name[len(DUTY) :].strip() for name in names if name.startswith(DUTY)}
-        if wrong := set(duties.values()) - set(selectors.duties().names()):
+        if wrong := set(duties.values()) - set(Duty.objects.staffed().values_list("name", flat=True)):
             raise forms.ValidationError(_now("没有这样的值班表：%(names)s") % {"names": "、".join(sorted(wrong))})
         people = [name for name in names if name not in ROLES and name not in duties]
         known = set(Person.objects.filter(user__username__in=people).values_list("user__username", flat=True))

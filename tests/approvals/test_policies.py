@@ -1,14 +1,12 @@
 """Who is asked."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from django.utils import timezone
 
-from approvals import policies, services
-from approvals.models import Approval, ApproverGroup, Duty
+from approvals import services
+from approvals.models import Approval, ApproverGroup
 from fta import signals
-from fta.models import Business, Person
+from fta.models import Business, Duty, Person
 from tests import factories
 from tests.approvals.conftest import ask, held, policy
 
@@ -103,34 +101,6 @@ def test_it_leaves_out_the_requester_and_the_author(game: Business) -> None:
     chosen.exclude_requester = False
     chosen.save()
     assert set(asked(ask(execution))) == {"requester", author.user.username, "third"}
-
-
-@pytest.mark.parametrize(
-    ("rotation", "before", "after"),
-    [
-        # Shanghai: 08:59 and 09:00 of a Monday, then of a Tuesday
-        ("week", datetime(2026, 1, 5, 0, 59, tzinfo=UTC), datetime(2026, 1, 5, 1, 0, tzinfo=UTC)),
-        ("day", datetime(2026, 1, 6, 0, 59, tzinfo=UTC), datetime(2026, 1, 6, 1, 0, tzinfo=UTC)),
-    ],
-)
-def test_it_turns_the_duty_at_the_handover(rotation: str, before: datetime, after: datetime) -> None:
-    Duty.objects.create(name="d", rotation=rotation, people=["a", "b"])
-    length = timedelta(days=1 if rotation == "day" else 7)
-    turns = [policies.on_duty("d", at) for at in (before, after, after + length - timedelta(minutes=1), after + length)]
-    assert turns in (["a", "b", "b", "a"], ["b", "a", "a", "b"])
-
-
-def test_it_puts_a_replacement_before_the_turn() -> None:
-    now = timezone.now()
-    cover = {
-        "person": "c",
-        "from": (now - timedelta(hours=1)).isoformat(),
-        "to": (now + timedelta(hours=1)).isoformat(),
-    }
-    Duty.objects.create(name="d", people=["a"], overrides=[cover])
-    assert policies.on_duty("d", now) == "c"
-    assert policies.on_duty("d", now + timedelta(hours=2)) == "a"
-    assert policies.on_duty("unknown", now) == ""
 
 
 def test_it_asks_the_verifiers_of_another_system_by_account(approval_admin: Person) -> None:

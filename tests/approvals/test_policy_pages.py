@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 
 from approvals import services
-from approvals.models import ApproverGroup, Duty, Policy
-from fta.models import AuditEntry, Business, Person
+from approvals.models import ApproverGroup, Policy
+from fta.models import AuditEntry, Business, Duty, Person
 from notify.models import Channel
 from tests import factories
 from tests.approvals.conftest import ask, held, policy

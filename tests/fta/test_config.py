@@ -58,7 +58,10 @@ people:
      deputy: {person: wangwu, until: "2026-12-01T09:00:00+08:00"}}
   - {username: wangwu, roles: [approver], businesses: [pay]}
 groups: [{name: 一线, people: [lisi, wangwu]}]
-duties: [{name: 值班, rotation: day, people: [lisi, wangwu], handover: "09:00"}]
+duties:
+  - {name: 值班, rotation: day, people: [lisi, wangwu], handover: "09:00", holiday_people: [wangwu],
+     overrides: [{person: lisi, from: "2026-10-02 09:00", to: 2026-10-03T09:00:00+08:00}],
+     holidays: [{name: 国庆节, from: 2026-10-01, to: "2026-10-07"}, {name: 元旦, from: 2027-01-01}]}
 hosts:
   - {ip: 127.0.0.10, name: local-1, business: game, set: s1, module: web, operators: [lisi], attributes: {rack: a1},
      connection: {kind: ssh, user: root, port: 2222,
@@ -304,6 +307,7 @@ def test_every_process_reads_anew_what_was_applied() -> None:
         ("version: 2", "version: is 2; 1 is expected"),
         ("- a", "must be a mapping of sections"),
         ("version: 1\nrules: {", "not YAML"),
+        ("version: 1\nduties: [{name: a, holidays: [{from: 2026-02-30}]}]", "not YAML: day is out of range"),
         ("version: 1\nrules: {name: x}", "rules: must be a list"),
         ("version: 1\nrules: [7]", "rules[0]: must be a mapping"),
         ("version: 1\nrules: [{name: a}, {priority: 1}]", "rules[1].name: is required"),
@@ -331,6 +335,14 @@ def test_every_process_reads_anew_what_was_applied() -> None:
         ("version: 1\nsources: [{name: a, kind: rest, secret: short}]", "sources[0].secret: must be at least 16"),
         ("version: 1\nsources: [{name: a, kind: rest, cidrs: [x]}]", 'sources[0].cidrs[0]: "x" is no network'),
         ("version: 1\nsources: [{name: a, kind: rest, time_zone: Mars/One}]", 'sources[0].time_zone: no time zone'),
+        ("version: 1\nduties: [{name: a, people: [ghost]}]", "duties[0].people[0]: 没有“ghost”这个人"),
+        ("version: 1\nduties: [{name: a, handover: soon}]", "duties[0].handover: 应为 09:00 这样的时刻"),
+        ("version: 1\nduties: [{name: a, overrides: [{person: ghost, from: tomorrow, to: 2026-10-02T09:00:00}]}]",
+         "duties[0].overrides[0].from: is 'tomorrow'; a time such as"),
+        ("version: 1\nduties: [{name: a, holidays: [{name: b, from: 2026-10-07, to: 2026-10-01}]}]",
+         "duties[0].holidays[0].to: 结束必须晚于开始"),
+        ("version: 1\nduties: [{name: a, holidays: [{from: '2026-02-30'}]}]",
+         "duties[0].holidays[0].from: is '2026-02-30'; a day such as"),
         ("version: 1\nnotification_rules: [{name: a, to: [{role: king}]}]",
          "notification_rules[0].to[0]: role must be one of operator, maintainer, host"),
         ("version: 1\nnotification_rules: [{name: a, to: [{duty: 夜班}]}]",

@@ -7,8 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from approvals.models import Duty
-from fta.models import AuditEntry, Person
+from fta.models import AuditEntry, Duty, Person
 from notify import outbox
 from notify.message import Message
 from notify.models import Channel, Delivery, NotificationRule, Template

@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from fta import ports, signals
-from fta.models import Alert, Execution, Host, Incident, Member, Person
+from fta.models import Alert, Duty, Execution, Host, Incident, Member, Person
 from notify.models import Channel, Delivery, NotificationRule, Template
 from notify.receivers.grouping import waits_until
 from tests import factories
@@ -201,24 +201,14 @@ def test_the_messenger_sends_a_nodes_message(app_channel: Channel, robots: Chann
     ("to", "heard"), [({"duty": "night"}, ["wangwu"]), ({"role": "host"}, ["lisi"]), ({"duty": "nobody"}, [])]
 )
 def test_it_addresses_whoever_has_the_duty_or_the_host(
-    app_channel: Channel, operator: Person, approver: Person, settings: Any, to: Any, heard: list[str]
+    app_channel: Channel, operator: Person, approver: Person, to: Any, heard: list[str]
 ) -> None:
-    settings.NOTIFY_DUTIES = "tests.notify.test_rules.Night"
+    Duty.objects.create(name="night", people=[approver.user.get_username()])
     rule(app_channel, to=[to])
     host = local()
     host.operators.add(operator)
     ended("skipped", host=host)
     assert Delivery.objects.get().recipients == heard
-
-
-class Night:
-    """A keeper of duty lists that knows one, in which wangwu has the duty."""
-
-    def names(self) -> list[str]:
-        return ["night"]
-
-    def on_duty(self, name: str, at: datetime) -> str:
-        return "wangwu" if name == "night" else ""
 
 
 def test_a_group_waits_and_is_told_in_one_message(

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from approvals.models import Approval, Asked, Duty
-from fta.models import AuditEntry, Business, Person, Switch
+from approvals.models import Approval, Asked
+from fta.models import AuditEntry, Business, Duty, Person, Switch
 from tests import factories
 from tests.wechat.conftest import external
 from wechat.commands import answer

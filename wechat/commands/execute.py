@@ -7,11 +7,11 @@ from typing import Literal
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from approvals import policies, selectors, services
-from approvals.models import Approval, Duty
+from approvals import selectors, services
+from approvals.models import Approval
 from fta import operations
 from fta.lib.links import absolute
-from fta.models import Business, Package, Person, Switch
+from fta.models import Business, Duty, Package, Person, Switch
 from fta.models.scope import roles_of
 from fta.operations.reach import may_halt_by_message
 from wechat import messages
@@ -93,8 +93,8 @@ def _duty(command: Command, person: Person, now: datetime) -> str:
     if not roles_of(person.user):
         return messages.no_duties()
     wanted = command.words[0] if command.words else ""
-    rows = [row for row in Duty.objects.order_by("name") if row.people and wanted in ("", row.name)]
-    turns = [(row.name, policies.on_duty(row.name, now)) for row in rows]
+    rows = [row for row in Duty.objects.staffed() if wanted in ("", row.name)]
+    turns = [(row.name, row.on_duty(now)) for row in rows]
     found = Person.objects.filter(user__username__in=[who for _name, who in turns]).select_related("user")
     names = {each.user.get_username(): each.name for each in found}
     return messages.on_duty([(name, names.get(who) or who) for name, who in turns]) if turns else messages.no_duties()

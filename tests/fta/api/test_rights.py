@@ -65,7 +65,8 @@ RIGHTS: dict[tuple[str, str], dict[str, int]] = {
     ("backtest", "get"): line(401, 403, 404, 404, 200, 200, 404),  # the operator's own
     ("schema", "get"): OPEN,
     ("docs", "get"): OPEN,
-    ("duty-list", "get"): line(401, 200, 200, 200, 200, 200, 200),
+    ("duty-list", "get"): line(401, 403, 200, 200, 200, 200, 200),
+    ("duty-detail", "get"): line(401, 403, 200, 200, 200, 200, 200),
     ("approval-list", "get"): line(401, 200, 200, 200, 200, 200, 200),
     ("approval-detail", "get"): line(401, 404, 200, 200, 200, 200, 404),
     ("approval-decide", "post"): line(401, 404, 403, 403, 200, 403, 404),  # only operators are asked

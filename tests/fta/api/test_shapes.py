@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from approvals import services
-from fta.models import Alert, Business, Execution
+from fta.models import Alert, Business, Execution, Person
 from tests import factories
 from tests.fta.api import world
 from tests.fta.api.conftest import Call
@@ -307,3 +307,14 @@ def test_a_longer_list_costs_no_more_queries(made: World, operator: Call, game: 
         world.delivery_of(run, f"more-{number}")
         factories.step(run)
     assert {path: cost(path) for path in paths} == few
+
+
+def test_a_duty_list_says_who_is_on_now(made: World, viewer: Call) -> None:
+    factories.person("lisi")
+    found = viewer("GET", "duties/一线/").json
+    assert found == {
+        "name": "一线", "rotation": "week", "people": ["lisi"], "handover": "09:00", "overrides": [], "holidays": [],
+        "holiday_people": [], "on_now": "lisi",
+    }  # fmt: skip
+    Person.objects.filter(user__username="lisi").update(active=False)
+    assert viewer("GET", "duties/").json["results"] == [found | {"on_now": None}]

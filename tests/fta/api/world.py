@@ -10,7 +10,7 @@ from approvals import services
 from approvals.models import Approval, Policy
 from fta import audit
 from fta.healing.plan import freeze
-from fta.models import ApiKey, AuditEntry, BacktestRun, Business, Execution, Incident, Shield, StepRun
+from fta.models import ApiKey, AuditEntry, BacktestRun, Business, Duty, Execution, Incident, Shield, StepRun
 from notify import outbox
 from notify.message import Message
 from notify.models import Channel, Delivery, NotificationRule
@@ -99,6 +99,7 @@ def build(game: Business) -> World:
     )
     notifying = NotificationRule.objects.create(name="失败就说", events=["execution.failed"])
     notifying.channels.add(Channel.objects.get())
+    duty = Duty.objects.create(name="一线", people=["lisi"])
     entry = audit.record("tester", "alert.look", held.alert)
     caller = ApiKey.objects.filter(user__groups__name="operator", user__person__businesses=game).get().user
     backtest = BacktestRun.objects.create(requested_by=caller, created_at=now)
@@ -112,6 +113,7 @@ def build(game: Business) -> World:
         "convergence-rule": incident.rule_id,
         "shield": shield.pk,
         "host": host.ip,
+        "duty": duty.name,
         "business": game.code,
         "audit": entry.pk,
         "approval": approval.pk,
