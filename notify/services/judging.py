@@ -35,7 +35,7 @@ def applies(rule: NotificationRule, occasion: Occasion, now: datetime) -> bool:
 def why_not(rule: NotificationRule, occasion: Occasion, now: datetime) -> str:
     """Return in words why the rule does not tell of the occasion at this moment, "" when it does."""
     if not covers(rule.events, occasion.event) and not _told_before(rule, occasion):
-        return _("不管这类事件")
+        return _("不含这类事件")
     try:
         if rule.hours and not _compiled(json.dumps({"hours": rule.hours})).holds(Subject({}, now)):
             return _("不在通知时段")

@@ -234,7 +234,7 @@ def test_it_says_who_would_hear_of_an_alert_and_why_not(
     page = signed_in(operator).get(url, {"alert": alert.pk}).content.decode()
 
     assert f"{app_channel.name}：{operator.name}" in page
-    for words in ("先等 30 秒", "不发：不管这类事件", "不发：条件不符"):
+    for words in ("先等 30 秒", "不发：不含这类事件", "不发：条件不符"):
         assert words in page.replace("</span>", "")
     assert "没有这条告警" in signed_in(approver).get(url, {"alert": alert.pk}).content.decode()  # of another business
     assert "没有这条告警" in signed_in(operator).get(url, {"alert": "9" * 18}).content.decode()
