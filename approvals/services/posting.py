@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
+from approvals import policies
 from approvals.models import Approval, Asked
 from fta.models import Person
 from fta.models.engine import DbNow
@@ -16,12 +18,21 @@ ASKED, REMINDED, DECIDED = "approval.asked", "approval.reminded", "approval.deci
 
 
 def receivers(approval: Approval) -> list[Person]:
-    """Return the people whose turn it is and who have not answered, with the deputies of those on leave."""
-    asked = Asked.objects.filter(approval=approval, stage=approval.stage)
+    """Return the people whose turn it is and who have not answered, with the deputies of those on leave.
+
+    A deputy who could not answer is told nothing: the requester, the package's author, whoever has answered already.
+    """
     said = approval.decisions.filter(stage=approval.stage).values("user_id")
-    waiting = asked.exclude(user_id__in=said).values("user_id")
-    deputies = Q(person__user_id__in=waiting, person__deputy_until__gt=DbNow())
-    return list(Person.objects.active().filter(Q(user_id__in=waiting) | deputies).select_related("user").distinct())
+    waiting = Asked.objects.filter(approval=approval, stage=approval.stage).exclude(user_id__in=said)
+    deputies = Q(person__user_id__in=waiting.values("user_id"), person__deputy_until__gt=DbNow())
+    rows = Person.objects.active().filter(Q(user_id__in=waiting.values("user_id")) | deputies)
+    rows = rows.annotate(asked=Exists(waiting.filter(user_id=OuterRef("user_id")))).select_related("user").distinct()
+    people: list[Any] = list(rows)
+    if all(person.asked for person in people):
+        return people
+    matter = policies.Matter.of(approval.execution, approval.created_at)
+    barred = policies.excluded(approval.policy, matter) | set(said.values_list("user_id", flat=True))
+    return [person for person in people if person.asked or person.user_id not in barred]
 
 
 def wecom_ids(people: Sequence[Person]) -> list[str]:

@@ -83,6 +83,22 @@ def test_it_lets_a_deputy_answer_once_for_both(game: Business) -> None:
     assert approval.asked.get(user=deputy.user).why == f"deputy:{people[0].user_id}:role:operator"
 
 
+def test_it_asks_no_deputy_who_could_not_answer(default_policy: Policy, game: Business) -> None:
+    people = [factories.person(name, "operator", businesses=(game,)) for name in ("a", "b")]
+    deputy = factories.person("deputy")
+    services.lend(people[0], deputy, timezone.now() + timedelta(hours=1), timezone.now())
+    ask(held(requested_by=deputy.user))
+    assert Delivery.objects.first().recipients == ["a", "b"]  # type: ignore[union-attr]
+
+    default_policy.stages = [{"approvers": [{"role": "operator"}, {"person": "deputy"}], "quorum": 3}]
+    default_policy.save()
+    Delivery.objects.all().delete()
+    approval = ask(held(ip="127.0.0.11"))
+    assert Delivery.objects.first().recipients == ["a", "b", "deputy"]  # type: ignore[union-attr]
+    say(approval, deputy)
+    assert {person.user.username for person in services.posting.receivers(approval)} == {"a", "b"}
+
+
 def test_it_lets_no_deputy_answer_after_the_time(default_policy: Policy, operator: Person) -> None:
     deputy = factories.person("deputy")
     services.lend(operator, deputy, timezone.now() - timedelta(seconds=1), timezone.now())
