@@ -146,7 +146,7 @@ def receivers_of(channel: Channel) -> str:
     names = [str(group.get("name", "")) for group in config.get("groups") or []]
     names += [name for key in ("to_user", "to_party", "to_tag", "to") for name in listed(config.get(key))]
     if channel.kind == ChannelKind.WECOM_CHAT:
-        names.append(str(config.get("chat_name") or config.get("chat_id") or ""))
+        names.append(str(config.get("chat_id") or ""))
     if config.get("url"):
         names.append(urlsplit(str(config["url"])).hostname or "")
     return "、".join(names)

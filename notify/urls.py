@@ -11,6 +11,7 @@ urlpatterns = [
     path("channels/new/<str:kind>/", channels.create, name="channel-new"),
     path("channels/<int:pk>/", channels.change, name="channel"),
     path("channels/<int:pk>/test/", channels.test, name="channel-test"),
+    path("channels/<int:pk>/act/<slug:action>/", channels.act, name="channel-act"),
     path("channels/<int:pk>/archive/", channels.archive, name="channel-archive"),
     path("rules/", rules.rules, name="rules"),
     path("rules/hearing/", rules.hearing, name="rule-hearing"),

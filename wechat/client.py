@@ -89,6 +89,15 @@ class Client:
         same_origin = urlsplit(url)[:2] == urlsplit(self.app.api_base)[:2]
         return _answer(http.request("POST", url, data=_encode(payload), headers=_BODY, trusted=same_origin))
 
+    def robot_upload(self, url: str, name: str, content: bytes) -> str:
+        """Upload a file of 5 bytes to 20 MB for a robot, and return its media id: for this robot alone, for three days."""
+        parts = urlsplit(url)
+        address = parts._replace(path=parts.path.replace("webhook/send", "webhook/upload_media")).geturl()
+        same_origin = parts[:2] == urlsplit(self.app.api_base)[:2]
+        files = {"media": (name, content, "application/octet-stream")}
+        response = http.request("POST", address, params={"type": "file"}, files=files, trusted=same_origin)
+        return str(_answer(response).get("media_id") or "")
+
     # --- people, the application, its menu ---
 
     def user_by_code(self, code: str) -> str | None:

@@ -18,12 +18,13 @@ from notify.transports.fields import Field
 from wechat.client import Answer, Client, NotConfigured, default_app
 from wechat.errors import WecomError, seen_ip
 from wechat.models import WecomApp
-from wechat.services import cards
+from wechat.services import cards, chats, media
 from wechat.services.payloads import Payload, bodies, shown
 
 WINDOW_SECONDS = 60.0  # the shortest window of a frequency limit
 BUSY_TRIES = 3  # the vendor asks for no more than three tries when its system is busy
 _CHAT_ID = re.compile(r"[0-9A-Za-z]{1,32}")
+_LEAST_MEMBERS, _MOST_MEMBERS = 2, 2000
 _NO_SUCH_CHAT = (86001, 86003, 40050)
 _ALREADY_THERE = 42014
 
@@ -69,7 +70,10 @@ def _refusal(error: WecomError, request: str) -> base.TransportError:
 
 
 def _app(delivery: Delivery) -> WecomApp:
-    name = delivery.channel.config.get("app") if delivery.channel else None
+    return _app_named(_config(delivery).get("app"))
+
+
+def _app_named(name: object) -> WecomApp:
     if not name:
         return default_app()
     app = WecomApp.objects.filter(name=name, archived=False).first()
@@ -203,7 +207,8 @@ class RobotTransport:
             gettext_lazy("群"),
             "groups",
             gettext_lazy(
-                "每行一个群：名称 | Webhook 地址 | 要提醒的账号（逗号分隔，可省）。地址保存后只显示圆点；不改就留着圆点。"
+                "每行一个群：名称 | Webhook 地址 | 要提醒的账号或手机号（逗号分隔，可省；手机号只在文本里有效）。"
+                "几个群可写在一行：名称用 & 连接，地址用空格隔开。地址保存后只显示圆点；不改就留着圆点。"
             ),
             required=True,
         ),
@@ -213,7 +218,20 @@ class RobotTransport:
             "lines",
             gettext_lazy("经企业微信应用发给这些人，每行一个账号。"),
         ),
-        Field("message", _FORM, "choice", choices=(_MARKDOWN, _TEXT, *_CARDS)),
+        Field(
+            "message",
+            _FORM,
+            "choice",
+            choices=(
+                _MARKDOWN,
+                _TEXT,
+                ("markdown_v2", gettext_lazy("Markdown v2（表格、代码；不能提醒人）")),
+                *_CARDS,
+                ("template_card", gettext_lazy("模板卡片")),
+                ("image", gettext_lazy("文字与图片")),
+                ("file", gettext_lazy("文字，过长时附全文文件")),
+            ),
+        ),
     )
     idempotent = False
 
@@ -222,11 +240,15 @@ class RobotTransport:
         with translated(shown(message.text)):
             group = self._group(delivery)
             client, form = Client(self._any_app()), str(_config(delivery).get("message") or "markdown")
+            url = str(group["webhook"])
             mentions = [*message.mentions, *(group.get("mentions") or [])]
             parts = bodies(message, form, "robot", mentions)
-            return _receipt(
-                delivery, message, _in_turn(parts, lambda body: client.robot_send(str(group["webhook"]), body))
-            )
+            if form == "image" and (picture := media.picture(message)):
+                parts.append(picture)
+            elif form == "file" and (whole := media.whole(message)):
+                parts = bodies(whole.head, "text", "robot", mentions)
+                parts.append({"msgtype": "file", "file": {"media_id": client.robot_upload(url, whole.name, whole.raw)}})
+            return _receipt(delivery, message, _in_turn(parts, lambda body: client.robot_send(url, body)))
 
     def _group(self, delivery: Delivery) -> Mapping[str, Any]:
         name = delivery.recipients[0] if delivery.recipients else None
@@ -257,21 +279,36 @@ class RobotTransport:
 
 
 class ChatTransport:
-    """Messages into a group chat that the application made; it is made when it is missing and the members are known."""
+    """Messages into a group chat of the application, named after its channel; made when it is missing and has members."""
 
     label = gettext_lazy("企业微信群聊")
     fields = (
         Field(
             "chat_id",
             gettext_lazy("群聊 ID"),
-            help=gettext_lazy("1 至 32 位字母或数字；没有这个群时按下面的成员新建。"),
-            required=True,
+            help=gettext_lazy("1 至 32 位字母或数字；填已有的群聊 ID 就沿用它，留空则建群后由企业微信给出。"),
         ),
-        Field("chat_name", gettext_lazy("群名")),
-        Field("owner", gettext_lazy("群主账号")),
-        Field("members", gettext_lazy("成员账号"), "lines", gettext_lazy("每行一个，至少 2 个。")),
+        Field("owner", gettext_lazy("群主账号"), help=gettext_lazy("要在成员里；留空为第一个成员。")),
+        Field(
+            "members",
+            gettext_lazy("成员账号"),
+            "lines",
+            gettext_lazy("每行一个，2 至 2000 个。群名就是这个通知服务的名称。"),
+        ),
         Field("message", _FORM, "choice", choices=(_TEXT, _MARKDOWN, *_CARDS)),
         _APP,
+    )
+    actions = (
+        base.Action(
+            "push",
+            gettext_lazy("建群或更新群"),
+            gettext_lazy("按已保存的名称、群主和成员，在企业微信里建这个群；已经有了就改成这样。"),
+        ),
+        base.Action(
+            "pull",
+            gettext_lazy("读取群的现状"),
+            gettext_lazy("沿用已有的群：用企业微信里的群主和成员填写这里。"),
+        ),
     )
     idempotent = False
 
@@ -279,36 +316,42 @@ class ChatTransport:
         """Send to the chat."""
         with translated(shown(message.text)):
             config, client = _config(delivery), Client(_app(delivery))
+            if not config.get("chat_id"):
+                remedy = _("在通知服务里点“建群或更新群”，或填上已有的群聊 ID。")
+                raise base.Refused(_("这个通知服务还没有群。"), remedy=remedy)
             parts = bodies(message, str(config.get("message") or "text"), "chat", message.mentions)
             head = {"chatid": config["chat_id"], "safe": 0}
+            name = delivery.channel.name if delivery.channel else ""
             return _receipt(
-                delivery, message, _in_turn(parts, lambda body: self._send_one(client, config, head | body))
+                delivery, message, _in_turn(parts, lambda body: self._send_one(client, name, config, head | body))
             )
 
-    def _send_one(self, client: Client, config: Mapping[str, Any], payload: Payload) -> Answer:
+    def _send_one(self, client: Client, name: str, config: Mapping[str, Any], payload: Payload) -> Answer:
         try:
             return client.chat_send(payload)
         except WecomError as error:
-            if error.errcode not in _NO_SUCH_CHAT or len(config.get("members") or []) < 2:
+            if error.errcode not in _NO_SUCH_CHAT or len(config.get("members") or []) < _LEAST_MEMBERS:
                 raise
-        client.chat_create(
-            {
-                "name": str(config.get("chat_name") or config["chat_id"])[:50],
-                "owner": config.get("owner") or config["members"][0],
-                "userlist": list(config["members"]),
-                "chatid": config["chat_id"],
-            }
-        )
+        client.chat_create(chats.made(name, config))
         return client.chat_send(payload)
+
+    def act(self, name: str, action: str, config: Mapping[str, Any]) -> base.Acted:
+        """Make the chat what the channel says (push), or the channel what the chat is (pull)."""
+        with translated(""):
+            client = Client(_app_named(config.get("app")))
+            if action == "pull":
+                return chats.pull(client, config)
+            return chats.push(client, name, config)
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Check the chat's id and its members."""
-        wrong = []
-        if not _CHAT_ID.fullmatch(str(config.get("chat_id") or "")):
+        wrong, members = [], config.get("members") or []
+        if config.get("chat_id") and not _CHAT_ID.fullmatch(str(config["chat_id"])):
             wrong.append(("chat_id", _("群聊 ID 是 1 至 32 位字母或数字。")))
-        members = config.get("members") or []
-        if members and len(members) < 2:
-            wrong.append(("members", _("群聊至少要有 2 个成员。")))
+        if not config.get("chat_id") and not members:
+            wrong.append(("members", _("填写成员来建群，或填写已有的群聊 ID。")))
+        if members and not _LEAST_MEMBERS <= len(members) <= _MOST_MEMBERS:
+            wrong.append(("members", _("群聊要有 2 至 2000 个成员。")))
         if members and config.get("owner") and config["owner"] not in members:
             wrong.append(("owner", _("群主要在成员里。")))
         return wrong

@@ -54,6 +54,8 @@ _DEEDS = {
     "deputy": _("委托代理"),
     "resend": _("重新发送"),
     "test": _("发测试消息"),
+    "push": _("建群或更新群"),
+    "pull": _("读取群的现状"),
 }
 _WHOLE = {
     "switch.halt": _("停止自愈"),
@@ -78,8 +80,10 @@ def verb_word(verb: str) -> str:
 
 def verbs_like(text: str) -> list[str]:
     """Return the verbs whose words contain a text."""
-    verbs = [*_WHOLE, *(f"{thing}.{deed}" for thing in _things() for deed in _DEEDS)]
-    return [verb for verb in verbs if text in verb_word(verb)]
+    words = {verb: str(word) for verb, word in _WHOLE.items()}
+    for thing, name in _things().items():
+        words |= {f"{thing}.{deed}": f"{name} · {word}" for deed, word in _DEEDS.items()}
+    return [verb for verb, word in words.items() if text in word]
 
 
 @register.filter

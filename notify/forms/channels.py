@@ -38,9 +38,8 @@ class GroupsField(forms.CharField):
             if not any(parts):
                 continue
             name, webhook, mentions = (*parts, "", "")[:3]
-            if any(group["name"] == name for group in groups):
-                raise forms.ValidationError(_("群名“%(name)s”出现了两次。"), params={"name": name})
-            known = {"name": name, "webhook": "" if webhook == MASK else webhook}
+            hooks = webhook.split()
+            known = {"name": name, "webhook": hooks if len(hooks) > 1 else "" if webhook == MASK else webhook}
             groups.append(known | ({"mentions": listed(mentions)} if mentions else {}))
         return groups
 

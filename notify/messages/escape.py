@@ -8,6 +8,7 @@ _LIMIT = 500  # characters of one value
 # WeCom turns these into mentions, links and colours; their full-width twins read the same and do nothing.
 _WECOM = str.maketrans({"<": "＜", ">": "＞"})
 _MARKDOWN = str.maketrans({"[": "［", "]": "］", "`": "＇", "*": "＊", "#": "＃", "\\": "＼"})
+_TABLE = str.maketrans({"|": "｜", "~": "～", "!": "！"})  # what only markdown_v2 reads
 _SCHEME = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://")
 
 
@@ -31,7 +32,8 @@ def _text(text: str, kind: str, form: str) -> str:
         text = text[:_LIMIT] + "…"
     if kind.startswith("wecom"):
         text = _SCHEME.sub(r"\1：//", text.translate(_WECOM))
-    return text.translate(_MARKDOWN) if form == "markdown" else text
+    text = text.translate(_TABLE) if form == "markdown_v2" else text
+    return text.translate(_MARKDOWN) if form in ("markdown", "markdown_v2", "image") else text
 
 
 def _visible(char: str) -> str:

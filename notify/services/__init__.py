@@ -2,10 +2,11 @@
 
 from notify.services import judging
 from notify.services.composing import build, compose, values_for
-from notify.services.saving import NameTaken, archive, save_channel, save_rule, save_template
+from notify.services.saving import NameTaken, acted, archive, save_channel, save_rule, save_template
 
 __all__ = [
     "NameTaken",
+    "acted",
     "archive",
     "build",
     "compose",

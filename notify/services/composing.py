@@ -49,14 +49,15 @@ def values_for(occasion: Occasion, kind: str, form: str, now: datetime) -> dict[
 def build(title: str, lines: list[str], url: str, form: str, event: str = "") -> Message:
     """Put a first line and the lines below into the form; `event` dresses a markdown text of ours."""
     link = url if url.startswith(("http://", "https://")) else ""
-    if form == "markdown":
-        parts = _dressed(title, lines, event) if event else [title, *lines]
+    kind = _FORMS.get(form, "plain")
+    if form in ("markdown", "markdown_v2", "image"):
+        parts = _dressed(title, lines, event, form) if event else [title, *lines]
         body = "\n".join([*parts, _("[查看详情](%(link)s)") % {"link": link}] if link else parts)
-        return Message("markdown", title=title, text=body, url=link)
-    if form == "text":
-        return Message("text", title=title, text="\n".join([title, *lines, *([link] if link else [])]), url=link)
-    shown = "\n".join([title, *lines] if form in ("plain", "template_card") else lines)
-    return Message(_FORMS.get(form, "plain"), title=title, text=shown, url=link)
+        return Message(kind, title=title, text=body, url=link)
+    if form in ("text", "file"):
+        return Message(kind, title=title, text="\n".join([title, *lines, *([link] if link else [])]), url=link)
+    shown = "\n".join(lines if form in ("textcard", "news") else [title, *lines])
+    return Message(kind, title=title, text=shown, url=link)
 
 
 def _own(template: Template, values: dict[str, Any]) -> str:
@@ -67,6 +68,9 @@ def _own(template: Template, values: dict[str, Any]) -> str:
         return ""
 
 
-def _dressed(title: str, lines: list[str], event: str) -> list[str]:
+def _dressed(title: str, lines: list[str], event: str, form: str) -> list[str]:
+    quoted = [f"> {line}" for line in lines]
+    if form == "markdown_v2":  # it has no colours
+        return [f"**{title}**", "", *quoted, ""]
     colour = _COLOURS.get(event, "comment")
-    return [f'**<font color="{colour}">{title}</font>**', *(f"> {line}" for line in lines)]
+    return [f'**<font color="{colour}">{title}</font>**', *quoted]

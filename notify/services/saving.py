@@ -24,6 +24,13 @@ def save_channel(row: Channel | None, values: Mapping[str, Any], user: User | An
     return _save(Channel, row, values, user, now)
 
 
+@transaction.atomic
+def acted(row: Channel, action: str, config: Mapping[str, Any], user: User | AnonymousUser, now: datetime) -> None:
+    """Keep the configuration that an action of the channel's kind left, and audit that it was done."""
+    record(user.get_username(), f"channel.{action}", row, now, name=row.name)
+    _save(Channel, row, {"config": dict(config)}, user, now)
+
+
 def save_template(
     row: Template | None, values: Mapping[str, Any], user: User | AnonymousUser, now: datetime
 ) -> Template:

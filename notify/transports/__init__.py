@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from notify.transports.base import Transport
+from notify.transports.base import Acted, Acting, Action, Transport
 from notify.transports.fields import Field, misfits
 
 
@@ -38,6 +38,18 @@ def label(kind: str) -> str:
 def fields(kind: str) -> Sequence[Field]:
     """Return what a channel of this kind is configured with: nothing where the settings do not name it any more."""
     return get(kind).fields if kind in kinds() else ()
+
+
+def actions(kind: str) -> Sequence[Action]:
+    """Return what a channel of this kind can do besides sending."""
+    return cast(Acting, get(kind)).actions if kind in kinds() and hasattr(get(kind), "actions") else ()
+
+
+def act(kind: str, name: str, action: str, config: Mapping[str, Any]) -> Acted:
+    """Do one of the `actions` for a channel. Raises KeyError for one that there is not, and what sending raises."""
+    if action not in {each.name for each in actions(kind)}:
+        raise KeyError(action)
+    return cast(Acting, get(kind)).act(name, action, config)
 
 
 def check(kind: str, config: Mapping[str, Any]) -> list[tuple[str, str]]:

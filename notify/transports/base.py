@@ -74,6 +74,32 @@ class OutcomeUnknown(TransportError):
     outcome = UNKNOWN
 
 
+@dataclass(frozen=True)
+class Action:
+    """Something that a channel of this kind can do besides sending, as a button on its page."""
+
+    name: str
+    label: str | Promise
+    help: str | Promise = ""
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What an action did, in words, and the configuration that the channel has from now on."""
+
+    config: Mapping[str, Any]
+    said: str
+
+
+class Acting(Protocol):
+    """What a transport that has actions is besides; most have none."""
+
+    actions: Sequence[Action]
+
+    def act(self, name: str, action: str, config: Mapping[str, Any]) -> Acted:
+        """Do it for a channel of this name and configuration. Raises NotSent, Refused or OutcomeUnknown."""
+
+
 class Transport(Protocol):
     """How the messages of one channel kind travel."""
 

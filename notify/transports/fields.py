@@ -47,8 +47,24 @@ def with_secrets(fields: Sequence[Field], config: Mapping[str, Any], stored: Map
             filled[field.name] = stored[field.name]
         if field.kind == "groups" and isinstance(filled.get(field.name), list):
             known = {group["name"]: group["webhook"] for group in stored.get(field.name) or []}
-            filled[field.name] = [_with_webhook(group, known) for group in filled[field.name]]
+            filled[field.name] = [_with_webhook(group, known) for group in _split(filled[field.name])]
     return filled
+
+
+def _split(groups: Sequence[Any]) -> list[Any]:
+    """Return groups one by one where several were written as one: names joined by &, and a list of as many webhooks.
+
+    One webhook for several names stays one group: a robot may be in several chats, and sends into all of them.
+    """
+    found: list[Any] = []
+    for group in groups:
+        hooks = group.get("webhook") if isinstance(group, dict) else None
+        names = [name.strip() for name in str(group.get("name", "")).split("&")] if isinstance(hooks, list) else []
+        if isinstance(hooks, list) and len(names) == len(hooks):
+            found += [{**group, "name": name, "webhook": hook} for name, hook in zip(names, hooks, strict=True)]
+        else:
+            found.append(group)
+    return found
 
 
 def _with_webhook(group: Any, known: Mapping[str, str]) -> Any:
@@ -71,8 +87,14 @@ def misfits(fields: Sequence[Field], config: Mapping[str, Any]) -> list[tuple[st
 
 def _misfit(field: Field, value: Any) -> str:
     if field.kind == "groups":
-        fits = isinstance(value, list) and all(isinstance(group, dict) and group.get("name") for group in value)
-        return "" if fits else _("应为一列群，每个有 name 与 webhook。")
+        if not isinstance(value, list) or not all(isinstance(group, dict) and group.get("name") for group in value):
+            return _("应为一列群，每个有 name 与 webhook。")
+        uneven = next((group["name"] for group in value if isinstance(group.get("webhook"), list)), "")
+        names = [group["name"] for group in value]
+        twice = next((name for name in names if names.count(name) > 1), "")
+        if twice:
+            return _("群名“%(name)s”出现了两次。") % {"name": twice}
+        return _("“%(name)s”里的群名与 Webhook 地址个数不同。") % {"name": uneven} if uneven else ""
     if field.kind == "lines":
         fits = isinstance(value, list) and all(isinstance(item, str | int) for item in value)
         return "" if fits else _("应为一列文字。")

@@ -14,6 +14,7 @@ from fta.models.scope import is_admin
 from notify import outbox, selectors, services, transports
 from notify.forms import ChannelForm
 from notify.models import Channel
+from notify.transports.base import TransportError
 
 
 @login_required
@@ -60,7 +61,8 @@ def _edit(request: HttpRequest, form: ChannelForm, channel: Channel | None) -> H
         else:
             messages.success(request, _("已保存“%(name)s”。") % {"name": saved})
             return redirect("notify:channels")
-    context = {"form": form, "channel": channel, "kind": transports.label(form.kind)}
+    actions = transports.actions(form.kind) if channel else ()
+    context = {"form": form, "channel": channel, "kind": transports.label(form.kind), "actions": actions}
     return render(request, "notify/channel.html", context, status=400 if form.errors else 200)
 
 
@@ -72,6 +74,23 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     rows = outbox.post_test(channel, request.user.get_username(), timezone.now())
     messages.info(request, _("测试消息已放入发件箱，共 %(count)d 条，结果见下。") % {"count": len(rows)})
     return redirect(f"{reverse('notify:deliveries')}?channel={channel.pk}")
+
+
+@login_required
+@require_POST
+def act(request: HttpRequest, pk: int, action: str) -> HttpResponse:
+    """Do what the channel's kind can do besides sending, and keep what it changed."""
+    channel = get_object_or_404(selectors.editable(request.user, selectors.live_channels()), pk=pk)
+    try:
+        acted = transports.act(channel.kind, channel.name, action, channel.config)
+    except KeyError as error:
+        raise Http404 from error
+    except TransportError as error:
+        messages.error(request, f"{error.text}{error.remedy}")
+    else:
+        services.acted(channel, action, acted.config, request.user, timezone.now())
+        messages.success(request, acted.said)
+    return redirect("notify:channel", pk)
 
 
 @login_required

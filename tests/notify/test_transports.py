@@ -23,6 +23,7 @@ SECRET = "webhook-secret-0123456789"
 class Sink(HTTPServer):
     got: list[tuple[dict[str, str], bytes]]
     status: int
+    page: bytes
 
 
 @pytest.fixture
@@ -35,11 +36,16 @@ def sink(settings: Any) -> Iterator[Sink]:
             self.end_headers()
             self.wfile.write(b"thanks")
 
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(server.page)
+
         def log_message(self, *args: Any) -> None:
             return
 
     server = Sink(("127.0.0.1", 0), Handler)
-    server.got, server.status = [], 200
+    server.got, server.status, server.page = [], 200, b""
     settings.FTA_HTTP_ALLOW = [f"127.0.0.1:{server.server_port}"]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -1,5 +1,6 @@
 """The bodies of WeCom messages, within WeCom's limits (pages 90236, 90248, 91770): bytes for text, characters for cards."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ Way = Literal["app", "robot", "chat"]
 
 TEXT_BYTES = 2048
 MARKDOWN_BYTES: dict[Way, int] = {"app": 2048, "chat": 2048, "robot": 4096}
+_MOBILE = re.compile(r"1\d{10}")
 TITLE_BYTES, DESCRIPTION_BYTES, URL_BYTES = 128, 512, 2048
 _SHOWN = 2000
 
@@ -34,11 +36,10 @@ def bodies(message: Message, preferred: str, way: Way, mentions: Sequence[str] =
         if form == "news":
             return [_news(message)]
         return [_notice(message)] if form == "template_card" and way != "chat" else [_textcard(message)]
-    if form == "markdown":
-        return [
-            {"msgtype": "markdown", "markdown": {"content": part}}
-            for part in split(_with_people(_words(message), mentions), MARKDOWN_BYTES[way], message.url)
-        ]
+    if form in ("markdown", "markdown_v2", "image"):
+        kind = form if way == "robot" and form == "markdown_v2" else "markdown"
+        words = _words(message) if kind == "markdown_v2" else _with_people(_words(message), mentions)
+        return [{"msgtype": kind, kind: {"content": part}} for part in split(words, MARKDOWN_BYTES[way], message.url)]
     return [
         {"msgtype": "text", "text": {"content": part} | (_mentioned(mentions, way) if number == 0 else {})}
         for number, part in enumerate(split(_words(message), TEXT_BYTES, message.url))
@@ -56,11 +57,17 @@ def _words(message: Message) -> str:
 
 def _with_people(text: str, mentions: Sequence[str]) -> str:
     """Append the mentions: in markdown only <@userid> works, the list beside the text does not."""
-    return f"{text}\n{' '.join(f'<@{userid}>' for userid in mentions)}" if mentions else text
+    userids = [each for each in mentions if not _MOBILE.fullmatch(each)]
+    return f"{text}\n{' '.join(f'<@{userid}>' for userid in userids)}" if userids else text
 
 
 def _mentioned(mentions: Sequence[str], way: Way) -> Payload:
-    return {"mentioned_list": list(mentions)} if mentions and way != "app" else {}
+    """Name whom to remind beside a text; only a robot knows people by their mobile numbers too."""
+    if way == "app":
+        return {}
+    mobiles = [each for each in mentions if way == "robot" and _MOBILE.fullmatch(each)]
+    lists = {"mentioned_list": [each for each in mentions if each not in mobiles], "mentioned_mobile_list": mobiles}
+    return {name: people for name, people in lists.items() if people}
 
 
 def _textcard(message: Message) -> Payload:

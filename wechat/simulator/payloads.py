@@ -4,6 +4,9 @@ Source: the vendor's pages on application messages (90236) and robots (91770). O
 is refused.
 """
 
+import base64
+import hashlib
+
 from wechat.simulator import cards
 from wechat.simulator.state import Json, Refused
 
@@ -13,6 +16,7 @@ APP_KINDS = (
 CHAT_KINDS = tuple(kind for kind in APP_KINDS if kind != "template_card")
 ROBOT_KINDS = ("text", "markdown", "markdown_v2", "image", "news", "file", "voice", "template_card")
 TEXT_BYTES = 2048
+IMAGE_BYTES = 2 * 1024 * 1024
 ARTICLES = 8
 URL_BYTES = 2048
 
@@ -37,6 +41,8 @@ def check(request: Json, kinds: tuple[str, ...], *, markdown_bytes: int = TEXT_B
         raise Refused(40063, f"{kind} is empty")
     if kind in ("text", "markdown", "markdown_v2"):
         return _words(kind, body, markdown_bytes)
+    if kind == "image" and robot:
+        return _image(body)
     if kind == "textcard":
         return _textcard(body)
     if kind == "news":
@@ -54,6 +60,19 @@ def _words(kind: str, body: Json, markdown_bytes: int) -> Json:
         code = 45002 if markdown_bytes == TEXT_BYTES else 40058
         raise Refused(code, f"{kind}.content exceed max length {markdown_bytes}. invalid Request Parameter")
     return body
+
+
+def _image(body: Json) -> Json:
+    """Check a robot's picture, and keep its size only."""
+    try:
+        raw = base64.b64decode(str(body.get("base64", "")), validate=True)
+    except ValueError as error:
+        raise Refused(40058, "image.base64 is no base64") from error
+    if not raw or len(raw) > IMAGE_BYTES:
+        raise Refused(40009, "invalid image size")
+    if hashlib.md5(raw, usedforsecurity=False).hexdigest() != body.get("md5"):
+        raise Refused(40058, "image.md5 does not match")
+    return {"bytes": len(raw)}
 
 
 def _check_url(url: str) -> None:

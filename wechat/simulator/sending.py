@@ -156,6 +156,10 @@ def send_to_robot(world: World, key: str, request: Json) -> None:
     body = payloads.check(request, payloads.ROBOT_KINDS, markdown_bytes=ROBOT_MARKDOWN_BYTES, robot=True)
     if request["msgtype"] == "text" and len(str(request["text"]["content"]).encode()) > payloads.TEXT_BYTES:
         raise Refused(40058, "text.content exceed max length 2048. invalid Request Parameter")
+    if request["msgtype"] == "file" and str(body.get("media_id")) not in world.media:
+        raise Refused(40007, "invalid media_id")
+    if request["msgtype"] == "file":
+        body = {**body, "name": world.media[str(body["media_id"])]}
     robot.sent_at.append(now)
     card = Card("", "", 0, copy.deepcopy(body)) if request["msgtype"] == "template_card" else None
     add(world, robot.bubbles, "", str(request["msgtype"]), body, card=card)

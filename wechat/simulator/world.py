@@ -65,6 +65,7 @@ class World:
                 )
                 for chat in config.chats
             }
+            self.media: dict[str, str] = {}  # the name of each uploaded file, by its media id
             self.menus: dict[int, list[Json]] = {}
             if config.menu:
                 self.menus[config.apps[0].agent_id] = [dict(button) for button in config.menu]

@@ -37,13 +37,14 @@ def _stored(call: ApiCall) -> Json:
     upload = call.request.FILES.get("media")
     if upload is None or not upload.size:
         raise Refused(44001, "empty media data")
-    kind = call.query("type")
-    return {"type": kind, "media_id": f"sim-{secrets.token_urlsafe(24)}", "created_at": str(int(call.world.clock()))}
+    media_id = f"sim-{secrets.token_urlsafe(24)}"
+    call.world.media[media_id] = str(upload.name)
+    return {"type": call.query("type"), "media_id": media_id, "created_at": str(int(call.world.clock()))}
 
 
 @endpoint("media/upload", post=True, reads_body=False)
 def upload(call: ApiCall) -> Json:
-    """Take a file; nothing of it is kept."""
+    """Take a file; only its name is kept."""
     if call.query("type") not in ("image", "voice", "video", "file"):
         raise Refused(40004, "invalid media type")
     return _stored(call)
