@@ -1,4 +1,7 @@
-"""python -m tests.faults [--kills 60] [--executions 300] [--seed N]: kill the portal's processes at work and check its promises."""
+"""python -m tests.faults [--large] [--executions N --kills N --aimed N --pauses N] [--seed N] [--without GUARD] [--prove]
+
+Kill and pause the portal's processes at work, and check its promises; or show that the run finds each guard's absence.
+"""
 
 import argparse
 import os
@@ -6,20 +9,30 @@ import random
 import shutil
 import sys
 from collections import Counter
+from dataclasses import asdict
 
 import django
 
 from tests.database import POSTGRES, reachable
+from tests.faults import points
 from tests.faults.invariants import CHECKS
-from tests.faults.run import Result, run
+from tests.faults.run import Result, Size, run
+from tests.fta.runners.sshd import SSHD
 
 SHOWN = 10  # breaches of one promise
+LARGE = Size(executions=2000, kills=200, aimed=450, pauses=50)
+SMALL = Size(executions=80, kills=8, aimed=27, pauses=8)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kills", type=int, default=60)
-    parser.add_argument("--executions", type=int, default=300)
+    for name, value in asdict(Size()).items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--large", action="store_true", help="the size of a release: more than half an hour")
+    parser.add_argument("--without", choices=points.GUARDS, default="", help="take this guard out: promises will break")
+    parser.add_argument(
+        "--prove", action="store_true", help="run once without each guard and expect its promise broken"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     args = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fta.settings")
@@ -28,16 +41,30 @@ def main() -> int:
     if missing:
         print(f"Not run: {missing}")
         return 2
-    print(
-        f"{args.kills} kills during {args.executions} executions, seed {args.seed}; this takes some minutes", flush=True
-    )
-    return report(run(args.kills, args.executions, args.seed))
+    if args.prove:
+        return prove(args.seed)
+    size = LARGE if args.large else Size(args.executions, args.kills, args.aimed, args.pauses)
+    print(f"{size}, seed {args.seed}; this takes at least {size.seconds:.0f} s", flush=True)
+    return report(run(size, args.seed, args.without))
+
+
+def prove(seed: int) -> int:
+    """Run without each of the guards; the promise that it keeps must be found broken."""
+    blind = []
+    for guard, promise in points.BREAKS.items():
+        broken = {breach.promise for breach in run(SMALL, seed, guard).breaches}
+        print(f"without {guard}: {'found' if promise in broken else 'NOT FOUND'}: {promise}", flush=True)
+        if promise not in broken:
+            blind.append(guard)
+    return 1 if blind else 0
 
 
 def lacking() -> str:
     """Return what this machine lacks for a run, or ""."""
     if not reachable(POSTGRES):
         return f"no PostgreSQL answers at {POSTGRES}; FTA_TEST_POSTGRES names another"
+    if SSHD is None:
+        return "openssh-server is not installed"
     return "" if shutil.which("redis-server") else "redis-server is not installed"
 
 

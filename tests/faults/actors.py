@@ -4,13 +4,15 @@ import random
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
 
 from tests.database import SECRETS
-from tests.faults.scenario import KEYS, FaultStage
+from tests.faults.scenario import KEYS, LEASE_SECONDS, FaultStage
 
+PROCESSES = ("web", "engine", "worker", "worker2")
 APPROVE, REFUSE = 0.70, 0.15  # the rest is left to expire
 RACES = 0.2  # share of the decided ones that two people answer at once, one with yes and one with no
 _NO_ANSWER = (requests.RequestException, ValueError)
@@ -55,7 +57,7 @@ class Approvers(threading.Thread):
     def run(self) -> None:
         while not self.stopping.wait(0.3):
             for approval in self._pending():
-                self._answer(int(approval["id"]))
+                self._answer(int(approval["id"]), str(approval["expires_at"]))
 
     def _pending(self) -> list[dict[str, Any]]:
         try:
@@ -66,10 +68,14 @@ class Approvers(threading.Thread):
             return []
         return found
 
-    def _answer(self, approval: int) -> None:
+    def _answer(self, approval: int, expires_at: str) -> None:
         chance = random.Random(self.seed * 1_000_003 + approval)
         fate = chance.random()
-        if fate >= APPROVE + REFUSE or self.stopping.is_set():
+        if self.stopping.is_set():
+            return
+        if fate >= APPROVE + REFUSE:
+            if datetime.fromisoformat(expires_at) < datetime.now(UTC):  # still on the list, and too late
+                self._decide(approval, "approve", KEYS[0])
             return
         said = ["approve" if fate < APPROVE else "refuse"]
         if chance.random() < RACES:
@@ -111,8 +117,38 @@ class Killer(threading.Thread):
     def run(self) -> None:
         while self.killed.total() < self.kills and time.monotonic() < self.until:
             time.sleep(self.gap * self.chance.uniform(0.3, 1.7))
-            name = self.chance.choice(["web", "engine", "worker"])
+            name = self.chance.choice(PROCESSES)
             self.stage.kill(name)
             self.killed[name] += 1
             time.sleep(self.chance.uniform(0, 0.3))
             self.stage.again(name)
+
+
+class Keeper(threading.Thread):
+    """Starts again what a point has killed, as a service manager does."""
+
+    def __init__(self, stage: FaultStage) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self.stage = stage
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.wait(0.2):
+            self.stage.revive()
+
+
+class Pauser(threading.Thread):
+    """Stops a process for longer than its lease, again and again: when it goes on, others hold what it held."""
+
+    def __init__(self, stage: FaultStage, pauses: int, seconds: float, seed: int) -> None:
+        super().__init__(name="pauser", daemon=True)
+        self.stage, self.pauses = stage, pauses
+        self.chance = random.Random(seed + 1)
+        self.until = time.monotonic() + seconds * 2
+        self.gap = max(0.0, seconds / max(1, pauses) - LEASE_SECONDS - 1.5)
+        self.survived = 0  # pauses after which the process went on
+
+    def run(self) -> None:
+        while self.survived < self.pauses and time.monotonic() < self.until:
+            time.sleep(self.gap * self.chance.uniform(0.3, 1.7))
+            self.survived += self.stage.pause(self.chance.choice(PROCESSES[1:]), LEASE_SECONDS + 1.5)

@@ -18,6 +18,9 @@ SELECT (SELECT count(*) FROM fta_inbox WHERE state = 'new')
 """
 
 
+SUCCESSES = "SELECT step_id, count(*) FROM fta_stepattempt WHERE state = 'succeeded' GROUP BY 1"
+
+
 def open_work(stage: FaultStage) -> int:
     """Return how many things wait to be done."""
     with psycopg.connect(stage.database.url) as link:
@@ -26,7 +29,8 @@ def open_work(stage: FaultStage) -> int:
 
 def read(stage: FaultStage, acknowledged: Sequence[str]) -> Facts:
     """Return the facts of a run that has come to rest."""
-    marks = stage.marks.read_text(encoding="utf-8").split() if stage.marks.exists() else []
+    lines = stage.marks.read_text(encoding="utf-8").splitlines() if stage.marks.exists() else []
+    marks = [line.partition(" ") for line in lines]
     audit = stage.manage("audit_verify", check=False)
     with psycopg.connect(stage.database.url) as link:
         return Facts(
@@ -40,12 +44,16 @@ def read(stage: FaultStage, acknowledged: Sequence[str]) -> Facts:
             ),
             steps=_of(Step, link, "SELECT id, execution_id, type, policy, state, idem_key::text FROM fta_steprun"),
             approvals=_of(
-                Asked, link, "SELECT id, execution_id, kind, state, plan_sha256, decided_at FROM approvals_approval"
+                Asked,
+                link,
+                "SELECT id, execution_id, kind, state, plan_sha256, decided_at, expires_at FROM approvals_approval",
             ),
             decisions=[(row[0], row[1]) for row in _rows(link, "SELECT approval_id, answer FROM approvals_decision")],
             deliveries=dict(_rows(link, "SELECT state, count(*) FROM notify_delivery GROUP BY 1")),
             calls=[Call(str(call["key"]), call["at"]) for call in stage.hook.calls],
-            marks=marks,
+            starts=[key for word, _blank, key in marks if word == "start"],
+            marks=[key for word, _blank, key in marks if word == "end"],
+            successes=dict(_rows(link, SUCCESSES)),
             audit="" if audit.returncode == 0 else audit.stdout.strip() or audit.stderr.strip()[-500:],
         )
 

@@ -48,6 +48,7 @@ class Asked:
     state: str
     plan: str
     decided_at: datetime | None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ class Facts:
     decisions: Sequence[tuple[int, str]] = ()  # approval, answer
     deliveries: Mapping[str, int] = field(default_factory=dict)  # by state
     calls: Sequence[Call] = ()
+    starts: Sequence[str] = ()  # keys of scripts, once for each start, as their hosts say
     marks: Sequence[str] = ()  # keys of scripts that ran to their end
+    successes: Mapping[int, int] = field(default_factory=dict)  # step -> attempts that succeeded
     audit: str = ""  # what is wrong with the audit chain
 
 
@@ -100,6 +103,9 @@ def once_is_once(facts: Facts) -> Iterator[str]:
     for key, count in Counter(call.key for call in facts.calls).items():
         if count > 1 and policies.get(key, "once") == "once":
             yield f"step {key} was called {count} times"
+    for key, count in Counter(facts.starts).items():
+        if count > 1 and policies.get(key, "once") == "once":
+            yield f"the script of step {key} started {count} times"
 
 
 def success_was_real(facts: Facts) -> Iterator[str]:
@@ -123,11 +129,43 @@ def permitted(facts: Facts) -> Iterator[str]:
         run = runs[step.execution]
         if run.needs_approval and not any(_permits(asked, run, call) for asked in facts.approvals):
             yield f"execution {run.id} acted without an approval of its plan"
+    for key in facts.starts:
+        run = runs[steps[key].execution]
+        given = any(asked.execution == run.id and _given(asked, run) for asked in facts.approvals)
+        if run.needs_approval and not given:
+            yield f"execution {run.id} ran a script without an approval of its plan"
 
 
 def _permits(asked: Asked, run: Run, call: Call) -> bool:
-    given = asked.execution == run.id and asked.kind == "gate" and asked.state == "approved" and asked.plan == run.plan
+    given = asked.execution == run.id and _given(asked, run)
     return given and asked.decided_at is not None and asked.decided_at.timestamp() <= call.at
+
+
+def _given(asked: Asked, run: Run) -> bool:
+    return asked.kind == "gate" and asked.state == "approved" and asked.plan == run.plan
+
+
+def in_time(facts: Facts) -> Iterator[str]:
+    for asked in facts.approvals:
+        if asked.state in SAID and asked.decided_at and asked.expires_at and asked.decided_at > asked.expires_at:
+            yield f"approval {asked.id} was {asked.state} after its time"
+
+
+def ghosts_are_silent(facts: Facts) -> Iterator[str]:
+    for step, count in facts.successes.items():
+        if count > 1:
+            yield f"step {step} succeeded {count} times"
+    unsure = {step.execution for step in facts.steps if step.state == "unknown"}
+    for run in facts.runs:
+        if run.state == "unknown" and run.id not in unsure:
+            yield f"execution {run.id} ended unknown, and no step of it is any more"
+
+
+def unknown_is_unknowable(facts: Facts) -> Iterator[str]:
+    """A script has a journal on its host, which was there all the time; only a call leaves nothing to be read."""
+    for step in facts.steps:
+        if step.state == "unknown" and step.type == "script":
+            yield f"step {step.id} is unknown, and its host knows"
 
 
 def decided_once(facts: Facts) -> Iterator[str]:
@@ -169,8 +207,11 @@ CHECKS: dict[str, Check] = {
     "an alert has at most one execution": one_execution_an_alert,
     "a step of policy once is called at most once": once_is_once,
     "a success was a real one": success_was_real,
+    "who lost a step records nothing": ghosts_are_silent,
+    "what is unknown cannot be known": unknown_is_unknowable,
     "nothing acts without the approval that its plan needs": permitted,
     "an approval has at most one applied decision": decided_once,
+    "nobody decides after the time": in_time,
     "every execution, step and approval ends": all_ended,
     "every delivery ends sent, failed or unknown": deliveries_ended,
     "the audit chain is whole": audit_whole,

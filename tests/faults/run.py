@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults import facts as reading
-from tests.faults.actors import Approvers, Killer, Sender
+from tests.faults import points
+from tests.faults.actors import PROCESSES, Approvers, Keeper, Killer, Pauser, Sender
 from tests.faults.invariants import Breach, Facts, breaches
 from tests.faults.scenario import FaultStage, alerts, configuration
 
-SECONDS_A_KILL = 2.5
-LOAD_AT_MOST = 240.0  # seconds in which the kills happen
-REST_AT_MOST = 180.0  # seconds until nothing may be due any more
+WORTH = "the run did what it was to do"
+SECONDS_A_KILL = 2.0
+SECONDS_AN_EXECUTION = 0.3
+REST_AT_MOST = 600.0  # seconds until nothing may be due any more
 
 
 @dataclass(frozen=True)
@@ -26,35 +28,56 @@ class Result:
     figures: list[tuple[str, str]]
 
 
-def run(kills: int, executions: int, seed: int) -> Result:
-    """Kill web, engine and worker `kills` times while `executions` alerts are worked off, and check every promise."""
+@dataclass(frozen=True)
+class Size:
+    """How much is done and how much goes wrong in a run."""
+
+    executions: int = 300
+    kills: int = 60  # at random moments
+    aimed: int = 45  # at the named points
+    pauses: int = 6  # past the lease
+
+    @property
+    def seconds(self) -> float:
+        """Return for how long there is load: enough for every fault, and for the work."""
+        return max(10.0, self.kills * SECONDS_A_KILL, self.executions * SECONDS_AN_EXECUTION, self.pauses * 6.0)
+
+
+def run(size: Size, seed: int, without: str = "") -> Result:
+    """Let everything go wrong while alerts are worked off, and check every promise; `without` one of the guards."""
     with tempfile.TemporaryDirectory(prefix="fta-faults-") as folder:
-        stage = FaultStage(Path(folder), seed)
+        stage = FaultStage(Path(folder), seed, without)
         try:
-            stage.prepare(configuration(stage)).start("worker", "engine", "web")
-            return _run(stage, kills, executions, seed)
+            stage.prepare(configuration(stage)).start(*PROCESSES)
+            points.tokens(stage.points, size.aimed)
+            return _run(stage, size, seed)
         finally:
             stage.close()
 
 
-def _run(stage: FaultStage, kills: int, executions: int, seed: int) -> Result:
-    began = time.monotonic()
-    seconds = min(LOAD_AT_MOST / 1.5, max(10.0, kills * SECONDS_A_KILL))
-    sender = Sender(stage, alerts(executions, seed), seconds * 0.9)
-    killer, approvers = Killer(stage, kills, seconds, seed), Approvers(stage, seed)
-    for actor in (sender, approvers, killer):
+def _run(stage: FaultStage, size: Size, seed: int) -> Result:
+    began, seconds = time.monotonic(), size.seconds
+    sender = Sender(stage, alerts(size.executions, seed), seconds * 0.9)
+    killer, pauser = Killer(stage, size.kills, seconds, seed), Pauser(stage, size.pauses, seconds, seed)
+    approvers, keeper = Approvers(stage, seed), Keeper(stage)
+    for actor in (sender, approvers, killer, pauser, keeper):
         actor.start()
-    killer.join(LOAD_AT_MOST)
-    sender.join(LOAD_AT_MOST / 2)
+    for busy in (killer, pauser, sender):
+        busy.join(seconds * 2)
     loaded = time.monotonic()
     rested = _rest(stage)
     approvers.stopping.set()
     approvers.join(10)
+    keeper.stopping.set()
+    keeper.join(10)
+    struck = points.struck(stage.points, size.aimed)
     found = reading.read(stage, sender.acknowledged)
     broken = breaches(found)
-    broken += [Breach("the run did what it was to do", text) for text in _shortfalls(sender, approvers, killer)]
+    broken += [Breach(WORTH, text) for text in _shortfalls(sender, approvers, killer, pauser, struck, size)]
     times = [
-        ("kills", f"{killer.killed.total()} ({_counts(killer.killed)})"),
+        ("kills at random", f"{killer.killed.total()} ({_counts(killer.killed)})"),
+        ("kills at named points", f"{sum(struck.values())} of {size.aimed} ({_counts(struck)})"),
+        ("pauses past the lease", str(pauser.survived)),
         ("seconds under load / until nothing was due", f"{loaded - began:.0f} / {rested:.0f}"),
         ("posts for acknowledged alerts", f"{sender.posts} for {len(sender.acknowledged)}"),
         ("answers to decisions by status (0: none)", _counts({str(k): n for k, n in approvers.answers.items()})),
@@ -63,13 +86,19 @@ def _run(stage: FaultStage, kills: int, executions: int, seed: int) -> Result:
     return Result(found, broken, times + _figures(found))
 
 
-def _shortfalls(sender: Sender, approvers: Approvers, killer: Killer) -> list[str]:
+def _shortfalls(
+    sender: Sender, approvers: Approvers, killer: Killer, pauser: Pauser, struck: Mapping[str, int], size: Size
+) -> list[str]:
     """Return what makes a run worthless: promises are easily kept where nothing happens."""
     found = []
     if len(sender.acknowledged) != len(sender.bodies):
         found.append(f"{len(sender.acknowledged)} of {len(sender.bodies)} alerts were acknowledged")
     if killer.killed.total() != killer.kills:
         found.append(f"{killer.killed.total()} of {killer.kills} kills happened")
+    if sum(struck.values()) < size.aimed * 0.9:
+        found.append(f"{sum(struck.values())} of {size.aimed} aimed kills happened")
+    if pauser.survived < pauser.pauses:
+        found.append(f"{pauser.survived} of {pauser.pauses} pauses were survived")
     if not approvers.answers[200]:
         found.append(f"no decision was taken; the last list of approvals was answered {approvers.listed}")
     return found

@@ -1,7 +1,11 @@
 """What the fault suite runs: a generated configuration, the outside interface it calls, and the alerts that set it off."""
 
+import getpass
 import json
+import os
 import random
+import signal
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -9,10 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import yaml
 
 from tests.database import SECRETS
+from tests.faults import points
+from tests.fta.runners.sshd import Server
 from tests.stage import Hook, Stage
+
+CHILD = "tests.faults.child"
 
 HOSTS = 300
 SECOND_KEY = "stage-second-api-key-0123456789"
@@ -21,8 +30,12 @@ LEASE_SECONDS = 3
 EXPIRES_AFTER = "60s"  # what nobody decides has to end within the run
 SLOWEST_HOOK = 0.3  # seconds
 
-# What an alert asks for, and how often.
-KINDS = {"call_once": 0.4, "run_script": 0.25, "call_after_yes": 0.35}
+SSH_HOSTS = 12
+
+# What an alert asks for, and how often; half of each with an approval before it.
+SHARES = {"once_call": 0.2, "once_ssh": 0.2, "again_local": 0.15, "again_ssh": 0.25, "both": 0.2}
+ASKED = "_asked"
+KINDS = {f"{name}{asked}": share / 2 for name, share in SHARES.items() for asked in ("", ASKED)}
 
 
 class SlowHook(Hook):
@@ -68,17 +81,69 @@ class SlowHook(Hook):
 class FaultStage(Stage):
     """A portal on PostgreSQL with Celery on a Redis of its own, short leases, and a way to start killed processes again."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, without: str = "") -> None:
         super().__init__(folder, postgres=True, FTA_LEASE_SECONDS=str(LEASE_SECONDS))
         self.hook.close()
         self.hook = SlowHook(seed)
         self.marks = folder / "marks"
+        self.points = folder / "points"
+        self.points.mkdir()
+        (folder / "sshd").mkdir()
+        self.sshd = Server.start(folder / "sshd", *(ssh_host(n) for n in range(SSH_HOSTS)))
         self.env["FTA_DEMO_HOOK"] = self.hook.url
+        self.env["FTA_SSH_JOURNAL"] = str(folder / "ssh-journal")
         self.env["CELERY_BROKER_URL"], _ = self.redis()
+        self.env |= {"FAULTS_POINTS": str(self.points), "FAULTS_WITHOUT": without}
+        self.without = without
+        self._turn = threading.RLock()
+
+    def command(self, kind: str) -> list[str]:
+        """Return the command of a process, armed with the points (see child.py)."""
+        if kind == "engine":
+            return [sys.executable, "-m", "tests.faults.child", "engine"]
+        return [{"fta.wsgi": f"{CHILD}:application", "fta": CHILD}.get(part, part) for part in super().command(kind)]
+
+    def prepare(self, config: str | Path = "") -> "FaultStage":
+        """Apply the configuration, and take from the database what the guard has there that the run is without."""
+        super().prepare(config)
+        with psycopg.connect(self.database.url, autocommit=True) as link:
+            for statement in points.CONSTRAINTS.get(self.without, ()):
+                link.execute(statement)
+        return self
+
+    def kill(self, name: str) -> None:
+        """Kill a process group, unless a point has killed it just now."""
+        with self._turn:
+            if name in self.processes:
+                super().kill(name)
+
+    def pause(self, name: str, seconds: float) -> bool:
+        """Stop a process group and let it go on after a while; tell whether it was there for all of that time."""
+        child = self.processes.get(name)
+        if child is None:
+            return False
+        try:
+            os.killpg(child.pid, signal.SIGSTOP)
+            time.sleep(seconds)
+            os.killpg(child.pid, signal.SIGCONT)
+        except ProcessLookupError:
+            return False
+        return self.processes.get(name) is child
+
+    def revive(self) -> None:
+        """Start again what a point has killed."""
+        with self._turn:
+            for name in [name for name, child in self.processes.items() if child.poll() is not None]:
+                self.again(name)
 
     def again(self, name: str) -> None:
         """Start a process without waiting for it to answer, as a service manager does."""
-        super().start(name) if name != "web" else self._web_again()
+        with self._turn:
+            super().start(name) if name != "web" else self._web_again()
+
+    def close(self) -> None:
+        super().close()
+        self.sshd.stop()
 
     def _web_again(self) -> None:
         served, self._served = self._served, lambda: True  # type: ignore[method-assign]
@@ -95,13 +160,25 @@ def configuration(stage: FaultStage) -> Path:
     return path
 
 
+def ssh_host(number: int) -> str:
+    """Return the address of a host that scripts reach by SSH."""
+    return f"127.0.9.{number + 1}"
+
+
 def host(number: int) -> str:
     """Return the address of a registered host."""
     return f"127.0.{2 + number // 200}.{number % 200 + 1}"
 
 
 def _document(stage: FaultStage) -> dict[str, Any]:
-    hosts = [
+    connection = {
+        "kind": "ssh",
+        "user": getpass.getuser(),
+        "port": stage.sshd.port,
+        "host_key": stage.sshd.key("host.pub").strip(),
+        "credential": "fault",
+    }
+    hosts: list[dict[str, Any]] = [
         {
             "ip": host(n),
             "name": f"fault-{n}",
@@ -111,10 +188,14 @@ def _document(stage: FaultStage) -> dict[str, Any]:
             "connection": {"kind": "local"},
         }
         for n in range(HOSTS)
+    ] + [
+        {"ip": ssh_host(n), "name": f"ssh-{n}", "business": "game", "set": "s", "module": "m", "connection": connection}
+        for n in range(SSH_HOSTS)
     ]
     return {
         "version": 1,
         "businesses": [{"code": "game", "name": "游戏大区"}],
+        "credentials": [{"name": "fault", "kind": "ssh_key", "secret": stage.sshd.key("user")}],
         "hosts": hosts,
         "people": [{"username": "lisi", "wecom_userid": "lisi", "roles": ["viewer"], "businesses": ["game"]}],
         "api_keys": [
@@ -136,14 +217,14 @@ def _document(stage: FaultStage) -> dict[str, Any]:
                 "expires_after": EXPIRES_AFTER,
             }
         ],
-        "packages": [_calling("call-once", "auto"), _script(stage), _calling("call-after-yes", "approval")],
+        "packages": [_package(name, stage) for name in SHARES],
         "rules": [
             {
                 "name": name,
                 "match": {"alert_type": name},
-                "package": name.replace("_", "-"),
-                "timeout": "20m",
-                "mode": "auto",
+                "package": name.removesuffix(ASKED).replace("_", "-"),
+                "timeout": "30m",
+                "mode": "approval" if name.endswith(ASKED) else "auto",
             }
             for name in KINDS
         ],
@@ -171,23 +252,32 @@ def _telling(stage: FaultStage) -> dict[str, Any]:
     }
 
 
-def _calling(key: str, mode: str) -> dict[str, Any]:
+def _package(name: str, stage: FaultStage) -> dict[str, Any]:
+    nodes = {
+        "once_call": [_call()],
+        "once_ssh": [_script(stage, "once")],
+        "again_local": [_script(stage, "idempotent")],
+        "again_ssh": [_script(stage, "idempotent")],
+        "both": [_script(stage, "idempotent") | {"next": {"success": [2]}}, _call() | {"id": 2}],
+    }[name]
+    return {"key": name.replace("_", "-"), "name": name, "risk": "low", "mode": "auto", "nodes": nodes}
+
+
+def _call() -> dict[str, Any]:
     params = {"method": "POST", "url": "${ENV:FTA_DEMO_HOOK}", "body": {"ip": "${ip}", "execution": "${execution.id}"}}
-    node = {"id": 1, "name": "调用", "type": "http", "policy": "once", "timeout": "20s", "params": params}
-    return {"key": key, "name": key, "risk": "low", "mode": mode, "nodes": [node]}
+    return {"id": 1, "name": "调用", "type": "http", "policy": "once", "timeout": "20s", "params": params}
 
 
-def _script(stage: FaultStage) -> dict[str, Any]:
-    script = f'#!/bin/sh\nsleep 0.1\necho "$FTA_IDEMPOTENCY_KEY" >> {stage.marks}\necho done\n'
-    node = {
-        "id": 1,
-        "name": "脚本",
-        "type": "script",
-        "policy": "idempotent",
-        "timeout": "30s",
-        "params": {"script": script},
-    }
-    return {"key": "run-script", "name": "run-script", "risk": "low", "mode": "auto", "nodes": [node]}
+def _script(stage: FaultStage, policy: str) -> dict[str, Any]:
+    """Return a node whose script says on its host when it starts and when it has come to its end."""
+    say = f'echo "%s $FTA_IDEMPOTENCY_KEY" >> {stage.marks}'
+    script = f"#!/bin/sh\n{say % 'start'}\nsleep 0.2\n{say % 'end'}\necho done\n"
+    params = {"script": script}
+    return {"id": 1, "name": "脚本", "type": "script", "policy": policy, "timeout": "30s", "params": params}
+
+
+def _place(kind: str, number: int) -> str:
+    return ssh_host(number % SSH_HOSTS) if kind.startswith(("once_ssh", "again_ssh", "both")) else host(number % HOSTS)
 
 
 def alerts(count: int, seed: int) -> list[dict[str, str]]:
@@ -198,7 +288,7 @@ def alerts(count: int, seed: int) -> list[dict[str, str]]:
         {
             "source_id": f"fault-{seed}-{n}",
             "alert_type": kind,
-            "ip": host(n % HOSTS),
+            "ip": _place(kind, n),
             "content": "测试",
             "level": "critical",
         }

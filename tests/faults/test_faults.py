@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import skip_or_fail
 from tests.faults.__main__ import lacking
-from tests.faults.run import run
+from tests.faults.run import Size, run
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(480)]
 
@@ -15,5 +15,5 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(480)]
 def test_it_keeps_every_promise_while_its_processes_are_killed() -> None:
     if missing := lacking():
         skip_or_fail("postgres", missing)
-    result = run(kills=12, executions=60, seed=1)
+    result = run(Size(executions=60, kills=12, aimed=9, pauses=2), seed=1)
     assert result.breaches == []

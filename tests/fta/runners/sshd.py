@@ -16,7 +16,7 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin:/sbin")
 
 _CONFIGURATION = """
 Port {port}
-ListenAddress 127.0.0.1
+{addresses}
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/user.pub
 PidFile none
@@ -25,6 +25,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin yes
 PrintMotd no
+MaxStartups 200
 """
 
 
@@ -37,14 +38,15 @@ class Server:
     process: "subprocess.Popen[bytes]"
 
     @classmethod
-    def start(cls, folder: Path) -> "Server":
-        """Start one; it listens when this returns."""
+    def start(cls, folder: Path, *more: str) -> "Server":
+        """Start one on 127.0.0.1 and `more` addresses (some 15 at most); it listens when this returns."""
         for name in ("host", "user", "other"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
-        (folder / "conf").write_text(_CONFIGURATION.format(port=port, folder=folder))
+        listening = "\n".join(f"ListenAddress {address}" for address in ("127.0.0.1", *more))
+        (folder / "conf").write_text(_CONFIGURATION.format(port=port, folder=folder, addresses=listening))
         with suppress(OSError):  # only root's server wants it
             Path("/run/sshd").mkdir(exist_ok=True)
         command = [str(SSHD), "-D", "-e", "-f", str(folder / "conf")]

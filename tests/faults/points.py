@@ -1,0 +1,159 @@
+"""Named moments at which a process of the portal kills itself, and guards that it can be run without.
+
+Only the processes that the fault suite starts load this (see child.py); the product knows nothing of it. Each kill is a
+file in a folder that all processes share: whoever removes it dies, so a point strikes exactly as often as it was told to.
+"""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from django.db.models import Value
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+CHANCE = 0.15  # of dying when a point with kills left is passed, so that they spread over the run
+
+# name: where, and whether before or after it
+POINTS: dict[str, tuple[str, str]] = {
+    "alert stored, not answered": ("fta.intake.views._take", "after"),
+    "alert taken up, nothing decided": ("fta.pipeline.process", "before"),
+    "step chosen, not claimed": ("fta.healing.steps.claim_step", "before"),
+    "step claimed, nothing sent": ("fta.healing.steps.claim_step", "after"),
+    "script announced, not started": ("fta.healing.runners.running._started", "before"),
+    "script started, not followed": ("fta.healing.runners.running._started", "after"),
+    "acted, nothing recorded": ("fta.healing.steps.record", "before"),
+    "decision taken, not answered": ("approvals.services.decide", "after"),
+    "message sent, not recorded": ("notify.delivery.outcome.sent", "before"),
+}
+
+
+def tokens(folder: Path, kills: int) -> None:
+    """Lay out `kills` kills evenly over the points."""
+    for number in range(kills):
+        name = list(POINTS)[number % len(POINTS)]
+        (folder / f"{list(POINTS).index(name)}-{number}").touch()
+
+
+def struck(folder: Path, laid: int) -> dict[str, int]:
+    """Return how often each point killed."""
+    left = [int(path.name.partition("-")[0]) for path in folder.iterdir()]
+    return {name: len(range(at, laid, len(POINTS))) - left.count(at) for at, name in enumerate(POINTS)}
+
+
+def arm(folder: Path) -> None:
+    """Make this process die at the points that have kills left."""
+    for at, (path, when) in enumerate(POINTS.values()):
+        module, _dot, name = path.rpartition(".")
+        _wrap(module, name, when, lambda at=at: _strike(folder, at))  # type: ignore[misc]
+
+
+def _wrap(module: str, name: str, when: str, strike: Callable[[], None]) -> None:
+    place = _module(module)
+    real = getattr(place, name)
+
+    @wraps(real)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if when == "before":
+            strike()
+        found = real(*args, **kwargs)
+        if when == "after":
+            strike()
+        return found
+
+    setattr(place, name, wrapped)
+
+
+def _module(path: str) -> Any:
+    package, _dot, name = path.rpartition(".")
+    return __import__(path, fromlist=[name]) if package else __import__(path)
+
+
+def _strike(folder: Path, at: int) -> None:
+    if random.random() > CHANCE:
+        return
+    for token in folder.glob(f"{at}-*"):
+        try:
+            token.unlink()
+        except FileNotFoundError:  # another process has died of it
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+# --- guards ---
+
+
+def _no_fence() -> None:
+    """Let a worker record its result whoever holds the step by now, and whatever became of it."""
+    steps = _module("fta.healing.steps")
+
+    def finish(model: Any, pk: int, fence: int, frm: str, to: str, **fields: Any) -> None:
+        model._default_manager.filter(pk=pk).update(state=to, lease_until=None, **fields)
+
+    steps.finish = finish
+
+
+def _twice() -> None:
+    """Let a step of policy once begin again when its worker vanished."""
+    recovery = _module("fta.healing.recovery")
+    real = recovery._settle
+
+    def settle(step: Any, *args: Any) -> None:
+        step.policy, step.max_attempts = "idempotent", 9
+        real(step, *args)
+
+    recovery._settle = settle
+
+
+def _every_voice() -> None:
+    """Apply every answer, also to what is decided."""
+    deciding = _module("approvals.services.deciding")
+    deciding._object = lambda *args: None
+    deciding._guarded = lambda approval, voice: type(approval).objects.filter(pk=approval.pk)
+    deciding._carry_on = lambda *args: None
+
+
+def _no_expiry() -> None:
+    """Take an answer however late it comes."""
+    deciding = _module("approvals.services.deciding")
+    long_ago = timezone.now() - timedelta(days=1)
+    deciding.DbNow = lambda: Value(long_ago)
+    import_string("approvals.models.Approval").over = property(lambda self: False)
+    # What is over ends by the clock of the engine; without it only the answer decides.
+    import_string("approvals.services.ApprovalKind").due = lambda self, limit, now: []
+
+
+def _no_dedupe() -> None:
+    """Store what comes again as if it were new; the database's own constraints are dropped by the run."""
+    store = _module("fta.intake.store")
+    store._open_episodes = lambda wave: {}
+    store._events = lambda wave: {}
+
+
+GUARDS: dict[str, Callable[[], None]] = {
+    "fence": _no_fence,
+    "once": _twice,
+    "one decision": _every_voice,
+    "expiry": _no_expiry,
+    "dedupe": _no_dedupe,
+}
+# Constraints that are the guard's other half.
+CONSTRAINTS = {
+    "dedupe": (
+        "DROP INDEX alert_one_open_episode",
+        "ALTER TABLE fta_alertevent DROP CONSTRAINT alert_event_once",
+    ),
+}
+# The promise that must be found broken without the guard.
+BREAKS = {
+    "fence": "who lost a step records nothing",
+    "once": "a step of policy once is called at most once",
+    "one decision": "an approval has at most one applied decision",
+    "expiry": "nobody decides after the time",
+    "dedupe": "an acknowledged alert is stored exactly once",
+}
