@@ -58,7 +58,7 @@ bench: $(VENV)/dev.stamp
 	$(PY) -m tests.bench
 
 faults: $(VENV)/dev.stamp
-	$(PY) -m tests.faults
+	$(PY) -m tests.faults $(ARGS)
 
 lock:
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

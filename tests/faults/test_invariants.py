@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -38,6 +38,30 @@ BROKEN: dict[str, Callable[[], Facts]] = {
     "stored exactly once: left in the inbox": lambda: replace(GOOD, waiting={"done": 3, "new": 1}),
     "at most one execution": lambda: replace(GOOD, runs=[*GOOD.runs, Run(4, 11, "skipped", True, False, "p1")]),
     "called at most once": lambda: replace(GOOD, calls=[*GOOD.calls, Call("k1", LATER)]),
+    "called at most once: a script": lambda: replace(
+        GOOD,
+        steps=[*GOOD.steps, Step(4, 1, "script", "once", "succeeded", "k4")],
+        starts=["k4", "k4"],
+        marks=["k3", "k4"],
+    ),
+    "records nothing: two successes of one step": lambda: replace(GOOD, successes={1: 1, 3: 2}),
+    "records nothing: an end that no step has any more": lambda: replace(
+        GOOD, runs=[*GOOD.runs[:2], Run(3, 13, "unknown", True, False, "p3")]
+    ),
+    "cannot be known": lambda: replace(
+        GOOD, steps=[*GOOD.steps[:2], Step(3, 3, "script", "idempotent", "unknown", "k3")]
+    ),
+    "after the time": lambda: replace(
+        GOOD, approvals=[Asked(7, 2, "gate", "approved", "p2", AT, AT - timedelta(seconds=1)), GOOD.approvals[1]]
+    ),
+    "without the approval: a script": lambda: replace(
+        GOOD,
+        steps=[*GOOD.steps, Step(4, 2, "script", "once", "failed", "k4")],
+        starts=["k4"],
+        approvals=[],
+        decisions=[],
+        calls=[Call("k1", LATER)],
+    ),
     "success was a real one: no call": lambda: replace(GOOD, calls=[Call("k2", LATER)]),
     "success was a real one: no end": lambda: replace(GOOD, marks=[]),
     "without the approval: a call of no step": lambda: replace(GOOD, calls=[*GOOD.calls, Call("stranger", LATER)]),
