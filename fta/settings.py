@@ -171,6 +171,7 @@ FTA_WORK_KINDS = [
     "fta.healing.housekeeping.HousekeepingKind",
     "fta.engine.audit_head.AuditHeadKind",
 ]
+FTA_EXAMINATIONS = ["wechat.services.diagnosis.examine"]  # what `doctor` looks at besides the floor below
 NOTIFY_TRANSPORTS = {
     "wecom_app": "wechat.transport.AppTransport",
     "wecom_robot": "wechat.transport.RobotTransport",

@@ -22,7 +22,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 @admin.register(WecomApp)
 class WecomAppAdmin(ReadOnly):
     list_display = ["name", "corp_id", "agent_id", "is_default", "callback_verified_at", "menu_published_at"]
-    exclude = ["secret", "token", "encoding_aes_key", "api_token"]
+    exclude = ["secret", "token", "encoding_aes_key", "api_token", "previous_token", "previous_aes_key"]
 
 
 @admin.register(WecomEvent)

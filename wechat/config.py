@@ -9,6 +9,7 @@ from fta.lib.secrets import digest
 from wechat.forms import check_aes_key, check_token
 from wechat.models import DEFAULT_API_URL, GatewayClient, WecomApp
 from wechat.selectors import person_of_userid
+from wechat.services.configuration import rotated
 
 MIN_GATEWAY_SECRET = 16
 _SECRETS = ("secret", "token", "encoding_aes_key", "api_token")
@@ -50,7 +51,8 @@ class Wecom:
         reader.end()
         if default:
             WecomApp.objects.filter(is_default=True).exclude(name=name).update(is_default=False)
-        run.upsert(WecomApp, {"name": name}, values)
+        stored = WecomApp.objects.filter(name=name).first()
+        run.upsert(WecomApp, {"name": name}, values | (rotated(stored, values, run.now) if stored else {}))
         if default:
             run.later(lambda: set_admins(admins, run))
 

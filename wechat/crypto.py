@@ -60,12 +60,11 @@ class Crypto:
             raise CallbackRefused(CallbackRefused.SHA1, "a signed value is not text") from error
         return hashlib.sha1(joined, usedforsecurity=False).hexdigest()
 
-    def verify_url(self, msg_signature: str, timestamp: str, nonce: str, echostr: str) -> str:
-        """Return the text that the URL check expects as the bare body."""
-        return self.decrypt(msg_signature, timestamp, nonce, echostr)
-
     def decrypt(self, msg_signature: str, timestamp: str, nonce: str, encrypt: str) -> str:
-        """Return the plaintext of a callback. Nothing is decoded before the signature holds."""
+        """Return the plaintext of a callback; of the URL check it is the text expected as the bare body.
+
+        Nothing is decoded before the signature holds.
+        """
         expected = self.sign(timestamp, nonce, encrypt)
         if not hmac.compare_digest(expected.encode(), msg_signature.encode(errors="replace")):
             raise CallbackRefused(CallbackRefused.SIGNATURE, "the signature does not match")

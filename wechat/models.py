@@ -1,5 +1,6 @@
 """WeCom applications, their tokens, and every message that came in."""
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.db import models
@@ -27,6 +28,10 @@ class WecomApp(models.Model):
     static_url = models.CharField(_("微信端静态资源地址"), max_length=255, default="/static/wechat/")
     api_token = SealedTextField(_("创建审批 API token"), blank=True)
     verify_files = models.JSONField(_("域名校验文件"), default=list, blank=True, help_text='[{"name", "content"}]')
+    # What WeCom still signs and seals with after a change here, until the new values are saved there.
+    previous_token = SealedTextField(blank=True)
+    previous_aes_key = SealedTextField(blank=True)
+    previous_until = models.DateTimeField(_("旧的 Token 与 EncodingAESKey 用到"), null=True, blank=True)
     callback_verified_at = models.DateTimeField(_("回调验证于"), null=True, blank=True)
     menu_published_at = models.DateTimeField(_("菜单发布于"), null=True, blank=True)
     is_default = models.BooleanField(default=False)
@@ -63,6 +68,13 @@ class WecomApp(models.Model):
     def can_call(self) -> bool:
         """Tell whether enough is configured to ask WeCom for a token."""
         return bool(self.corp_id and self.secret)
+
+    def callback_secrets(self, now: datetime) -> list[tuple[str, str]]:
+        """Return the pairs of Token and EncodingAESKey that callbacks may be made with, the present one first."""
+        pairs = [(self.token, self.encoding_aes_key)]
+        if self.previous_until and self.previous_until > now:
+            pairs.append((self.previous_token, self.previous_aes_key))
+        return pairs
 
     @property
     def can_receive(self) -> bool:

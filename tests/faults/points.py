@@ -7,6 +7,7 @@ file in a folder that all processes share: whoever removes it dies, so a point s
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
@@ -33,8 +34,14 @@ POINTS: dict[str, tuple[str, str]] = {
 }
 
 
-def tokens(folder: Path, kills: int) -> None:
-    """Lay out `kills` kills evenly over the points."""
+STALLS_AT = list(POINTS).index("acted, nothing recorded")
+STALL_SECONDS = 5.0  # longer than the lease, which nobody renews there: others take the step over meanwhile
+
+
+def tokens(folder: Path, kills: int, stalls: int) -> None:
+    """Lay out the kills evenly over the points, and workers that stall between acting and recording."""
+    for number in range(stalls):
+        (folder / f"stall-{number}").touch()
     for number in range(kills):
         name = list(POINTS)[number % len(POINTS)]
         (folder / f"{list(POINTS).index(name)}-{number}").touch()
@@ -42,8 +49,8 @@ def tokens(folder: Path, kills: int) -> None:
 
 def struck(folder: Path, laid: int) -> dict[str, int]:
     """Return how often each point killed."""
-    left = [int(path.name.partition("-")[0]) for path in folder.iterdir()]
-    return {name: len(range(at, laid, len(POINTS))) - left.count(at) for at, name in enumerate(POINTS)}
+    left = [path.name.partition("-")[0] for path in folder.iterdir()]
+    return {name: len(range(at, laid, len(POINTS))) - left.count(str(at)) for at, name in enumerate(POINTS)}
 
 
 def arm(folder: Path) -> None:
@@ -77,12 +84,20 @@ def _module(path: str) -> Any:
 def _strike(folder: Path, at: int) -> None:
     if random.random() > CHANCE:
         return
-    for token in folder.glob(f"{at}-*"):
+    if at == STALLS_AT and _taken(folder, "stall"):
+        time.sleep(STALL_SECONDS)
+    elif _taken(folder, str(at)):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _taken(folder: Path, kind: str) -> bool:
+    for token in folder.glob(f"{kind}-*"):
         try:
             token.unlink()
-        except FileNotFoundError:  # another process has died of it
+        except FileNotFoundError:  # another process was struck by it
             continue
-        os.kill(os.getpid(), signal.SIGKILL)
+        return True
+    return False
 
 
 # --- guards ---

@@ -35,7 +35,7 @@ class Size:
     executions: int = 300
     kills: int = 60  # at random moments
     aimed: int = 45  # at the named points
-    pauses: int = 6  # past the lease
+    pauses: int = 6  # past the lease, of processes; and as many of single workers, between acting and recording
 
     @property
     def seconds(self) -> float:
@@ -49,7 +49,7 @@ def run(size: Size, seed: int, without: str = "") -> Result:
         stage = FaultStage(Path(folder), seed, without)
         try:
             stage.prepare(configuration(stage)).start(*PROCESSES)
-            points.tokens(stage.points, size.aimed)
+            points.tokens(stage.points, size.aimed, size.pauses)
             return _run(stage, size, seed)
         finally:
             stage.close()
@@ -71,13 +71,14 @@ def _run(stage: FaultStage, size: Size, seed: int) -> Result:
     keeper.stopping.set()
     keeper.join(10)
     struck = points.struck(stage.points, size.aimed)
+    stalled = size.pauses - len(list(stage.points.glob("stall-*")))
     found = reading.read(stage, sender.acknowledged)
     broken = breaches(found)
     broken += [Breach(WORTH, text) for text in _shortfalls(sender, approvers, killer, pauser, struck, size)]
     times = [
         ("kills at random", f"{killer.killed.total()} ({_counts(killer.killed)})"),
         ("kills at named points", f"{sum(struck.values())} of {size.aimed} ({_counts(struck)})"),
-        ("pauses past the lease", str(pauser.survived)),
+        ("pauses past the lease", f"{pauser.survived}, and {stalled} stalls of single workers"),
         ("seconds under load / until nothing was due", f"{loaded - began:.0f} / {rested:.0f}"),
         ("posts for acknowledged alerts", f"{sender.posts} for {len(sender.acknowledged)}"),
         ("answers to decisions by status (0: none)", _counts({str(k): n for k, n in approvers.answers.items()})),

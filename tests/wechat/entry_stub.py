@@ -37,7 +37,7 @@ class Entry:
         names = (query["msg_signature"][0], query["timestamp"][0], query["nonce"][0])
         try:
             if not body:
-                return 200, self.crypto.verify_url(*names, query["echostr"][0])
+                return 200, self.crypto.decrypt(*names, query["echostr"][0])
             message = parse_message(self.crypto.decrypt(*names, parse_envelope(body).encrypt))
         except CallbackRefused as refused:
             self.refused.append(refused.code)

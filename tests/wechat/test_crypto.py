@@ -30,7 +30,7 @@ def receive(vector: dict[str, Any]) -> str:
     crypto, query = crypto_of(vector), vector["query"]
     names = (query["msg_signature"], query["timestamp"], query["nonce"])
     if vector["kind"] == "url_verify":
-        return crypto.verify_url(*names, query["echostr"])
+        return crypto.decrypt(*names, query["echostr"])
     return crypto.decrypt(*names, parse_envelope(vector["body"].encode()).encrypt)
 
 

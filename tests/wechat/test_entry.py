@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 
 from approvals.models import Approval, Decision
 from fta.models import AuditEntry, Person
@@ -16,6 +17,7 @@ from tests.wechat.conftest import AGENT
 from tests.wechat.entry_stub import AES_KEY, CORP, TOKEN
 from wechat.crypto import Crypto
 from wechat.models import WecomApp, WecomEvent
+from wechat.services import configuration
 
 URL = "/wechat/entry/"
 CRYPTO = Crypto(TOKEN, AES_KEY, CORP)
@@ -86,6 +88,48 @@ def test_it_refuses_a_wrong_check_of_the_address(client: Client, app: WecomApp) 
         assert client.get(URL, params).status_code == 403
     app.refresh_from_db()
     assert app.callback_verified_at is None
+
+
+NEW_TOKEN, NEW_KEY = "FreshToken0123456789", "FreshKey0123456789012345678901234567890abcd"
+
+
+def test_no_callback_is_lost_while_the_secrets_are_changed(client: Client, app: WecomApp, approval: Approval) -> None:
+    """WeCom goes on with the old ones until the new ones are saved there, and for a few minutes more."""
+    now = timezone.now()
+    configuration.verified(app, now)
+    configuration.save({"token": NEW_TOKEN, "encoding_aes_key": NEW_KEY}, None, "boss", now)
+    app.refresh_from_db()
+    assert app.callback_verified_at is None
+    assert post(client, text("待办", msg_id=1)).status_code == 200
+
+    sealed, _signature = (fresh := Crypto(NEW_TOKEN, NEW_KEY, CORP)).encrypt("1616140317555161061", "0", "0")
+    assert client.get(URL, query(sealed, crypto=fresh, echostr=sealed)).content == b"1616140317555161061"
+    app.refresh_from_db()
+    assert app.callback_verified_at is not None
+    assert app.previous_until is not None
+    assert app.previous_until <= timezone.now() + configuration.SETTLED
+
+    assert post(client, text("待办", msg_id=2)).status_code == 200  # a repeat of WeCom's
+    WecomApp.objects.update(previous_until=now)
+    assert post(client, text("待办", msg_id=3)).status_code == 403
+    sealed, _signature = fresh.encrypt(text("TY CHG-1", msg_id=4), "0", "0")
+    assert send(client, envelope(sealed), query(sealed, crypto=fresh)).status_code == 200
+    approval.refresh_from_db()
+    assert approval.state == "approved"
+
+
+def test_secrets_that_were_cleared_or_never_verified_end_at_once(
+    client: Client, app: WecomApp, operator: Person
+) -> None:
+    now = timezone.now()
+    configuration.save({"token": NEW_TOKEN}, None, "boss", now)  # nobody had saved the old one in WeCom
+    assert post(client, text("待办")).status_code == 403
+    app.refresh_from_db()
+    configuration.verified(app, now)
+    configuration.save({"token": "AnotherToken"}, None, "boss", now)
+    configuration.save({"token": ""}, None, "boss", now)
+    app.refresh_from_db()
+    assert (app.previous_token, app.previous_until) == ("", None)
 
 
 def test_it_approves_by_reply(client: Client, app: WecomApp, approval: Approval) -> None:

@@ -1,7 +1,7 @@
 """Change the WeCom configuration: which fields, which secrets, who the approval admins are; audited without the secrets."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -13,13 +13,44 @@ from wechat.selectors import person_of_userid
 
 PLAIN = ("corp_id", "agent_id", "api_url", "app_url", "static_url", "verify_files")
 SECRETS = ("secret", "token", "encoding_aes_key", "api_token")
-_FOR_CALLBACKS = {"corp_id", "token", "encoding_aes_key", "agent_id"}
+_FOR_CALLBACKS = {"corp_id", "agent_id"}
 
 
 def admin_userids() -> list[str]:
     """Return the WeCom userids of the approval admins."""
     rows = ApprovalAdmin.objects.exclude(person__wecom_userid="").order_by("pk")
     return list(rows.values_list("person__wecom_userid", flat=True))
+
+
+OVERLAP = timedelta(hours=24)  # how long what WeCom has may differ from what was saved here
+SETTLED = timedelta(minutes=10)  # WeCom's own repeats come within seconds; no message older than this is taken
+
+
+def rotated(app: WecomApp, values: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return what else to write when these values replace the callback secrets: the old ones stay good for a while.
+
+    They are what WeCom has until somebody saves the new ones there; a pair that WeCom never verified is not kept. Cleared
+    secrets end at once.
+    """
+    before, after = (
+        (app.token, app.encoding_aes_key),
+        tuple(values.get(name, getattr(app, name)) for name in ("token", "encoding_aes_key")),
+    )
+    if before == after:
+        return {}
+    found: dict[str, Any] = {"callback_verified_at": None}
+    if not all(after):
+        found |= {"previous_token": "", "previous_aes_key": "", "previous_until": None}
+    elif all(before) and app.callback_verified_at:
+        found |= {"previous_token": before[0], "previous_aes_key": before[1], "previous_until": now + OVERLAP}
+    return found
+
+
+def verified(app: WecomApp, now: datetime) -> None:
+    """Note that WeCom has the present secrets: what it made with the old ones is here within minutes."""
+    mine = WecomApp.objects.filter(pk=app.pk)
+    mine.update(callback_verified_at=now)
+    mine.filter(previous_until__gt=now + SETTLED).update(previous_until=now + SETTLED)
 
 
 @transaction.atomic
@@ -31,7 +62,7 @@ def save(values: Mapping[str, Any], admins: Sequence[str] | None, actor: str, no
     WecomApp.objects.get_or_create(is_default=True, defaults={"name": "default"})
     app = WecomApp.objects.select_for_update().get(is_default=True)
     changed = {name: value for name, value in values.items() if getattr(app, name) != value}
-    for name, value in changed.items():
+    for name, value in {**changed, **rotated(app, changed, now)}.items():
         setattr(app, name, value)
     if changed.keys() & _FOR_CALLBACKS:
         app.callback_verified_at = None

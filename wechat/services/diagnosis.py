@@ -1,7 +1,7 @@
 """Ten checks of the WeCom set-up, each with what to do about it. They read and call, and change nothing."""
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -204,6 +204,15 @@ class Diagnosis:
                 title, "warning", detail, _("一天内有 %(n)d 条触及频率上限，合并或减少通知规则。") % {"n": limited}
             )
         return Check(title, "ok", detail)
+
+
+def examine(now: datetime) -> Iterator[tuple[str, str, str, str]]:
+    """Return the checks of every application as (state, part, text, remedy), for `manage.py doctor` (FTA_EXAMINATIONS)."""
+    words = {"ok": "ok", "warning": "warn", "failed": "fail"}
+    for app in WecomApp.objects.filter(archived=False).exclude(corp_id="").order_by("-is_default", "id"):
+        for check in Diagnosis(app, now).run():
+            text = " ".join(part for part in (check.code, check.detail, check.copy) if part)
+            yield words[check.state], f"wecom {app} {check.title}", text, check.remedy
 
 
 def _is_inner(host: str) -> bool:

@@ -28,6 +28,9 @@ class Faults:
     next_http_statuses: list[int] = field(default_factory=list)
     disabled_robots: list[str] = field(default_factory=list)
     slow_seconds: float = 0.0
+    agent_closed: bool = False
+    server_error: bool = False
+    silent_drop: bool = False
     duplicate: bool = False
     reorder: bool = False
     wrong_signature: bool = False

@@ -119,6 +119,7 @@ def _page(request: HttpRequest, form: ConfigForm, app: WecomApp | None, status: 
         "app": app,
         "masks": _masks(app),
         "paste": _paste(app),
+        "overlap": app.previous_until if app and len(app.callback_secrets(now)) > 1 else None,
         "simulator": settings.WECOM_SIMULATOR and app and app.api_base.removesuffix("cgi-bin/"),
     }
     if app and request.method == "GET" and "diagnose" in request.GET:

@@ -16,6 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from wechat import events
 from wechat.crypto import CallbackRefused, Crypto
 from wechat.models import WecomApp
+from wechat.services import configuration
 from wechat.xml import MAX_BYTES, Envelope, Message, parse_envelope, parse_message
 
 logger = logging.getLogger(__name__)
@@ -31,9 +32,8 @@ class Entry(View):
         """Answer the check of the address: the bare plaintext, within a second; nothing else happens."""
         try:
             for app in _apps():
-                plain = _checked(app, request)
+                plain = _checked(app, request, timezone.now())
                 if plain is not None:
-                    WecomApp.objects.filter(pk=app.pk).update(callback_verified_at=timezone.now())
                     return HttpResponse(plain, content_type="text/plain; charset=utf-8")
         except Exception:
             logger.exception("Unable to take a WeCom callback")
@@ -59,27 +59,37 @@ def _apps() -> list[WecomApp]:
     return [app for app in rows if app.can_receive]
 
 
-def _crypto(app: WecomApp) -> Crypto:
-    return Crypto(app.token, app.encoding_aes_key, app.corp_id)
+def _decrypted(app: WecomApp, request: HttpRequest, encrypt: str, now: datetime) -> tuple[str, bool]:
+    """Return a plaintext, and whether the present secrets opened it; after a change those before open it for a while.
+
+    Raises CallbackRefused with what the present ones say.
+    """
+    signature, timestamp, nonce = (request.GET.get(name, "") for name in ("msg_signature", "timestamp", "nonce"))
+    refusal: CallbackRefused | None = None
+    for number, (token, key) in enumerate(app.callback_secrets(now)):
+        try:
+            return Crypto(token, key, app.corp_id).decrypt(signature, timestamp, nonce, encrypt), number == 0
+        except CallbackRefused as refused:
+            refusal = refusal or refused
+    raise refusal or CallbackRefused(CallbackRefused.SIGNATURE, "no secrets")
 
 
-def _checked(app: WecomApp, request: HttpRequest) -> str | None:
-    query = request.GET
+def _checked(app: WecomApp, request: HttpRequest, now: datetime) -> str | None:
     try:
-        return _crypto(app).verify_url(
-            query.get("msg_signature", ""), query.get("timestamp", ""), query.get("nonce", ""), query.get("echostr", "")
-        )
+        plain, present = _decrypted(app, request, request.GET.get("echostr", ""), now)
     except CallbackRefused:
         return None
+    if present:
+        configuration.verified(app, now)
+    return plain
 
 
 def _open(request: HttpRequest, now: datetime) -> tuple[WecomApp, Message]:
     """Return the application and its message; raises CallbackRefused for everything that is not WeCom's."""
     envelope = parse_envelope(_body(request))
     app = _addressee(envelope)
-    query = request.GET
-    signature, timestamp, nonce = (query.get(name, "") for name in ("msg_signature", "timestamp", "nonce"))
-    message = parse_message(_crypto(app).decrypt(signature, timestamp, nonce, envelope.encrypt))
+    timestamp = request.GET.get("timestamp", "")
+    message = parse_message(_decrypted(app, request, envelope.encrypt, now)[0])
     if message.to_user != app.corp_id or message.agent_id != str(app.agent_id or ""):
         raise CallbackRefused(CallbackRefused.RECEIVE_ID, "the message inside is for another corp or application")
     if not timestamp.isdecimal() or len(timestamp) > 12 or abs(now.timestamp() - int(timestamp)) > FRESH_SECONDS:

@@ -101,7 +101,7 @@ def agent(call: ApiCall) -> Json:
         "allow_userinfos": {"user": [{"userid": member.userid} for member in call.world.config.members]},
         "allow_partys": {"partyid": [1] if call.app.root_visible else []},
         "allow_tags": {"tagid": []},
-        "close": 0,
+        "close": int(call.world.faults.agent_closed),
         "redirect_domain": "127.0.0.1",
         "report_location_flag": 0,
         "isreportenter": 1,

@@ -58,6 +58,8 @@ def endpoint(
             world = request.world
             if sends and world.faults.next_http_statuses:
                 return HttpResponse(status=world.faults.next_http_statuses.pop(0))
+            if sends and world.faults.server_error:
+                return HttpResponse(status=500)
             answer = {"errcode": 0, "errmsg": "ok"}
             body: Json = {}
             try:
@@ -97,6 +99,8 @@ def _admit(request: SimulatorRequest, body: Json, *, post: bool, token: bool, se
     outside = bool(trusted) and request.META.get("REMOTE_ADDR") not in trusted
     if (token and outside) or (sends and world.faults.untrusted_ip):
         raise Refused(60020, "not allow to access from your ip")
+    if token and sends and world.faults.agent_closed:
+        raise Refused(50003, "agent is disabled")
     if sends:
         _throttle(world)
         if world.faults.next_errcodes:

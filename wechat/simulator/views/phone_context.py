@@ -146,6 +146,9 @@ def switches(faults: Faults) -> list[Switch]:
         Switch("reorder", _("回调乱序"), _("扣下一条，排到下一条之后"), faults.reorder),
         Switch("wrong_signature", _("签名错误"), _("应得到 403"), faults.wrong_signature),
         Switch("wrong_corp", _("企业 ID 错误"), _("应得到 403"), faults.wrong_corp),
+        Switch("agent_closed", _("50003 应用停用"), _("发送被拒"), faults.agent_closed),
+        Switch("server_error", _("HTTP 500"), _("发送不成功，会再试"), faults.server_error),
+        Switch("silent_drop", _("静默丢弃"), _("应答 0，手机上没有"), faults.silent_drop),
         Switch("slow_seconds", _("应答慢 8 秒"), _("结果未知的来源"), faults.slow_seconds > 0),
     ]
 
