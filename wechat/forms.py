@@ -39,8 +39,12 @@ def _mono(**attrs: str) -> forms.TextInput:
 
 
 class ConfigForm(forms.Form):
-    """The default application. An empty secret stays as it is; its tick clears it."""
+    """One application; None is the default one before it is there. An empty secret stays as it is; its tick clears it."""
 
+    name = forms.CharField(
+        label=gettext_lazy("应用名称"), required=False, max_length=64, widget=_mono(),
+        help_text=gettext_lazy("门户里的叫法，通知服务按它选择应用；建好后不能改。"),
+    )  # fmt: skip
     corp_id = forms.RegexField(
         regex=r"^[A-Za-z0-9_-]{4,64}$", label=gettext_lazy("企业 ID"), required=False, widget=_mono(),
         error_messages={"invalid": gettext_lazy("企业 ID 是字母、数字组成的一串，以 ww 或 wx 开头。")},
@@ -75,6 +79,18 @@ class ConfigForm(forms.Form):
     def __init__(self, *args: Any, app: WecomApp | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.app = app
+        if app is None or app.pk:
+            del self.fields["name"]
+        if app is not None and not app.is_default:
+            del self.fields["approval_admins"]
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"]).strip()
+        if not name:
+            raise ValidationError(_("请填写应用名称。"))
+        if WecomApp.objects.filter(name=name).exists():
+            raise ValidationError(_("这个名称已被使用（可能是已归档的）。"))
+        return name
 
     @classmethod
     def initial_of(cls, app: WecomApp | None, admins: list[str]) -> dict[str, Any]:
@@ -156,7 +172,8 @@ class ConfigForm(forms.Form):
     def changes(self) -> dict[str, Any]:
         """Return the fields to write: every plain one, and the secrets that were entered or cleared."""
         data = self.cleaned_data
-        plain = ("corp_id", "agent_id", "app_url", "static_url", "api_url", "verify_files")
+        plain = ["corp_id", "agent_id", "app_url", "static_url", "api_url", "verify_files"]
+        plain += ["name"] if "name" in self.fields else []
         given = {name: data[name] for name in SECRETS if data[name]}
         cleared = {name: "" for name in data["clear"] if name not in given}
         return {name: data[name] for name in plain} | given | cleared

@@ -21,6 +21,11 @@ def active_app() -> WecomApp | None:
     return WecomApp.objects.filter(archived=False).order_by("-is_default", "id").first()
 
 
+def applications() -> list[WecomApp]:
+    """Return the applications in use, the default one first."""
+    return list(WecomApp.objects.filter(archived=False).order_by("-is_default", "id"))
+
+
 def portal_origin() -> str:
     """Return the origin of 微信端地址, where links in messages begin; "" while it is not known."""
     try:

@@ -21,7 +21,7 @@ from tests.fta.runners.sshd import SSHD
 
 SHOWN = 10  # breaches of one promise
 LARGE = Size(executions=2000, kills=200, aimed=450, pauses=50)
-SMALL = Size(executions=80, kills=8, aimed=27, pauses=8)
+SMALL = Size(executions=80, kills=8, aimed=27, pauses=8, rest=90)
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
         return 2
     if args.prove:
         return prove(args.seed)
-    size = LARGE if args.large else Size(args.executions, args.kills, args.aimed, args.pauses)
+    size = LARGE if args.large else Size(args.executions, args.kills, args.aimed, args.pauses, args.rest)
     print(f"{size}, seed {args.seed}; this takes at least {size.seconds:.0f} s", flush=True)
     return report(run(size, args.seed, args.without))
 

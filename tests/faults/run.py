@@ -16,7 +16,6 @@ from tests.faults.scenario import FaultStage, alerts, configuration
 WORTH = "the run did what it was to do"
 SECONDS_A_KILL = 2.0
 SECONDS_AN_EXECUTION = 0.3
-REST_AT_MOST = 600.0  # seconds until nothing may be due any more
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Size:
     kills: int = 60  # at random moments
     aimed: int = 45  # at the named points
     pauses: int = 6  # past the lease, of processes; and as many of single workers, between acting and recording
+    rest: int = 600  # seconds after the load until nothing may be due any more
 
     @property
     def seconds(self) -> float:
@@ -65,7 +65,7 @@ def _run(stage: FaultStage, size: Size, seed: int) -> Result:
     for busy in (killer, pauser, sender):
         busy.join(seconds * 2)
     loaded = time.monotonic()
-    rested = _rest(stage)
+    rested = _rest(stage, size.rest)
     approvers.stopping.set()
     approvers.join(10)
     keeper.stopping.set()
@@ -105,10 +105,10 @@ def _shortfalls(
     return found
 
 
-def _rest(stage: FaultStage) -> float:
+def _rest(stage: FaultStage, most: float) -> float:
     """Wait until nothing is due and return the seconds; what is still open then is found by the checks."""
     began = time.monotonic()
-    while time.monotonic() - began < REST_AT_MOST and reading.open_work(stage):
+    while time.monotonic() - began < most and reading.open_work(stage):
         time.sleep(1.0)
     return time.monotonic() - began
 

@@ -54,13 +54,18 @@ def verified(app: WecomApp, now: datetime) -> None:
 
 
 @transaction.atomic
-def save(values: Mapping[str, Any], admins: Sequence[str] | None, actor: str, now: datetime) -> WecomApp:
-    """Write the given fields of the default application and the list of approval admins; return the application.
+def save(
+    values: Mapping[str, Any],
+    admins: Sequence[str] | None,
+    actor: str,
+    now: datetime,
+    app: WecomApp | None = None,
+) -> WecomApp:
+    """Write the given fields of an application, the default one unless told otherwise, and the list of approval admins.
 
     A field that is absent stays. A changed callback secret voids the verification of the callback.
     """
-    WecomApp.objects.get_or_create(is_default=True, defaults={"name": "default"})
-    app = WecomApp.objects.select_for_update().get(is_default=True)
+    app = _locked(app)
     changed = {name: value for name, value in values.items() if getattr(app, name) != value}
     for name, value in {**changed, **rotated(app, changed, now)}.items():
         setattr(app, name, value)
@@ -75,6 +80,30 @@ def save(values: Mapping[str, Any], admins: Sequence[str] | None, actor: str, no
     if admins is not None:
         _set_admins(admins, actor, now)
     return app
+
+
+def _locked(app: WecomApp | None) -> WecomApp:
+    if app is not None:
+        return WecomApp.objects.select_for_update().get(pk=app.pk) if app.pk else app
+    WecomApp.objects.get_or_create(is_default=True, defaults={"name": "default"})
+    return WecomApp.objects.select_for_update().get(is_default=True)
+
+
+@transaction.atomic
+def make_default(app: WecomApp, actor: str, now: datetime) -> None:
+    """Let the portal speak through this application: its cards, its sign-in, what no channel says otherwise."""
+    WecomApp.objects.filter(is_default=True).update(is_default=False)
+    WecomApp.objects.filter(pk=app.pk).update(is_default=True)
+    audit.record(actor, "wechat.default_app", app, now, name=app.name)
+
+
+@transaction.atomic
+def archive(app: WecomApp, actor: str, now: datetime) -> bool:
+    """Take an application out of use; the default one stays, and False is returned."""
+    if not WecomApp.objects.filter(pk=app.pk, is_default=False).update(archived=True):
+        return False
+    audit.record(actor, "wechat.archive_app", app, now, name=app.name)
+    return True
 
 
 def _set_admins(userids: Sequence[str], actor: str, now: datetime) -> None:

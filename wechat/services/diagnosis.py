@@ -1,9 +1,10 @@
 """Ten checks of the WeCom set-up, each with what to do about it. They read and call, and change nothing."""
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.urls import Resolver404, resolve, reverse
@@ -46,6 +47,7 @@ class Diagnosis:
         self.client = Client(app)
         self.agent: Answer = {}
         self.trouble: Exception | None = None
+        self.buttons: list[tuple[str, str]] = []  # the menu as WeCom has it: names, and where they lead
 
     def run(self) -> list[Check]:
         """Return the ten checks, those that failed first."""
@@ -173,6 +175,7 @@ class Diagnosis:
             return Check(title, "failed", str(error.info.meaning), remedy, str(error.errcode))
         except http.HttpError as error:
             return Check(title, "failed", str(error), remedy)
+        self.buttons = list(_buttons(menu.get("button") or []))
         if reverse("wechat:todo") not in str(menu):
             return Check(title, "failed", _("菜单里没有审批列表"), remedy)
         return Check(title, "ok", _("审批列表"))
@@ -204,6 +207,14 @@ class Diagnosis:
                 title, "warning", detail, _("一天内有 %(n)d 条触及频率上限，合并或减少通知规则。") % {"n": limited}
             )
         return Check(title, "ok", detail)
+
+
+def _buttons(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        if row.get("sub_button"):
+            yield from _buttons(row["sub_button"])
+        else:
+            yield str(row.get("name", "")), str(row.get("url") or row.get("key") or "")
 
 
 def examine(now: datetime) -> Iterator[tuple[str, str, str, str]]:
