@@ -225,6 +225,18 @@ class TestMessageForm(forms.Form):
     to = forms.RegexField(regex=_USERID, label=gettext_lazy("企业微信账号"))
 
 
+class MembersForm(forms.Form):
+    """An export of the address book."""
+
+    file = forms.FileField(
+        label=gettext_lazy("通讯录文件"),
+        max_length=255,
+        help_text=gettext_lazy(
+            "管理后台 → 通讯录 → 批量导入/导出 → 导出成员；也可以自己做表，表头写“账号”“姓名”“邮箱”。"
+        ),
+    )
+
+
 class HandOverForm(forms.Form):
     """Whom to hand an approval to."""
 

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.urls.resolvers import URLPattern
 
-from wechat.views import config, create_approve, entry, gateway, oauth, todo, verify_file
+from wechat.views import config, create_approve, entry, gateway, members, oauth, todo, verify_file
 
 app_name = "wechat"
 
@@ -16,6 +16,8 @@ urlpatterns: list[URLPattern] = [
     path("wechat/create_approve/", create_approve.create_approve, name="create-approve"),
     re_path(r"^wecom/cgi-bin/gettoken/?$", gateway.gettoken, name="gateway-token"),
     re_path(r"^wecom/cgi-bin/message/send/?$", gateway.send, name="gateway-send"),
+    path("wechat/members/", members.look, name="members"),
+    path("wechat/members/import/", members.take_over, name="members-import"),
     path("doc/wechat_config/", config.config, name="config"),
     path("doc/wechat_config/default/", config.make_default, name="config-default"),
     path("doc/wechat_config/archive/", config.archive, name="config-archive"),

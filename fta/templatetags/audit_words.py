@@ -64,6 +64,7 @@ _WHOLE = {
     "wechat.approval_admins": _("企业微信 · 修改审批管理员"),
     "wechat.default_app": _("企业微信 · 改默认应用"),
     "wechat.archive_app": _("企业微信 · 归档应用"),
+    "wechat.import_members": _("企业微信 · 导入成员"),
     "wechat.menu_publish": _("企业微信 · 发布菜单"),
     "wechat.test_message": _("企业微信 · 发测试消息"),
     "wechat.sign_in": _("企业微信 · 登录"),

@@ -6,6 +6,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from fta.lib import ssh
+from fta.models.scope import is_admin
 from fta.web import selectors
 from fta.web.filters import HostFilter
 from fta.web.paging import page_of
@@ -47,4 +48,4 @@ def businesses(request: HttpRequest) -> HttpResponse:
 def people(request: HttpRequest) -> HttpResponse:
     """List people."""
     page = page_of(selectors.people(request.user), request)
-    return render(request, "fta/people.html", {"page": page, "tab": "people"})
+    return render(request, "fta/people.html", {"page": page, "tab": "people", "may_import": is_admin(request.user)})
