@@ -27,6 +27,7 @@ _CHAT_ID = re.compile(r"[0-9A-Za-z]{1,32}")
 _LEAST_MEMBERS, _MOST_MEMBERS = 2, 2000
 _NO_SUCH_CHAT = (86001, 86003, 40050)
 _ALREADY_THERE = 42014
+_NOBODY = 81013
 
 _TEXT, _MARKDOWN = ("text", gettext_lazy("文本")), ("markdown", gettext_lazy("Markdown"))
 _CARDS = (("textcard", gettext_lazy("文本卡片")), ("news", gettext_lazy("图文")))
@@ -66,7 +67,8 @@ def _refusal(error: WecomError, request: str) -> base.TransportError:
         return base.NotSent(text, code=code, remedy=remedy, retry_after=WINDOW_SECONDS, request=request, answer=answer)
     if info.kind in ("retry", "token"):
         return base.NotSent(text, code=code, remedy=remedy, max_tries=BUSY_TRIES, request=request, answer=answer)
-    return base.Refused(text, code=code, remedy=remedy, request=request, answer=answer)
+    nobody = error.errcode == _NOBODY
+    return base.Refused(text, code=code, remedy=remedy, request=request, answer=answer, nobody=nobody)
 
 
 def _app(delivery: Delivery) -> WecomApp:
@@ -180,7 +182,9 @@ def _receipt(delivery: Delivery, message: Message, answers: Sequence[Answer]) ->
         else ""
     )
     provider = {"msgid": [str(answer.get("msgid") or "") for answer in answers]}
-    return base.Receipt(provider, shown(message.text), redact(str(answers[0].get("errmsg", ""))), note)
+    people = "|".join(str(missed[name] or "") for name in ("invaliduser", "unlicenseduser"))
+    gone = [userid.casefold() for userid in people.split("|") if userid] if delivery.kind == "wecom_app" else None
+    return base.Receipt(provider, shown(message.text), redact(str(answers[0].get("errmsg", ""))), note, gone)
 
 
 def _in_turn(parts: Sequence[Payload], send: Callable[[Payload], Answer]) -> list[Answer]:

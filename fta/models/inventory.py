@@ -51,6 +51,13 @@ class Person(models.Model):
     wecom_userid = models.CharField(_("企业微信账号"), max_length=64, blank=True)
     businesses = models.ManyToManyField(Business, verbose_name=_("业务范围"), blank=True, related_name="people")
     active = models.BooleanField(_("启用"), default=True)
+    unreached_at = models.DateTimeField(
+        _("企业微信送不到"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="since when; empty once a message gets through",
+    )
     managed = models.BooleanField(
         default=False, help_text="came from the configuration file, which may take it out again"
     )

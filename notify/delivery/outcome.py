@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from fta.engine import doorbell
 from fta.engine.claim import finish
 from fta.lib.secrets import redact
+from fta.models import Person
 from fta.models.engine import DbNow, NotInState, move
 from fta.signals import announce
 from notify import transports
@@ -27,6 +29,7 @@ FIRST_PAUSE = 5.0  # seconds; doubled at each try
 _TEXT_LIMIT = 8000
 
 delivery_failed = Signal()  # delivery: it ended failed or unknown; a second way may be tried
+people_missed = Signal()  # delivery, userids: it was sent, but these did not get it
 
 
 def sent(row: Delivery, fence: int, receipt: Receipt, now: datetime) -> None:
@@ -36,6 +39,18 @@ def sent(row: Delivery, fence: int, receipt: Receipt, now: datetime) -> None:
     _end_attempt(row, now, "sent", receipt.request, receipt.answer)
     if row.channel_id:
         Channel.objects.filter(pk=row.channel_id).update(last_ok_at=now, last_error="")
+    if receipt.missed is not None and row.recipients:
+        _mark(row, receipt.missed, now)
+    if receipt.missed:
+        announce(people_missed, delivery=row, userids=list(receipt.missed))
+
+
+def _mark(row: Delivery, missed: Sequence[str], now: datetime) -> None:
+    """Note on people whether WeCom reaches them, so that the page of people shows it before it matters."""
+    asked = [str(userid).casefold() for userid in row.recipients]
+    people = Person.objects.filter(wecom_userid__in=asked)
+    people.filter(wecom_userid__in=missed, unreached_at=None).update(unreached_at=now)
+    people.exclude(wecom_userid__in=missed).exclude(unreached_at=None).update(unreached_at=None)
 
 
 def failed(row: Delivery, fence: int, error: TransportError, now: datetime) -> None:
@@ -54,6 +69,8 @@ def failed(row: Delivery, fence: int, error: TransportError, now: datetime) -> N
         if row.channel_id:
             health = {"last_failed_at": now, "last_error": redact(error.text)}
             Channel.objects.filter(pk=row.channel_id).update(**health)
+        if error.nobody:
+            _mark(row, [str(userid).casefold() for userid in row.recipients], now)
         if error.retry_after is not None:
             _hold_back(row, error.retry_after)
         if to in (State.FAILED, State.UNKNOWN):

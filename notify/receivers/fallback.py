@@ -1,6 +1,6 @@
 """What is sent without a rule: failures to those who maintain the business, faults to admins, and a second way for approvals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -44,7 +44,7 @@ def mail_admins(occasion: Occasion, now: datetime) -> None:
 def second_way(delivery: Delivery, now: datetime) -> None:
     """Mail what an approver was not reached with, and let the maintainers hear of a channel that does not work."""
     if delivery.lane == Delivery.Lane.APPROVAL and delivery.kind == ChannelKind.WECOM_APP:
-        _mail_instead(delivery, now)
+        _mail_instead(delivery, delivery.recipients, now)
     if delivery.event != "system.fault":  # a fault of the channel that tells of faults would go round in circles
         way = str(delivery.channel or transports.label(delivery.kind))
         text = _("“%(way)s”发不出消息：%(error)s%(remedy)s") % {
@@ -55,11 +55,17 @@ def second_way(delivery: Delivery, now: datetime) -> None:
         signals.announce(signals.system_fault, text=text, subject=f"channel:{delivery.channel_id or delivery.kind}")
 
 
-def _mail_instead(delivery: Delivery, now: datetime) -> None:
+def mail_the_missed(delivery: Delivery, userids: Sequence[str], now: datetime) -> None:
+    """Mail an approver whom WeCom left out of a message that it sent to others."""
+    if delivery.lane == Delivery.Lane.APPROVAL:
+        _mail_instead(delivery, userids, now)
+
+
+def _mail_instead(delivery: Delivery, userids: Sequence[str], now: datetime) -> None:
     message = Message.from_json(delivery.payload["message"])
-    if not delivery.recipients or message.form == "card_update" or _goes_with_a_card(delivery, message):
+    if not userids or message.form == "card_update" or _goes_with_a_card(delivery, message):
         return
-    people = Person.objects.active().filter(wecom_userid__in=[name.casefold() for name in delivery.recipients])
+    people = Person.objects.active().filter(wecom_userid__in=[name.casefold() for name in userids])
     to = sorted({person.user.email for person in people.select_related("user") if person.user.email})
     if not to:
         return

@@ -9,10 +9,16 @@ from django.utils import timezone
 
 from fta import signals
 from fta.models import Alert, Business, Execution, Incident
-from notify.delivery import delivery_failed
+from notify.delivery import delivery_failed, people_missed
 from notify.messages import Occasion
 from notify.models import Delivery
-from notify.receivers.fallback import mail_admins, mail_maintainers, mail_those_who_maintain, second_way
+from notify.receivers.fallback import (
+    mail_admins,
+    mail_maintainers,
+    mail_the_missed,
+    mail_those_who_maintain,
+    second_way,
+)
 from notify.receivers.rules import enabled_rules, tell
 
 State = Execution.State
@@ -114,3 +120,8 @@ def on_system_fault(text: str, subject: str, **kwargs: Any) -> None:
 @receiver(delivery_failed)
 def on_delivery_failed(delivery: Delivery, **kwargs: Any) -> None:
     second_way(delivery, timezone.now())
+
+
+@receiver(people_missed)
+def on_people_missed(delivery: Delivery, userids: Sequence[str], **kwargs: Any) -> None:
+    mail_the_missed(delivery, userids, timezone.now())

@@ -17,20 +17,23 @@ NOT_SENT, REFUSED, UNKNOWN = "not_sent", "refused", "unknown"
 class Receipt:
     """What the far side gave. `request` and `answer` are shown to people: secrets must be blanked out already.
 
-    `note` is set when the message went out, but not to everybody ("李雷 不在应用可见范围内").
+    `note` is set when the message went out, but not to everybody ("李雷 不在应用可见范围内"); `missed` names by their WeCom
+    accounts those who did not get it, and None where the far side does not say.
     """
 
     provider: Mapping[str, Any] = field(default_factory=dict)
     request: str = ""
     answer: str = ""
     note: str = ""
+    missed: Sequence[str] | None = None
 
 
 class TransportError(Exception):
     """A message that did not get through, or may not have.
 
     `text` says in Chinese what happened and `remedy` what to do about it. `retry_after` is in seconds, where the far
-    side says how long it refuses; such a try does not count. `max_tries` lowers the usual number of tries.
+    side says how long it refuses; such a try does not count. `max_tries` lowers the usual number of tries. `nobody` tells that
+    the far side knows none of the receivers.
     """
 
     outcome = UNKNOWN
@@ -43,6 +46,7 @@ class TransportError(Exception):
         remedy: str = "",
         retry_after: float | None = None,
         max_tries: int | None = None,
+        nobody: bool = False,
         request: str = "",
         answer: str = "",
     ) -> None:
@@ -52,6 +56,7 @@ class TransportError(Exception):
         self.remedy = remedy
         self.retry_after = retry_after
         self.max_tries = max_tries
+        self.nobody = nobody
         self.request = request
         self.answer = answer
 
