@@ -168,6 +168,7 @@ FTA_WORK_KINDS = [
     "fta.backtest.BacktestKind",
     "approvals.services.ApprovalKind",
     "notify.delivery.DeliveryKind",
+    "notify.receivers.repeating.RepeatKind",
     "fta.healing.housekeeping.HousekeepingKind",
     "fta.engine.audit_head.AuditHeadKind",
 ]

@@ -82,7 +82,7 @@ class RuleForm(forms.Form):
     )
     group_wait = _seconds(_("组内先等（秒）"), _("组里第一条等这么久，其间来的一起发。"))
     group_interval = _seconds(_("组间隔（秒）"), _("一组发过之后，新的最早在这么久以后再发。"))
-    repeat_interval = _seconds(_("重复间隔（秒）"), _("没有设限频时，同一类告警和对象在这么久里只发一次。"))
+    repeat_interval = _seconds(_("重复间隔（秒）"), _("告警一直没有恢复时，隔这么久再发一次；0 为不再发。"))
     send_resolved = forms.BooleanField(label=_("恢复也通知"), required=False)
 
     def __init__(self, data: Any = None, rule: NotificationRule | None = None) -> None:

@@ -52,7 +52,7 @@ def _post(rule: NotificationRule, channel: Channel, occasion: Occasion, now: dat
 
 def _key(rule: NotificationRule, occasion: Occasion, now: datetime) -> str:
     """Return what tells one telling from another; a throttled rule tells of like things once in each span of time."""
-    span = rule.throttle or rule.options.get("repeat_interval")
+    span = rule.throttle
     if not span:
         return occasion.key
     alert = occasion.alert

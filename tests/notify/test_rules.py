@@ -11,6 +11,7 @@ from fta import ports, signals
 from fta.models import Alert, Duty, Execution, Host, Incident, Member, Person
 from notify.models import Channel, Delivery, NotificationRule, Template
 from notify.receivers.grouping import waits_until
+from notify.receivers.repeating import RepeatKind
 from tests import factories
 from tests.notify.conftest import FakeTransport
 
@@ -241,8 +242,34 @@ def test_a_group_is_told_as_alertmanager_would(app_channel: Channel, moments: li
     assert found == [begin + timedelta(seconds=at) for at in told]
 
 
-def test_it_repeats_no_sooner_than_asked(app_channel: Channel) -> None:
-    rule(app_channel, options={"repeat_interval": 86400})
-    for _ in range(2):
-        ended("skipped")
-    assert Delivery.objects.count() == 1
+def test_it_tells_again_while_an_alert_goes_on_firing(app_channel: Channel) -> None:
+    rule(app_channel, events=("alert.*",), options={"repeat_interval": 3600})
+    rule(app_channel, events=("alert.*",))
+    begin = timezone.now()
+    alert = factories.alert(host=local())
+    told = []
+
+    def look(minutes: int) -> None:
+        with time_machine.travel(begin + timedelta(minutes=minutes), tick=False):
+            for turn in RepeatKind().due(9, timezone.now()):
+                RepeatKind().do(turn)
+        told.append(Delivery.objects.filter(event="alert.firing").count())
+
+    with time_machine.travel(begin, tick=False):
+        signals.announce(signals.alerts_fired, alerts=[alert])
+    for minutes in (1, 59, 61, 62, 119, 122):
+        look(minutes)
+    Alert.objects.filter(pk=alert.pk).update(status="resolved")
+    look(200)
+    assert told == [2, 2, 3, 3, 3, 4, 4]
+
+
+def test_several_engines_tell_again_once(app_channel: Channel) -> None:
+    rule(app_channel, events=("alert.*",), options={"repeat_interval": 60})
+    with time_machine.travel(timezone.now() - timedelta(minutes=5), tick=False):
+        signals.announce(signals.alerts_fired, alerts=[factories.alert(host=local())])
+    (turn,) = RepeatKind().due(9, timezone.now())
+    for _ in range(3):
+        RepeatKind().do(turn)
+    assert Delivery.objects.filter(event="alert.firing").count() == 2
+    assert RepeatKind().due(9, timezone.now()) in ([], [turn + 1])
