@@ -10,6 +10,8 @@ from notify.messages import EVENTS
 from notify.models import Template
 from notify.templates import SIZE_LIMIT, BadTemplate, check
 
+FORMS = [("text", _("文本")), ("markdown", _("Markdown")), ("textcard", _("文本卡片"))]
+
 
 class TemplateForm(forms.Form):
     """A template for an event, or for any; it can render, but may still ask for what an alert does not have."""
@@ -31,9 +33,10 @@ class TemplateForm(forms.Form):
         help_text=_("第一行是标题。Jinja 写法，只有取值、if、for 和少数过滤器。"),
     )
 
-    def __init__(self, data: Any = None, template: Template | None = None) -> None:
+    def __init__(self, data: Any = None, template: Template | None = None, initial: Any = None) -> None:
         names = ("name", "event", "channel_kind", "body")
-        super().__init__(data, initial={name: getattr(template, name) for name in names} if template else None)
+        kept = {name: getattr(template, name) for name in names} if template else {}
+        super().__init__(data, initial=kept or initial)
 
     def clean_body(self) -> str:
         body = str(self.cleaned_data["body"])
@@ -50,8 +53,10 @@ class TemplateForm(forms.Form):
 
 
 class PreviewForm(forms.Form):
-    """What to preview: the text as it stands in the editor."""
+    """What to preview: the text as it stands in the editor, on which alert, in which form; the newest alert goes without saying."""
 
     event = forms.ChoiceField(required=False, choices=[("", ""), *EVENTS.items()])
     channel_kind = forms.ChoiceField(required=False, choices=lambda: [("", ""), *transports.choices()])
     body = forms.CharField(max_length=SIZE_LIMIT)
+    alert = forms.IntegerField(required=False, min_value=1, max_value=2**53)
+    form = forms.ChoiceField(required=False, choices=[("", ""), *FORMS])

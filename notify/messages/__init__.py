@@ -3,6 +3,6 @@
 from notify.messages.escape import clean
 from notify.messages.events import EVENTS, covers, is_pattern
 from notify.messages.facts import Occasion, facts
-from notify.messages.texts import default_text
+from notify.messages.texts import LIBRARY, default_text, library_text
 
-__all__ = ["EVENTS", "Occasion", "clean", "covers", "default_text", "facts", "is_pattern"]
+__all__ = ["EVENTS", "LIBRARY", "Occasion", "clean", "covers", "default_text", "facts", "is_pattern", "library_text"]

@@ -12,7 +12,8 @@ from fta.models import Alert, Execution
 from fta.models.scope import is_admin
 from notify import selectors, services
 from notify.forms import PreviewForm, TemplateForm
-from notify.messages import Occasion, default_text, facts
+from notify.forms.templates import FORMS
+from notify.messages import LIBRARY, Occasion, default_text, facts, library_text, shape
 from notify.models import Template
 from notify.templates import BadTemplate
 from notify.templates import render as fill
@@ -43,7 +44,10 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
-    form = TemplateForm(request.POST if request.method == "POST" else None, template=template)
+    """Edit a template; a new one may start from one that is shipped (?from=<name>)."""
+    start = request.GET.get("from", "")
+    initial = {"body": library_text(start), "name": str(LIBRARY[start])} if start in LIBRARY else None
+    form = TemplateForm(request.POST if request.method == "POST" else None, template=template, initial=initial)
     if form.is_bound and form.is_valid():
         try:
             saved = services.save_template(template, form.values, request.user, timezone.now())
@@ -57,6 +61,8 @@ def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
         "template": template,
         "variables": _variables(),
         "sample": default_text("execution.failed"),
+        "library": LIBRARY.items(),
+        "forms": FORMS,
     }
     return render(request, "notify/template.html", context, status=400 if form.errors else 200)
 
@@ -64,18 +70,20 @@ def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
 @login_required
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """Show what the text in the editor says about the newest alert that the reader may see."""
+    """Show what the text in the editor says about an alert that the reader may see, in the form that the phone gets."""
     form = PreviewForm(request.POST)
     if not is_admin(request.user) or not form.is_valid():
         raise Http404
     data = form.cleaned_data
-    values = services.values_for(
-        _newest(request, data["event"]), data["channel_kind"] or "wecom_app", "text", timezone.now()
-    )
+    form_of, kind = data["form"] or "text", data["channel_kind"] or "wecom_app"
+    occasion = _chosen(request, data["event"], data["alert"])
+    values = services.values_for(occasion, kind, form_of, timezone.now())
     try:
-        context = {"text": fill(data["body"], values)}
+        title, *rest = fill(data["body"], values).split("\n")
     except BadTemplate as error:
-        context = {"error": str(error)}
+        return render(request, "notify/_preview.html", {"error": str(error)})
+    message = services.build(title, [line for line in rest if line.strip()], values["url"], form_of)
+    context = {"message": message, "alert": occasion.alert, "lines": list(shape.lines(message.text))}
     return render(request, "notify/_preview.html", context)
 
 
@@ -89,10 +97,14 @@ def archive(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("notify:templates")
 
 
-def _newest(request: HttpRequest, event: str) -> Occasion:
-    run = Execution.objects.visible_to(request.user).exclude(alert=None).order_by("-pk").first()
-    alert = run.alert if run else Alert.objects.visible_to(request.user).order_by("-pk").first()
-    return Occasion(event or "execution.failed", "preview", alert=alert, execution=run)
+def _chosen(request: HttpRequest, event: str, wanted: int | None) -> Occasion:
+    """Return an occasion of the wanted alert with its execution, else of the newest one that the reader may see."""
+    runs = Execution.objects.visible_to(request.user).exclude(alert=None).order_by("-pk")
+    alerts = Alert.objects.visible_to(request.user).order_by("-pk")
+    if wanted is not None:
+        alerts, runs = alerts.filter(pk=wanted), runs.filter(alert=wanted)
+    run = runs.first()
+    return Occasion(event or "execution.failed", "preview", alert=run.alert if run else alerts.first(), execution=run)
 
 
 def _variables() -> list[str]:

@@ -138,7 +138,7 @@ def _no_expiry() -> None:
     deciding = _module("approvals.services.deciding")
     long_ago = timezone.now() - timedelta(days=1)
     deciding.DbNow = lambda: Value(long_ago)
-    import_string("approvals.models.Approval").over = property(lambda self: False)
+    import_string("approvals.models.Approval").over = property(lambda self: False, lambda self, found: None)
     # What is over ends by the clock of the engine; without it only the answer decides.
     import_string("approvals.services.ApprovalKind").due = lambda self, limit, now: []
 

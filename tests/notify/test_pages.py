@@ -1,5 +1,6 @@
 """The notification pages and their API, by who may see and change what."""
 
+import html
 from typing import Any
 
 import pytest
@@ -248,7 +249,13 @@ def test_an_admin_writes_templates_and_previews_them_on_a_real_alert(admin: Pers
     assert signed_in(operator).post(preview, {"body": body}).status_code == 404
     assert f"local-1（{alert.target}） {{{{7*7}}}}" in client.post(preview, {"body": body}).content.decode()
     assert "nothing" in client.post(preview, {"body": "{{ alert.nothing }}"}).content.decode()
+    other = factories.alert(target="127.0.0.77")
+    for form, words in (("text", "127.0.0.77"), ("markdown", '<span class="is-bold ">大</span>'), ("textcard", "详情")):
+        data = {"body": "**大** {{ alert.target }}", "alert": other.pk, "form": form}
+        assert words in (shown := client.post(preview, data).content.decode()), shown
+        assert f"告警 #{other.pk}" in shown
     url = reverse("notify:template-new")
+    assert "告警类型: {{ alert.type }}" in html.unescape(client.get(url, {"from": "alertmanager"}).content.decode())
     assert client.get(url).status_code == 200
     assert client.post(url, {"name": "坏", "body": "{{ 'a'.center(9) }}"}).status_code == 400
     assert client.post(url, {"name": "短", "event": "alert.firing", "body": body}).status_code == 302

@@ -1,15 +1,20 @@
 """The template sandbox: data in, text out, and no way to cost much."""
 
+import re
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
+from django.utils import translation
 
-from notify.messages import EVENTS, Occasion, clean, default_text
+from notify import services
+from notify.messages import EVENTS, LIBRARY, Occasion, clean, default_text, library_text, shape
 from notify.services import compose
 from notify.templates import BadTemplate, check, render
 from tests import factories
 
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 VALUES: dict[str, Any] = {"name": "web-1", "n": 3, "labels": {"k": "{{7*7}}", "items": "x"}, "rows": [1, 2, 3]}
 
 
@@ -56,9 +61,13 @@ def test_it_names_a_variable_that_is_not_there() -> None:
 )
 def test_it_refuses_bombs_and_ways_out_at_once(source: str) -> None:
     started = time.monotonic()
+    tracemalloc.start()
     with pytest.raises(BadTemplate):
         render(source, VALUES)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 16 * 1024 * 1024  # bytes
 
 
 @pytest.mark.parametrize(
@@ -84,7 +93,14 @@ def test_it_makes_values_harmless_for_their_channel(kind: str, form: str) -> Non
 @pytest.mark.django_db
 @pytest.mark.parametrize("event", sorted(EVENTS))
 @pytest.mark.parametrize("form", ["text", "markdown", "plain"])
-def test_every_shipped_text_fills_with_and_without_facts(event: str, form: str) -> None:
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_every_shipped_text_fills_with_and_without_facts(event: str, form: str, language: str) -> None:
+    with translation.override(language):
+        _fills(event, form)
+        assert CHINESE.search(default_text(event)) is None or language == "zh-hans"
+
+
+def _fills(event: str, form: str) -> None:
     now = factories.timezone.now()
     check(default_text(event))
     bare = compose(Occasion(event, "k", text="出错了"), "wecom_app", form, now)
@@ -97,3 +113,24 @@ def test_every_shipped_text_fills_with_and_without_facts(event: str, form: str) 
         assert message.title
         assert message.form == form
         assert "\n\n" not in message.text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("event", ["alert.firing", "alert.resolved"])
+def test_what_is_shipped_to_start_from_fills(name: str, event: str) -> None:
+    alert = factories.alert(host=factories.host(), labels={"instance": "10.0.0.1:9100"}, content="磁盘写满")
+    values = services.values_for(Occasion(event, "k", alert), "wecom_app", "text", factories.timezone.now())
+    text = render(library_text(name), values)
+    assert "告警类型: disk_full" in text
+    assert "故障实例ip: 10.0.0.1:9100;" in text
+    assert "namespace" not in text
+    assert ("持续时间" in text) == (event == "alert.resolved")
+
+
+def test_markdown_is_shown_as_the_phone_does() -> None:
+    text = '**<font color="warning">磁盘写满</font>**\n> 主机：a\n[查看详情](https://x/1)'
+    first, second, third = shape.lines(text)
+    assert first.spans == (shape.Span("磁盘写满", bold=True, colour="warning"),)
+    assert (second.quoted, second.spans) == (True, (shape.Span("主机：a"),))
+    assert third.spans == (shape.Span("查看详情", url="https://x/1"),)
