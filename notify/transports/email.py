@@ -7,8 +7,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
+from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -19,7 +20,7 @@ from notify.transports.fields import Field
 
 
 class EmailTransport:
-    """Plain text only: alert text is not ours, and a mail reader would run what HTML says.
+    """Text, and the same as HTML in which every value is escaped: alert text is not ours, and the only link is the portal's.
 
     A second copy carries the same Message-ID, which readers fold into one.
     """
@@ -55,18 +56,23 @@ class EmailTransport:
         wrong = [value for value in config["to"] if not _is_address(value)]
         return [("to", _("“%(value)s”不是邮箱地址。") % {"value": value}) for value in wrong]
 
-    def _mail(self, delivery: Delivery, message: Message, to: Sequence[str]) -> EmailMessage:
+    def _mail(self, delivery: Delivery, message: Message, to: Sequence[str]) -> EmailMultiAlternatives:
         text = message.text or message.title
         body = text if not message.url or message.url in text else f"{text}\n\n{message.url}"
         subject = " ".join((message.title or text.split("\n", 1)[0]).split())[:200]
         domain = settings.DEFAULT_FROM_EMAIL.rsplit("@", 1)[-1].rstrip(">")
         stable = hashlib.sha256(delivery.dedup_key.encode()).hexdigest()[:32]
-        return EmailMessage(
-            subject,
-            body,
-            to=list(to),
-            headers={"Message-ID": f"<{stable}@{domain}>", "Auto-Submitted": "auto-generated"},
-        )
+        headers = {"Message-ID": f"<{stable}@{domain}>", "Auto-Submitted": "auto-generated"}
+        mail = EmailMultiAlternatives(subject, body, to=list(to), headers=headers)
+        mail.attach_alternative(_as_html(message, subject), "text/html")
+        return mail
+
+
+def _as_html(message: Message, subject: str) -> str:
+    lines = [line for line in message.text.split("\n") if line.strip() and line.strip() != message.url]
+    context = {"title": subject, "lines": lines[1:] if lines[:1] == [subject] else lines, "facts": message.facts}
+    url = message.url if message.url.startswith(("http://", "https://")) else ""
+    return render_to_string("notify/mail.html", context | {"url": url})
 
 
 def _answered(code: int, text: bytes | str, request: str) -> NotSent | Refused:

@@ -106,7 +106,7 @@ def test_a_webhook_goes_nowhere_it_may_not(sink: Sink, deliver: Any, settings: A
     assert "FTA_HTTP_ALLOW" in row.remedy
 
 
-def test_mail_is_plain_and_has_a_stable_id(deliver: Any, mailoutbox: Any) -> None:
+def test_mail_is_text_and_html_with_a_stable_id(deliver: Any, mailoutbox: Any) -> None:
     channel = Channel.objects.create(name="邮件", kind="email", config={"to": ["ops@example.com"]})
     post(channel)
     deliver()
@@ -117,6 +117,25 @@ def test_mail_is_plain_and_has_a_stable_id(deliver: Any, mailoutbox: Any) -> Non
     assert first.subject == "执行失败 Bcc: x@y"
     assert first.body == "执行失败\n原因\n\nhttps://portal/1/"
     assert first.extra_headers["Message-ID"] == second.extra_headers["Message-ID"]
+    ((page, kind),) = first.alternatives
+    assert kind == "text/html"
+    assert "<h1" in page
+    assert ">原因</p>" in page
+    assert 'href="https://portal/1/"' in page
+
+
+def test_what_an_alert_says_is_no_html_in_a_mail(deliver: Any, mailoutbox: Any) -> None:
+    channel = Channel.objects.create(name="邮件", kind="email", config={"to": ["ops@example.com"]})
+    hostile = "<img src=x onerror=alert(1)> <a href='http://evil/'>x</a>"
+    message = Message(
+        "plain", title="磁盘", text=f"磁盘\n{hostile}", url="javascript:alert(1)", facts=((hostile, hostile),)
+    )
+    outbox.post(dedup_key="h", kind="email", event="test", message=message, channel=channel, now=timezone.now())
+    deliver()
+    page = mailoutbox[0].alternatives[0][0]
+    assert "<img" not in page
+    assert "&lt;img" in page
+    assert "<a " not in page
 
 
 @pytest.mark.parametrize(
