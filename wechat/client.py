@@ -108,6 +108,15 @@ class Client:
         """Return a member; raises WecomError(60111) for one that the application cannot see."""
         return self.call("user/get", userid=userid)
 
+    def departments(self) -> list[int]:
+        """Return the ids of the departments that the application sees."""
+        return [int(row["id"]) for row in self.call("department/simplelist").get("department_id") or []]
+
+    def members(self, department: int) -> list[tuple[str, str]]:
+        """Return the members of a department, not of those below it, as (userid, name)."""
+        rows = self.call("user/simplelist", department_id=str(department)).get("userlist") or []
+        return [(str(row["userid"]), str(row.get("name") or row["userid"])) for row in rows]
+
     def agent_get(self) -> Answer:
         """Return the application's own settings and visible range."""
         return self.call("agent/get", agentid=str(self.app.agent_id or ""))

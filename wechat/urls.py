@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^wecom/cgi-bin/gettoken/?$", gateway.gettoken, name="gateway-token"),
     re_path(r"^wecom/cgi-bin/message/send/?$", gateway.send, name="gateway-send"),
     path("wechat/members/", members.look, name="members"),
+    path("wechat/members/search/", members.search, name="members-search"),
     path("wechat/members/import/", members.take_over, name="members-import"),
     path("doc/wechat_config/", config.config, name="config"),
     path("doc/wechat_config/default/", config.make_default, name="config-default"),

@@ -67,6 +67,11 @@ class ChannelForm(forms.Form):
         for field in self.declared:
             self.fields[field.name] = _control(field, stored=bool(self.old.get(field.name)))
 
+    @property
+    def picks(self) -> str:
+        """Return the name of the field that takes WeCom members, '' for a kind that has none."""
+        return next((name for name in ("members", "to_user") if name in self.fields), "")
+
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         if self.errors:

@@ -105,6 +105,16 @@
     return done;
   };
 
+  /* --- Pick: <button data-add="name" data-to="id"> puts a name on a line of its own into a text area, once. */
+  const add = (button) => {
+    const area = document.getElementById(button.dataset.to);
+    if (!area) return;
+    const names = area.value.split(/[\n,，]+/).map((name) => name.trim()).filter(Boolean);
+    if (!names.includes(button.dataset.add)) names.push(button.dataset.add);
+    area.value = names.join("\n");
+    button.disabled = true;
+  };
+
   const copy = async (button) => {
     const from = document.getElementById(button.dataset.copyFrom || "");
     const text = button.dataset.copy || (from ? from.value || from.textContent.trim() : "");
@@ -123,6 +133,8 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy], [data-copy-from]");
     if (button) { event.preventDefault(); copy(button); return; }
+    const pick = event.target.closest("[data-add]");
+    if (pick) { add(pick); return; }
     document.querySelectorAll("details.f-user[open]").forEach((menu) => {
       if (!menu.contains(event.target)) menu.open = false;
     });

@@ -8,10 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from wechat.forms import MembersForm
-from wechat.services import members
+from wechat.selectors import active_app
+from wechat.services import directory, members
 from wechat.views.config import admins_only
 
 _SALT = "wechat.members"
@@ -36,6 +37,18 @@ def look(request: HttpRequest) -> HttpResponse:
             signed = signing.dumps(wanted, salt=_SALT, compress=True)
             context |= {"rows": rows, "counts": counts, "signed": signed, "wanted": len(wanted)}
     return render(request, "wechat/members.html", context, status=422 if form.errors else 200)
+
+
+@admins_only
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """List members to pick (?q=), for the field whose id is ?to=."""
+    text = request.GET.get("q", "").strip()
+    if not text:
+        return HttpResponse()
+    found, problem = directory.search(active_app(), text)
+    context = {"found": found, "problem": problem, "target": request.GET.get("to", "")}
+    return render(request, "wechat/_found.html", context)
 
 
 @admins_only
