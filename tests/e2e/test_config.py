@@ -82,3 +82,14 @@ def test_it_takes_a_generated_token_and_reaches_the_phone(portal: Stage, page: P
     expect(page.locator("main")).to_contain_text("菜单已发布")
     phone.reload()
     expect(phone.get_by_role("button", name="审批列表")).to_be_visible()
+
+
+def test_it_diagnoses_and_says_what_to_do(portal: Stage, page: Page) -> None:
+    portal.world.config = dataclasses.replace(portal.world.config, trusted_ips=("127.0.0.2",))
+    page.goto(f"{portal.base}/doc/wechat_config/?diagnose=1")
+    checks = page.locator(".f-checks > li")
+    expect(checks).to_have_count(10)
+    refused = checks.filter(has_text="本机出口 IP 可信")
+    expect(refused).to_contain_text("企业微信看到的地址是 127.0.0.1")
+    expect(refused).to_contain_text("企业可信 IP")
+    expect(refused.locator("[data-copy]")).to_have_attribute("data-copy", "127.0.0.1")

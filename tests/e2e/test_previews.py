@@ -1,5 +1,6 @@
 """Pages that tell, while somebody writes, what it would come to; an edit made while they are asked is not lost."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -65,3 +66,29 @@ def test_it_says_what_a_rule_means(page: Page) -> None:
     let_go()
     expect(page.locator("#f-sentence")).to_contain_text("127.0.0.0/24")
     expect(page.locator("#f-sentence")).to_contain_text("disk_full")
+
+
+def test_it_shows_a_template_on_a_chosen_alert_as_the_phone_would(page: Page, portal: Stage) -> None:
+    alert = portal.post_alert("e2e-template", "template_check", "127.0.0.10")["alerts"][0]["id"]
+    page.goto("/notify/templates/new/?from=alertmanager")
+    expect(page.locator("[name=body]")).to_have_value(re.compile("告警类型"))
+    page.locator("[name=body]").fill("**{{ alert.type }}** {{ alert.target }}\n{{ alert.content }}")
+    page.get_by_label("预览用的告警编号").fill(str(alert))
+    page.get_by_label("消息格式").select_option("markdown")
+    page.get_by_role("button", name="预览").click()
+    preview = page.locator("#f-preview")
+    expect(preview.locator(".is-bold")).to_have_text("template_check")
+    expect(preview).to_contain_text("127.0.0.10")
+    keep(page, "template-preview")
+    page.locator("[name=body]").fill("{{ alert.nothing }}")
+    page.get_by_role("button", name="预览").click()
+    expect(preview.locator(".f-err")).to_contain_text("nothing")
+
+
+def test_it_picks_members_that_it_finds_in_wecom(page: Page, portal: Stage) -> None:
+    page.goto("/notify/channels/new/wecom_app/")
+    page.locator("[name=to_user]").fill("wangwu")
+    page.get_by_label("姓名或账号").press_sequentially("李四")
+    page.get_by_role("button", name=re.compile("李四")).click()
+    expect(page.locator("[name=to_user]")).to_have_value("wangwu\nlisi")
+    keep(page, "member-picker")

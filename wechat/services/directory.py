@@ -38,7 +38,7 @@ def search(app: WecomApp | None, text: str) -> tuple[list[Found], str]:
     found = {userid: Found(userid, name, True) for userid, name in known.items()}
     try:
         for userid, name in _members(app):
-            found.setdefault(userid.casefold(), Found(userid, name, userid.casefold() in known))
+            found[userid.casefold()] = Found(userid, name, userid.casefold() in known)
     except WecomError as error:
         problem = f"{error.errcode} {error.info.meaning}。{error.info.remedy}"
     except http.HttpError as error:
