@@ -72,7 +72,10 @@ def problems_of(nodes: Sequence[Any], key: str, business: Business | None) -> li
     """Return what is wrong with the packages that these nodes run inside, as `validate` names it."""
     places = {node["id"]: at for at, node in enumerate(nodes)}
     found = flatten(nodes, key, business).problems if any(node["type"] == TYPE for node in nodes) else []
-    return [Problem(f"nodes[{places[number]}].params.package", number, text) for number, text in found]
+    problems = [Problem(f"nodes[{places[number]}].params.package", number, text) for number, text in found]
+    again = [node for node in nodes if node["type"] == TYPE and (node.get("retries") or {}).get("count")]
+    text = _("子套餐自己不重试，里面的节点各按各的重试")  # its node only ends as they did
+    return problems + [Problem(f"nodes[{places[node['id']]}].retries", node["id"], text) for node in again]
 
 
 def _expand(

@@ -22,7 +22,9 @@ from tests.fta.stage import Actor, node
 pytestmark = pytest.mark.django_db
 
 BUDGET = 2
-HOSTS, ALERTS = (40, 500) if on_postgres() else (10, 30)  # within ten seconds; the larger storm on the database of production
+HOSTS, ALERTS = (
+    (40, 500) if on_postgres() else (10, 30)
+)  # within ten seconds; the larger storm on the database of production
 
 
 def _in_flight() -> int:

@@ -219,6 +219,8 @@ def test_it_names_the_node_of_what_cannot_lie_inside(actor: Actor) -> None:
     with pytest.raises(plan.InvalidPackage) as caught:
         plan.save_version(package, [node(1, success=7), _inside(7, "back")], [], {}, "lisi", "", NOW)
     assert [(each.path, each.node) for each in caught.value.problems] == [("nodes[1].params.package", 7)]
+    with pytest.raises(plan.InvalidPackage, match="不重试"):  # it would have no effect
+        plan.save_version(package, [_inside(1, "d") | {"retries": {"count": 2}}], [], {}, "lisi", "", NOW)
 
 
 def test_a_plan_whose_inner_package_has_changed_is_not_the_plan_that_was_approved(actor: Actor) -> None:

@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fta.healing import inner
 from fta.healing.nodes import EDGES, seconds
 from fta.healing.parameters import TYPES, InvalidValue, value_of
 from fta.healing.runners import RUNNERS
@@ -186,6 +187,7 @@ class NodeForm(forms.Form):
         self.fields["type"].choices = [(name, runner.label) for name, runner in RUNNERS.items()]  # type: ignore[attr-defined]
         kind = str(self["type"].value() or "script")
         self.kind_label = RUNNERS[kind].label if kind in RUNNERS else kind
+        self.is_inner = kind == inner.TYPE
         self.params: ParamsForm = form_of(kind)(
             self.data if self.is_bound else None, prefix=f"{self.prefix}-p", initial=params
         )
