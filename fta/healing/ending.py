@@ -14,6 +14,7 @@ from fta.models import Execution, Member, Package, StepRun
 from fta.models.engine import move
 
 FAILURES_UNTIL_APPROVAL = 3  # after so many in a row a package runs only with approval
+WOKEN_AT_ONCE = 50
 VERIFY_WITHIN = 600  # seconds, for executions without a rule
 
 
@@ -52,14 +53,19 @@ def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime,
 def wake_sleepers(execution: Execution, now: datetime) -> None:
     """Have those looked at again that may have waited for this execution: same host, or a group of a convergence rule in common.
 
-    The group and not the incident: an incident opened after another one waits for the executions of that one too.
+    The group and not the incident: an incident opened after another one waits for the executions of that one too. The eldest
+    are woken, and whichever of them ends wakes the next: a storm that waits for one host is not judged as a whole at each end.
+    One that another worker judges just now is left alone, for two that end at once would wait for each other's rows; should
+    it sleep on, it is looked at within a minute.
     """
     groups = Member.objects.filter(execution=execution).values("group_key")
     same = Q(memberships__group_key__in=groups)
     if execution.host_id:
         same |= Q(host=execution.host_id)
     waiting = Execution.objects.filter(same, state=Execution.State.SLEEPING).exclude(pk=execution.pk)
-    ids = list(waiting.values_list("pk", flat=True).distinct()[:1000])
+    eldest = list(waiting.order_by("pk").values_list("pk", flat=True).distinct()[:WOKEN_AT_ONCE])
+    free = Execution.objects.select_for_update(skip_locked=True)
+    ids = list(free.filter(pk__in=eldest, state=Execution.State.SLEEPING).order_by("pk").values_list("pk", flat=True))
     Execution.objects.filter(pk__in=ids, state=Execution.State.SLEEPING).update(wake_at=now)
     for pk in ids:
         doorbell.ring("sleeper", pk)

@@ -62,14 +62,15 @@ def _run(stage: FaultStage, size: Size, seed: int) -> Result:
     approvers, keeper = Approvers(stage, seed), Keeper(stage)
     for actor in (sender, approvers, killer, pauser, keeper):
         actor.start()
-    for busy in (killer, pauser, sender):
-        busy.join(seconds * 2)
-    loaded = time.monotonic()
-    rested = _rest(stage, size.rest)
-    approvers.stopping.set()
-    approvers.join(10)
-    keeper.stopping.set()
-    keeper.join(10)
+    try:
+        for busy in (killer, pauser, sender):
+            busy.join(seconds * 2)
+        loaded = time.monotonic()
+        rested = _rest(stage, size.rest)
+    finally:  # else the keeper would go on starting what is to end
+        for steady in (approvers, keeper):
+            steady.stopping.set()
+            steady.join(10)
     struck = points.struck(stage.points, size.aimed)
     stalled = size.pauses - len(list(stage.points.glob("stall-*")))
     found = reading.read(stage, sender.acknowledged)
