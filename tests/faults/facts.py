@@ -1,6 +1,7 @@
 """Read what a run left behind, by SQL and from the interface."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -29,11 +30,10 @@ def open_work(stage: FaultStage) -> int:
 
 def read(stage: FaultStage, acknowledged: Sequence[str]) -> Facts:
     """Return the facts of a run that has come to rest."""
-    lines = stage.marks.read_text(encoding="utf-8").splitlines() if stage.marks.exists() else []
-    marks = [line.partition(" ") for line in lines]
     audit = stage.manage("audit_verify", check=False)
     with psycopg.connect(stage.database.url) as link:
-        return Facts(
+        keys = {str(key) for (key,) in _rows(link, "SELECT idem_key::text FROM fta_steprun WHERE type = 'script'")}
+        found = Facts(
             acknowledged=list(acknowledged),
             stored=dict(_rows(link, "SELECT external_id, count(*) FROM fta_alert GROUP BY 1")),
             waiting=dict(_rows(link, "SELECT state, count(*) FROM fta_inbox GROUP BY 1")),
@@ -51,11 +51,17 @@ def read(stage: FaultStage, acknowledged: Sequence[str]) -> Facts:
             decisions=[(row[0], row[1]) for row in _rows(link, "SELECT approval_id, answer FROM approvals_decision")],
             deliveries=dict(_rows(link, "SELECT state, count(*) FROM notify_delivery GROUP BY 1")),
             calls=[Call(str(call["key"]), call["at"]) for call in stage.hook.calls],
-            starts=[key for word, _blank, key in marks if word == "start"],
-            marks=[key for word, _blank, key in marks if word == "end"],
             successes=dict(_rows(link, SUCCESSES)),
             audit="" if audit.returncode == 0 else audit.stdout.strip() or audit.stderr.strip()[-500:],
         )
+    # The hosts' own words come last: what the database calls done has ended there by now.
+    lines = stage.marks.read_text(encoding="utf-8").splitlines() if stage.marks.exists() else []
+    marks = [(word, key) for word, _blank, key in (line.partition(" ") for line in lines) if key in keys]
+    return replace(
+        found,
+        starts=[key for word, key in marks if word == "start"],
+        marks=[key for word, key in marks if word == "end"],
+    )
 
 
 def lost_leases(stage: FaultStage) -> int:
