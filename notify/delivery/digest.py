@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -40,12 +41,13 @@ def followers(row: Delivery) -> list[Delivery]:
         payload__message__form__in=_FORMS,
     ).order_by("id")
     group = row.payload.get("group")
-    rows = list((same.filter(payload__group=group) if group else same)[:MAX_FOLLOWERS])
-    if len(rows) < (1 if group else MIN_FOLLOWERS):
-        return []
-    mine = Delivery.objects.filter(soon, pk__in=[each.pk for each in rows], state=Delivery.State.PENDING)
-    taken = mine.update(not_before=DbNow() + _HOLD)
-    return rows if taken == len(rows) else []  # another digest took some: what is left comes by itself
+    waiting = (same.filter(payload__group=group) if group else same).select_for_update(skip_locked=True, of=("self",))
+    with transaction.atomic():  # what another digest takes just now is skipped, and waits too late to be found after it
+        rows = list(waiting[:MAX_FOLLOWERS])
+        if len(rows) < (1 if group else MIN_FOLLOWERS):
+            return []
+        Delivery.objects.filter(pk__in=[each.pk for each in rows]).update(not_before=DbNow() + _HOLD)
+    return rows
 
 
 def note(message: Message, group: Sequence[Delivery]) -> Message:
