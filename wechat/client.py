@@ -8,7 +8,8 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -55,6 +56,7 @@ class Client:
 
     def __init__(self, app: WecomApp) -> None:
         self.app = app
+        self.ahead: float | None = None  # seconds that our clock is ahead of WeCom's, by its latest answer
         self._credential = digest("\n".join((app.api_base, app.corp_id, app.secret)))
 
     # --- messages ---
@@ -152,6 +154,7 @@ class Client:
             headers=_BODY if body else None,
             trusted=True,
         )
+        self.ahead = _ahead(response)
         try:
             return _answer(response)
         except WecomError as error:
@@ -231,6 +234,14 @@ class Client:
 
 def _lasts(row: AccessToken, until: datetime) -> bool:
     return bool(row.value and row.expires_at and row.expires_at > until)
+
+
+def _ahead(response: http.Response) -> float | None:
+    try:
+        said = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
+    return (timezone.now() - (said if said.tzinfo else said.replace(tzinfo=UTC))).total_seconds()
 
 
 def _encode(payload: Mapping[str, Any]) -> bytes:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Member:
-    """One person of the corp."""
+    """One person of the corp; `status` is 1 for active, 2 disabled, 4 not activated, 5 left."""
 
     userid: str
     name: str
     department: int = 1
+    status: int = 1
 
 
 @dataclass(frozen=True)

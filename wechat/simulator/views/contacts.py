@@ -27,7 +27,7 @@ def _full(member: Member) -> Json:
         "department": [member.department],
         "order": [0],
         "position": "",
-        "status": 1,
+        "status": member.status,
         "is_leader_in_dept": [0],
         "direct_leader": [],
         "main_department": member.department,

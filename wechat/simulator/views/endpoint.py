@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.http import HttpResponse, JsonResponse
+from django.utils.http import http_date
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -72,7 +73,7 @@ def endpoint(
             if sends and world.faults.slow_seconds:
                 # The work is done, the answer is late: for the caller the outcome is unknown.
                 time.sleep(world.faults.slow_seconds)
-            return _response(answer)
+            return _response(answer, world.clock())
 
         return view
 
@@ -164,9 +165,10 @@ def _excerpt(body: Json) -> str:
     return f"“{text[:40]}”" if text else ""
 
 
-def _response(answer: Json) -> HttpResponse:
+def _response(answer: Json, now: float) -> HttpResponse:
     response = JsonResponse(answer, json_dumps_params={"ensure_ascii": False})
     response["Content-Type"] = "application/json; charset=UTF-8"
+    response["Date"] = http_date(now)
     if answer["errcode"]:
         response["error-code"] = str(answer["errcode"])
         response["error-msg"] = str(answer["errmsg"]).split(", hint")[0]
