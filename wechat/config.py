@@ -6,7 +6,7 @@ from approvals.models import ApprovalAdmin
 from fta.config.document import Run
 from fta.config.reader import Reader
 from fta.lib.secrets import digest
-from wechat.forms import check_aes_key, check_token
+from wechat.forms import check_aes_key, check_token, check_verify_file, verify_content
 from wechat.models import DEFAULT_API_URL, GatewayClient, WecomApp
 from wechat.selectors import person_of_userid
 from wechat.services.configuration import rotated
@@ -36,7 +36,7 @@ class Wecom:
             "api_url": reader.text("api_url") or DEFAULT_API_URL,
             "app_url": reader.text("app_url"),
             "static_url": reader.text("static_url", "/static/wechat/"),
-            "verify_files": reader.items("verify_files"),
+            "verify_files": [_verify_file(each) for each in reader.children("verify_files")],
             "is_default": default,
             "archived": False,
         }
@@ -68,6 +68,15 @@ class Wecom:
                 ]
             found.append({key: value for key, value in item.items() if value not in ("", None)})
         return found[0] if len(found) == 1 else found
+
+
+def _verify_file(reader: Reader) -> dict[str, str]:
+    name = reader.text("name", required=True)
+    content = reader.text("content", verify_content(name)).strip()
+    if problem := check_verify_file(name, content):
+        reader.fault("name", problem)
+    reader.end()
+    return {"name": name, "content": content}
 
 
 class Gateway:

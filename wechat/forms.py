@@ -22,6 +22,7 @@ PUBLISHED = ("FTAToken", "FTAEncodingAESKeyFTAEncodingAESKey923456781")
 KEY_LENGTH = 43
 TOKEN_LENGTH = 32
 API_TOKEN_MIN = 16
+VERIFY_BYTES = 256
 _LETTERS = string.ascii_letters + string.digits
 _USERID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _VERIFY_NAME = re.compile(r"WW_verify_([A-Za-z0-9]{1,64})\.txt")
@@ -66,7 +67,7 @@ class ConfigForm(forms.Form):
     static_url = forms.CharField(label=gettext_lazy("静态资源地址"), required=False, max_length=255, widget=_mono())
     verify_name = forms.CharField(
         label=gettext_lazy("域名校验文件"), required=False, widget=_mono(placeholder="WW_verify_….txt"),
-        help_text=gettext_lazy("填文件名，或在下面上传；清空即不再提供。"),
+        help_text=gettext_lazy("填文件名，或在下面上传；多个用逗号分隔，从这里删去即不再提供。"),
     )  # fmt: skip
     verify_upload = forms.FileField(label=gettext_lazy("上传校验文件"), required=False)
     api_token = forms.CharField(
@@ -98,7 +99,7 @@ class ConfigForm(forms.Form):
         shown = app or WecomApp()
         names = ("corp_id", "agent_id", "app_url", "static_url", "api_url")
         initial = {name: getattr(shown, name) for name in names} | {"approval_admins": ",".join(admins)}
-        return initial | {"verify_name": shown.verify_files[0]["name"] if shown.verify_files else ""}
+        return initial | {"verify_name": ", ".join(file["name"] for file in shown.verify_files)}
 
     def clean_secret(self) -> str:
         value = str(self.cleaned_data["secret"])
@@ -151,23 +152,28 @@ class ConfigForm(forms.Form):
         _web_address(value)
         return value
 
+    def clean_verify_name(self) -> list[str]:
+        names = [name for name in _SPLIT.split(str(self.cleaned_data["verify_name"])) if name]
+        if problem := next(filter(None, (check_verify_file(name) for name in names)), ""):
+            raise ValidationError(problem)
+        return names
+
+    def clean_verify_upload(self) -> dict[str, str]:
+        upload = self.cleaned_data["verify_upload"]
+        if not isinstance(upload, UploadedFile):
+            return {}
+        content = upload.read(VERIFY_BYTES + 1).decode(errors="replace").strip()
+        if problem := check_verify_file(upload.name or "", content):
+            raise ValidationError(problem)
+        return {upload.name or "": content}
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        name, upload = str(data.get("verify_name") or ""), data.get("verify_upload")
-        data["verify_files"] = self._verify_files(name, upload if isinstance(upload, UploadedFile) else None)
-        return data
-
-    def _verify_files(self, name: str, upload: "UploadedFile[Any] | None") -> list[dict[str, str]]:
-        name = (upload.name or "") if upload else name
-        found = _VERIFY_NAME.fullmatch(name)
-        if not name:
-            return []
-        if not found:
-            self.add_error("verify_name", _("文件名形如 WW_verify_xxxx.txt。"))
-            return []
         kept = {file["name"]: file["content"] for file in (self.app.verify_files if self.app else [])}
-        content = upload.read(256).decode(errors="replace").strip() if upload else kept.get(name, str(found[1]))
-        return [{"name": name, "content": content}]
+        found = {name: kept.get(name, verify_content(name)) for name in data.get("verify_name") or []}
+        found |= data.get("verify_upload") or {}
+        data["verify_files"] = [{"name": name, "content": content} for name, content in found.items()]
+        return data
 
     def changes(self) -> dict[str, Any]:
         """Return the fields to write: every plain one, and the secrets that were entered or cleared."""
@@ -193,6 +199,21 @@ def check_aes_key(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]+", value):
         return _("只能是字母或数字，共 43 位。")
     return _published(value)
+
+
+def verify_content(name: str) -> str:
+    """Return what a verification file holds when nobody uploaded it: what WeCom puts into its name."""
+    found = _VERIFY_NAME.fullmatch(name)
+    return found[1] if found else ""
+
+
+def check_verify_file(name: str, content: str = "") -> str:
+    """Return what is wrong with a verification file, "" for nothing."""
+    if not _VERIFY_NAME.fullmatch(name):
+        return _("文件名形如 WW_verify_xxxx.txt。")
+    if content and (len(content) > VERIFY_BYTES or not re.fullmatch(r"[\x21-\x7e]+", content)):
+        return _("校验文件的内容是一行字母数字，不超过 %(n)d 字节；请重新下载，不要改动。") % {"n": VERIFY_BYTES}
+    return ""
 
 
 def check_api_token(value: str) -> str:

@@ -13,6 +13,10 @@ from wechat.models import WecomApp
 PENDING = "PENDING"
 
 
+class NoAddress(Exception):
+    """Where members reach the portal is not configured, so that the menu would lead nowhere."""
+
+
 def menu_of() -> dict[str, Any]:
     """Return the menu: the list of approvals, and two buttons that are answered in the conversation."""
     return {
@@ -30,7 +34,10 @@ def menu_of() -> dict[str, Any]:
 
 
 def publish(app: WecomApp, actor: str, now: datetime) -> None:
-    """Replace the menu in WeCom; members see it within five minutes. Raises what the client raises."""
-    Client(app).menu_create(menu_of())
+    """Replace the menu in WeCom; members see it within five minutes. Raises NoAddress and what the client raises."""
+    menu = menu_of()
+    if not menu["button"][0]["url"].startswith(("http://", "https://")):
+        raise NoAddress
+    Client(app).menu_create(menu)
     WecomApp.objects.filter(pk=app.pk).update(menu_published_at=now)
     audit.record(actor, "wechat.menu_publish", app, now)

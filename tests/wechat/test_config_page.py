@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from fta.config import document
 from fta.models import AuditEntry, Person
+from notify.models import Channel
 from tests.wechat.conftest import Corp
 from wechat.models import WecomApp
 from wechat.services import configuration
@@ -57,13 +58,50 @@ def test_a_second_application_is_added_made_default_and_the_first_archived(app: 
     assert {"wechat.configure", "wechat.default_app", "wechat.archive_app"} <= set(verbs)
 
 
+def test_an_application_that_channels_send_through_is_not_archived(app: WecomApp, page: Client) -> None:
+    second = WecomApp.objects.create(name="运维通知", corp_id="wwsecond0123456789", agent_id=1000009)
+    row = Channel.objects.create(name="值班", kind="wecom_app", config={"app": "运维通知"})
+    answer = page.post(reverse("wechat:config-archive"), {"app": second.pk}, follow=True)
+    assert "通知服务“值班”由它发送" in said(answer)
+    second.refresh_from_db()
+    assert not second.archived
+    Channel.objects.filter(pk=row.pk).update(config={})
+    page.post(reverse("wechat:config-archive"), {"app": second.pk})
+    second.refresh_from_db()
+    assert second.archived
+
+
 def test_the_menu_is_published_and_read_back(corp: Corp, page: Client) -> None:
     answer = page.post(reverse("wechat:config-menu"), {"app": corp.app.pk}, follow=True)
-    assert "菜单已发布" in said(answer)
-    shown = said(page.get(reverse("wechat:config"), {"diagnose": 1}))
+    shown = said(answer)
+    assert "菜单已发布，约 5 分钟" in shown
     assert "企业微信里现在的菜单" in shown
     assert "<dt>审批列表</dt>" in shown
     assert "/wechat/todo/" in shown.split("企业微信里现在的菜单")[1]
+
+
+def test_no_menu_is_published_that_would_lead_nowhere(corp: Corp, page: Client) -> None:
+    WecomApp.objects.update(app_url="")
+    answer = page.post(reverse("wechat:config-menu"), {"app": corp.app.pk}, follow=True)
+    assert "请先填写微信端地址" in said(answer)
+    assert corp.calls("menu/create") == 0
+
+
+@pytest.mark.parametrize(("name", "length"), [("token", 32), ("encoding_aes_key", 43), ("api_token", 40)])
+def test_a_generated_secret_is_shown_to_be_copied_until_it_is_saved(
+    app: WecomApp, page: Client, name: str, length: int
+) -> None:
+    url, mine = reverse("wechat:config"), {"app_url": app.app_url, "corp_id": app.corp_id, "agent_id": app.agent_id}
+    shown = page.post(url, {**mine, "generate": name})
+    made = shown.context["form"][name].value()
+    assert (len(made), made.isalnum(), made in said(shown)) == (length, True, True)
+    assert f'data-copy-from="id_{name}"' in said(shown)
+    assert getattr(WecomApp.objects.get(), name) == getattr(app, name)
+    page.post(url, {**mine, name: made})
+    assert getattr(WecomApp.objects.get(), name) == made
+    shown = page.get(url)
+    assert made not in said(shown)
+    assert "data-copy-from" not in said(shown)
 
 
 def test_the_export_holds_no_secret_and_can_be_applied(app: WecomApp, page: Client) -> None:
@@ -87,13 +125,44 @@ def test_it_says_until_when_the_old_secrets_are_taken(app: WecomApp, page: Clien
 
 
 def test_an_uploaded_verification_file_is_served_at_the_root(app: WecomApp, page: Client) -> None:
-    for name, content, status in (("x.txt", b"abc", 422), ("WW_verify_AbC123.txt", b"AbC123\n", 302)):
-        upload = SimpleUploadedFile(name, content)
-        answer = page.post(reverse("wechat:config"), {"app_url": app.app_url, "verify_upload": upload})
-        assert answer.status_code == status
+    url = reverse("wechat:config")
+    for name, content in (
+        ("x.txt", b"abc"),
+        ("WW_verify_AbC123.txt", b"<html>not found</html>"),
+        ("WW_verify_AbC123.txt", b"\xff\xfe\x00"),
+        ("WW_verify_AbC123.txt", b"a" * 257),
+    ):
+        answer = page.post(url, {"app_url": app.app_url, "verify_upload": SimpleUploadedFile(name, content)})
+        assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["verify_upload"])
+    assert WecomApp.objects.get().verify_files == []
+    upload = SimpleUploadedFile("WW_verify_AbC123.txt", b"AbC123\n")
+    assert page.post(url, {"app_url": app.app_url, "verify_upload": upload}).status_code == 302
     served = Client().get("/WW_verify_AbC123.txt")
-    assert (served.status_code, served.content.strip()) == (200, b"AbC123")
+    assert (served.status_code, served.content) == (200, b"AbC123")
     assert Client().get("/WW_verify_other.txt").status_code == 404
+
+    more = SimpleUploadedFile("WW_verify_second.txt", b"2nd")
+    assert page.get(url).context["form"]["verify_name"].value() == "WW_verify_AbC123.txt"
+    page.post(url, {"app_url": app.app_url, "verify_name": "WW_verify_AbC123.txt", "verify_upload": more})
+    assert [Client().get(f"/WW_verify_{name}.txt").content for name in ("AbC123", "second")] == [b"AbC123", b"2nd"]
+    page.post(url, {"app_url": app.app_url, "verify_name": "WW_verify_second.txt"})
+    assert [Client().get(f"/WW_verify_{name}.txt").status_code for name in ("AbC123", "second")] == [404, 200]
+    refused = page.post(url, {"app_url": app.app_url, "verify_name": "WW_verify_second.txt, ../x"})
+    assert (refused.status_code, list(refused.context["form"].errors)) == (422, ["verify_name"])
+
+
+def test_the_file_of_the_configuration_says_which_verification_files(app: WecomApp) -> None:
+    text = "version: 1\nwecom: {name: default, corp_id: wwsecond0123456789, verify_files: [%s]}\n"
+    for item, fault in (
+        ("{nme: x}", "wecom.verify_files[0].name: is required"),
+        ("{name: x.txt}", "wecom.verify_files[0].name: 文件名形如"),
+        ("{name: WW_verify_a.txt, content: <html> </html>}", "wecom.verify_files[0].name: 校验文件的内容"),
+    ):
+        with pytest.raises(document.InvalidConfiguration) as refused:
+            document.apply(text % item, "boss", timezone.now())
+        assert fault in str(refused.value)
+    document.apply(text % "{name: WW_verify_a.txt}, {name: WW_verify_b.txt, content: other}", "boss", timezone.now())
+    assert [Client().get(f"/WW_verify_{name}.txt").content for name in "ab"] == [b"a", b"other"]
 
 
 @pytest.mark.parametrize("name", ["config", "config-export"])

@@ -118,6 +118,25 @@ def test_no_callback_is_lost_while_the_secrets_are_changed(client: Client, app: 
     assert approval.state == "approved"
 
 
+def test_a_message_shows_that_wecom_has_the_secrets(client: Client, app: WecomApp, approval: Approval) -> None:
+    """Who moved a working set-up here never pressed 保存 in WeCom; a change of the secrets must lose nothing then either."""
+    assert post(client, text("待办", msg_id=1)).status_code == 200
+    app.refresh_from_db()
+    assert app.callback_verified_at is not None
+    configuration.save({"token": NEW_TOKEN, "encoding_aes_key": NEW_KEY}, None, "boss", timezone.now())
+    assert post(client, text("待办", msg_id=2)).status_code == 200
+    app.refresh_from_db()
+    assert app.callback_verified_at is None  # the old ones opened it
+
+    fresh = Crypto(NEW_TOKEN, NEW_KEY, CORP)
+    sealed, _signature = fresh.encrypt(text("TY CHG-1", msg_id=3), "0", "0")
+    assert send(client, envelope(sealed), query(sealed, crypto=fresh)).status_code == 200
+    app.refresh_from_db()
+    assert app.callback_verified_at is not None
+    assert app.previous_until is not None
+    assert app.previous_until <= timezone.now() + configuration.SETTLED
+
+
 def test_secrets_that_were_cleared_or_never_verified_end_at_once(
     client: Client, app: WecomApp, operator: Person
 ) -> None:

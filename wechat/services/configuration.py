@@ -8,6 +8,7 @@ from django.db import transaction
 
 from approvals.models import ApprovalAdmin
 from fta import audit
+from notify.models import Channel
 from wechat.models import WecomApp
 from wechat.selectors import person_of_userid
 
@@ -97,9 +98,16 @@ def make_default(app: WecomApp, actor: str, now: datetime) -> None:
     audit.record(actor, "wechat.default_app", app, now, name=app.name)
 
 
+class StillUsed(Exception):
+    """Channels send through the application; the text names them."""
+
+
 @transaction.atomic
 def archive(app: WecomApp, actor: str, now: datetime) -> bool:
-    """Take an application out of use; the default one stays, and False is returned."""
+    """Take an application out of use; the default one stays, and False is returned. Raises StillUsed."""
+    channels = Channel.objects.filter(archived=False, kind__startswith="wecom")  # what they are set to is sealed
+    if users := [channel.name for channel in channels if channel.config.get("app") == app.name]:
+        raise StillUsed("、".join(users))
     if not WecomApp.objects.filter(pk=app.pk, is_default=False).update(archived=True):
         return False
     audit.record(actor, "wechat.archive_app", app, now, name=app.name)

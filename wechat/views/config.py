@@ -116,7 +116,12 @@ def archive(request: HttpRequest) -> HttpResponse:
     app = _chosen(request)
     if app is None or not app.pk:
         raise Http404
-    if configuration.archive(app, request.user.get_username(), timezone.now()):
+    try:
+        done = configuration.archive(app, request.user.get_username(), timezone.now())
+    except configuration.StillUsed as used:
+        messages.error(request, _("没有归档：通知服务“%(names)s”由它发送，先给它们换一个应用。") % {"names": used})
+        return redirect(_address(app))
+    if done:
         messages.success(request, _("已归档“%(name)s”，不再收发。") % {"name": app})
     else:
         messages.error(request, _("默认应用不能归档；先把另一个设为默认。"))
@@ -136,15 +141,18 @@ def export(request: HttpRequest) -> HttpResponse:
 @admins_only
 @require_POST
 def publish_menu(request: HttpRequest) -> HttpResponse:
-    """Write the menu into WeCom."""
+    """Write the menu into WeCom; the diagnosis then reads it back."""
     app = _chosen(request)
     try:
         if app is None or not app.pk:
             raise NotConfigured
         menu.publish(app, request.user.get_username(), timezone.now())
         messages.success(request, _("菜单已发布，约 5 分钟后在手机上出现。"))
+        return redirect(f"{_address(app)}diagnose=1")
     except NotConfigured:
         messages.error(request, _("请先保存企业 ID、AgentId 与 Secret。"))
+    except menu.NoAddress:
+        messages.error(request, _("菜单没有发布：还不知道门户的地址，请先填写微信端地址并保存。"))
     except WecomError as error:
         said = _("菜单没有发布。企业微信拒绝：%(code)s，%(meaning)s。%(remedy)s")
         info = error.info
