@@ -301,7 +301,7 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Language, time, static files, mail, logging ---
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="zh-hans")
-LANGUAGES = [("zh-hans", _("简体中文"))]
+LANGUAGES = [("zh-hans", _("简体中文")), ("en", "English")]
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
 USE_TZ = True
 STATIC_URL = SITE_PREFIX + "static/"

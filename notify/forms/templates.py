@@ -53,10 +53,10 @@ class TemplateForm(forms.Form):
 
 
 class PreviewForm(forms.Form):
-    """What to preview: the text as it stands in the editor, on which alert, in which form; the newest alert goes without saying."""
+    """What to preview: the text in the editor (without one the shipped text), on which alert (the newest), in which form."""
 
     event = forms.ChoiceField(required=False, choices=[("", ""), *EVENTS.items()])
     channel_kind = forms.ChoiceField(required=False, choices=lambda: [("", ""), *transports.choices()])
-    body = forms.CharField(max_length=SIZE_LIMIT)
+    body = forms.CharField(max_length=SIZE_LIMIT, required=False)
     alert = forms.IntegerField(required=False, min_value=1, max_value=2**53)
     form = forms.ChoiceField(required=False, choices=[("", ""), *FORMS])

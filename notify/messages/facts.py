@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from fta.convergence.dimensions import LABELS
 from fta.lib.links import absolute
-from fta.models import Alert, Business, Execution, Incident
+from fta.models import Alert, Business, Execution, Host, Incident
 from fta.templatetags.moments import span_text
 
 _SHOWN = 5  # values of one list
@@ -79,6 +79,7 @@ def _alert(alert: Alert | None, now: datetime) -> dict[str, Any]:
             "content",
             "source",
             "at",
+            "resolved_at",
             "span",
         )
         return dict.fromkeys(names, "") | {"labels": {}, "repeats": 0}
@@ -96,6 +97,7 @@ def _alert(alert: Alert | None, now: datetime) -> dict[str, Any]:
         "source": alert.source.name,
         "labels": {str(name): str(value) for name, value in (alert.labels or {}).items()},
         "at": _moment(began),
+        "resolved_at": _moment(alert.resolved_at) if alert.resolved_at else "",
         "span": span_text((alert.resolved_at or now) - began),
         "repeats": alert.repeat_count,
     }
@@ -106,20 +108,25 @@ def _target(alert: Alert) -> str:
     host = alert.host
     if host is None:
         return alert.target or _("（无对象）")
-    return f"{host.name}（{host.ip}）" if host.name and host.name != host.ip else host.ip
+    return _host(host)
+
+
+def _host(host: Host) -> str:
+    if not host.name or host.name == host.ip:
+        return host.ip
+    return _("%(name)s（%(ip)s）") % {"name": host.name, "ip": host.ip}
 
 
 def _execution(run: Execution | None) -> dict[str, Any]:
     if run is None:
         return dict.fromkeys(("id", "package", "state", "rule", "host", "business", "reason", "mode", "span", "at"), "")
-    host = run.host
     ended = run.ended_at and run.started_at
     return {
         "id": run.pk,
         "package": str(run.package.name if run.package else _("（无套餐）")),
         "state": str(run.get_state_display()),
         "rule": str(run.rule or ""),
-        "host": f"{host.name}（{host.ip}）" if host and host.name and host.name != host.ip else str(host or ""),
+        "host": _host(run.host) if run.host else "",
         "business": str(run.business or ""),
         "reason": run.reason,
         "mode": str(run.get_mode_display()),
@@ -146,7 +153,7 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
         "host_count": len(hosts),
         "span": span_text(incident.last_joined_at - first),
         "analysed": "shared" in incident.findings,
-        "shared": "、".join(_shared(item) for item in sorted(incident.findings.get("shared", []), key=_is_plain)),
+        "shared": _("、").join(_shared(item) for item in sorted(incident.findings.get("shared", []), key=_is_plain)),
     }
 
 
@@ -160,7 +167,7 @@ def _counted(incident: Incident, field: str, instead: str = "") -> list[tuple[st
 
 
 def _listed(values: list[str]) -> str:
-    shown = "、".join(values[:_SHOWN])
+    shown = _("、").join(values[:_SHOWN])
     return _("%(values)s 等") % {"values": shown} if len(values) > _SHOWN else shown
 
 
@@ -174,7 +181,8 @@ def _shared(item: dict[str, Any]) -> str:
     name = str(item["name"])
     label = name.startswith("label:")
     word = _("标签 %s") % name.removeprefix("label:") if label else str(LABELS.get(name, name))
-    return f"{word} {_clip(str(item['value']))}（{round(item['share'] * 100)}%）"
+    share = {"word": word, "value": _clip(str(item["value"])), "share": round(item["share"] * 100)}
+    return _("%(word)s %(value)s（%(share)d%%）") % share
 
 
 def _clip(value: str) -> str:

@@ -12,7 +12,7 @@ LIBRARY = {"alertmanager": gettext_lazy("Alertmanager 常用样式")}
 
 
 def default_text(event: str) -> str:
-    """Return the source of the shipped template of an event, in the language of the portal or the reader.
+    """Return the source of the shipped template of an event, in the language of the moment.
 
     LookupError for an event that nobody knows.
     """

@@ -4,6 +4,8 @@ import logging
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from notify.message import Form, Message
@@ -30,8 +32,14 @@ _FORMS: dict[str, Form] = {"text": "text", "markdown": "markdown", "textcard": "
 def compose(occasion: Occasion, kind: str, form: str, now: datetime, template: Template | None = None) -> Message:
     """Return the message of an occasion for a channel kind, in the form that the channel wants.
 
+    It speaks the portal's language, whoever caused it.
     A template that fails is replaced by the shipped text: a message that is not as wished is better than none.
     """
+    with translation.override(settings.LANGUAGE_CODE):
+        return _composed(occasion, kind, form, now, template)
+
+
+def _composed(occasion: Occasion, kind: str, form: str, now: datetime, template: Template | None) -> Message:
     values = values_for(occasion, kind, form, now)
     own = _own(template, values) if template else ""
     text = own or render(default_text(occasion.event), values)

@@ -1,5 +1,7 @@
 """通知模板: the list, the form, and the preview on a real alert."""
 
+from collections.abc import Iterator
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -59,7 +61,7 @@ def _edit(request: HttpRequest, template: Template | None) -> HttpResponse:
     context = {
         "form": form,
         "template": template,
-        "variables": _variables(),
+        "variables": list(_variables(_chosen(request, "alert.firing", None))),
         "sample": default_text("execution.failed"),
         "library": LIBRARY.items(),
         "forms": FORMS,
@@ -79,10 +81,11 @@ def preview(request: HttpRequest) -> HttpResponse:
     occasion = _chosen(request, data["event"], data["alert"])
     values = services.values_for(occasion, kind, form_of, timezone.now())
     try:
-        title, *rest = fill(data["body"], values).split("\n")
+        title, *rest = fill(data["body"] or default_text(occasion.event), values).split("\n")
     except BadTemplate as error:
         return render(request, "notify/_preview.html", {"error": str(error)})
-    message = services.build(title, [line for line in rest if line.strip()], values["url"], form_of)
+    lines, dress = [line for line in rest if line.strip()], "" if data["body"] else occasion.event
+    message = services.build(title, lines, values["url"], form_of, dress)
     context = {"message": message, "alert": occasion.alert, "lines": list(shape.lines(message.text))}
     return render(request, "notify/_preview.html", context)
 
@@ -107,8 +110,14 @@ def _chosen(request: HttpRequest, event: str, wanted: int | None) -> Occasion:
     return Occasion(event or "execution.failed", "preview", alert=run.alert if run else alerts.first(), execution=run)
 
 
-def _variables() -> list[str]:
-    """Return the names that a template may use."""
-    values = facts(Occasion("alert.firing", ""), timezone.now())
-    parts = [f"{name}.{key}" for name, value in values.items() if isinstance(value, dict) for key in value]
-    return [*(name for name, value in values.items() if not isinstance(value, dict)), *parts]
+def _variables(occasion: Occasion) -> Iterator[tuple[str, str]]:
+    """Return the names that a template may use, each with what the occasion has there."""
+    for name, value in facts(occasion, timezone.now()).items():
+        if not isinstance(value, dict):
+            yield name, "" if isinstance(value, list) else str(value)
+            continue
+        for key, inner in value.items():
+            labels = inner.items() if isinstance(inner, dict) else ()
+            yield f"{name}.{key}", "" if isinstance(inner, dict) else str(inner)
+            for label, text in labels:
+                yield f"{name}.{key}" + (f".{label}" if label.isidentifier() else f'["{label}"]'), str(text)

@@ -55,6 +55,7 @@ def test_it_takes_a_generated_token_and_reaches_the_phone(portal: Stage, page: P
     page.locator("button[name=generate][value=token]").click()
     expect(field).not_to_have_value("")
     token = field.input_value()
+    expect(page.locator("[data-copy-from=id_token]")).to_be_visible()
     assert token != SECRETS["WECOM_TOKEN"]
     assert token.isalnum()
     _save(page)
@@ -93,3 +94,8 @@ def test_it_diagnoses_and_says_what_to_do(portal: Stage, page: Page) -> None:
     expect(refused).to_contain_text("企业微信看到的地址是 127.0.0.1")
     expect(refused).to_contain_text("企业可信 IP")
     expect(refused.locator("[data-copy]")).to_have_attribute("data-copy", "127.0.0.1")
+    expect(refused).to_have_class("is-failed")
+
+    portal.world.config = dataclasses.replace(portal.world.config, trusted_ips=())  # it was entered in WeCom
+    page.get_by_role("link", name="重新诊断").click()
+    expect(refused).to_have_class("is-ok")

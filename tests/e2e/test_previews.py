@@ -74,14 +74,14 @@ def test_it_shows_a_template_on_a_chosen_alert_as_the_phone_would(page: Page, po
     expect(page.locator("[name=body]")).to_have_value(re.compile("告警类型"))
     page.locator("[name=body]").fill("**{{ alert.type }}** {{ alert.target }}\n{{ alert.content }}")
     page.get_by_label("预览用的告警编号").fill(str(alert))
-    page.get_by_label("消息格式").select_option("markdown")
-    page.get_by_role("button", name="预览").click()
     preview = page.locator("#f-preview")
+    page.get_by_label("消息格式").select_option("markdown")  # it follows what is written and chosen
     expect(preview.locator(".is-bold")).to_have_text("template_check")
     expect(preview).to_contain_text("127.0.0.10")
     keep(page, "template-preview")
-    page.locator("[name=body]").fill("{{ alert.nothing }}")
-    page.get_by_role("button", name="预览").click()
+    page.get_by_label("消息格式").select_option("textcard")
+    expect(preview.locator(".is-foot")).to_have_text("详情")
+    page.locator("[name=body]").press_sequentially("{{ alert.nothing }}")
     expect(preview.locator(".f-err")).to_contain_text("nothing")
 
 

@@ -249,14 +249,21 @@ def test_an_admin_writes_templates_and_previews_them_on_a_real_alert(admin: Pers
     assert signed_in(operator).post(preview, {"body": body}).status_code == 404
     assert f"local-1（{alert.target}） {{{{7*7}}}}" in client.post(preview, {"body": body}).content.decode()
     assert "nothing" in client.post(preview, {"body": "{{ alert.nothing }}"}).content.decode()
-    other = factories.alert(target="127.0.0.77")
+    other = factories.alert(target="127.0.0.77", labels={"team": "sre", "k8s-app": "pay"})
+    shown = client.post(preview, {"event": "alert.firing", "form": "markdown", "alert": other.pk}).content.decode()
+    assert '<span class="is-bold is-warning">127.0.0.77 磁盘写满</span>' in shown  # nothing written: the shipped text
     for form, words in (("text", "127.0.0.77"), ("markdown", '<span class="is-bold ">大</span>'), ("textcard", "详情")):
         data = {"body": "**大** {{ alert.target }}", "alert": other.pk, "form": form}
         assert words in (shown := client.post(preview, data).content.decode()), shown
         assert f"告警 #{other.pk}" in shown
     url = reverse("notify:template-new")
     assert "告警类型: {{ alert.type }}" in html.unescape(client.get(url, {"from": "alertmanager"}).content.decode())
-    assert client.get(url).status_code == 200
+    listed = dict(client.get(url).context["variables"])
+    assert (listed["alert.target"], listed["alert.labels.team"], listed['alert.labels["k8s-app"]']) == (
+        "127.0.0.77", "sre", "pay",
+    )  # fmt: skip
+    every = " ".join(f"{{{{ {name} }}}}" for name in listed if name not in ("lines", "alert.labels"))
+    assert "f-err" not in client.post(preview, {"body": every, "alert": other.pk}).content.decode()
     assert client.post(url, {"name": "坏", "body": "{{ 'a'.center(9) }}"}).status_code == 400
     assert client.post(url, {"name": "短", "event": "alert.firing", "body": body}).status_code == 302
     template = Template.objects.get()

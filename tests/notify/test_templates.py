@@ -7,8 +7,10 @@ import sys
 from typing import Any
 
 import pytest
+from django.core.checks import run_checks
 from django.utils import translation
 
+from approvals.models import Approval
 from notify import services
 from notify.messages import EVENTS, LIBRARY, Occasion, clean, default_text, library_text, shape
 from notify.services import compose
@@ -17,7 +19,7 @@ from tests import factories
 from tests.database import ROOT
 from tests.notify.bombs import BOMBS
 
-CHINESE = re.compile(r"[\u4e00-\u9fff]")
+CHINESE = re.compile(r"[\u3001-\u9fff\uff00-\uff60]")  # and full-width marks
 VALUES: dict[str, Any] = {"name": "web-1", "n": 3, "labels": {"k": "{{7*7}}", "items": "x"}, "rows": [1, 2, 3]}
 
 
@@ -139,10 +141,45 @@ def test_it_makes_values_harmless_for_their_channel(kind: str, form: str) -> Non
 @pytest.mark.parametrize("event", sorted(EVENTS))
 @pytest.mark.parametrize("form", ["text", "markdown", "plain"])
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
-def test_every_shipped_text_fills_with_and_without_facts(event: str, form: str, language: str) -> None:
-    with translation.override(language):
-        _fills(event, form)
-        assert CHINESE.search(default_text(event)) is None or language == "zh-hans"
+def test_every_shipped_text_fills_with_and_without_facts(event: str, form: str, language: str, settings: Any) -> None:
+    settings.LANGUAGE_CODE = language
+    _fills(event, form)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_messages_are_in_english_throughout_where_the_portal_is(settings: Any, form: str) -> None:
+    settings.LANGUAGE_CODE = "en"
+    assert run_checks(tags=["translation"]) == []
+    now, game = factories.timezone.now(), factories.business("game", "game")
+    source = factories.source(business=game)
+    resolved = factories.alert(target="", title="disk full", source=source, business=game, resolved_at=now)
+    alert = factories.alert(host=factories.host(business=game), title="disk full", source=source)
+    run = factories.execution(
+        alert=alert, package=factories.package(name="cleanup"), state="failed", reason="exit status 1",
+        started_at=now, ended_at=now + factories.timedelta(seconds=95),
+    )  # fmt: skip
+    asked = Approval(pk=1, code="C", message="reboot", created_at=now, expires_at=now + factories.timedelta(minutes=29))
+    texts = []
+    for event in EVENTS:
+        for number, made in enumerate(((None, None), (resolved, None), (alert, run))):
+            message = compose(
+                Occasion(event, f"k{number}", *made, approval=asked, text="broken"), "wecom_app", form, now
+            )
+            texts.append(f"{message.title}\n{message.text}")
+    assert [text for text in texts if CHINESE.search(text)] == []
+    assert any("local-1 (127.0.0.10)" in text and "took 1 min 35 s" in text for text in texts)
+    with translation.override("zh-hans"):  # somebody's own language is not the portal's
+        assert CHINESE.search(compose(Occasion("alert.firing", "k", alert), "wecom_app", form, now).text) is None
+
+
+@pytest.mark.django_db
+def test_messages_are_in_chinese_otherwise() -> None:
+    alert = factories.alert(host=factories.host())
+    with translation.override("en"):
+        assert (
+            "致命" in compose(Occasion("alert.firing", "k", alert), "wecom_app", "text", factories.timezone.now()).text
+        )
 
 
 def _fills(event: str, form: str) -> None:
@@ -164,13 +201,15 @@ def _fills(event: str, form: str) -> None:
 @pytest.mark.parametrize("name", LIBRARY)
 @pytest.mark.parametrize("event", ["alert.firing", "alert.resolved"])
 def test_what_is_shipped_to_start_from_fills(name: str, event: str) -> None:
-    alert = factories.alert(host=factories.host(), labels={"instance": "10.0.0.1:9100"}, content="磁盘写满")
+    at = factories.timezone.now() if event == "alert.resolved" else None
+    labels = {"instance": "10.0.0.1:9100"}
+    alert = factories.alert(host=factories.host(), labels=labels, content="磁盘写满", resolved_at=at)
     values = services.values_for(Occasion(event, "k", alert), "wecom_app", "text", factories.timezone.now())
     text = render(library_text(name), values)
     assert "告警类型: disk_full" in text
     assert "故障实例ip: 10.0.0.1:9100;" in text
     assert "namespace" not in text
-    assert ("持续时间" in text) == (event == "alert.resolved")
+    assert ("恢复时间: " in text) == (event == "alert.resolved")
 
 
 def test_markdown_is_shown_as_the_phone_does() -> None:
