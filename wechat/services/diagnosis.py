@@ -93,7 +93,7 @@ class Diagnosis:
     def token(self) -> Check:
         title = _("取得 access_token")
         if not self.app.can_call:
-            return Check(title, "failed", _("缺少企业 ID 或 Secret。"), _("在左侧填写后保存。"))
+            return Check(title, "failed", _("缺少企业 ID 或 Secret。"), _("在企业微信配置页填写后保存。"))
         try:
             self.client.token()
         except (WecomError, http.HttpError) as error:
@@ -201,13 +201,13 @@ class Diagnosis:
             return Check(title, "failed", _("缺少 Token 或 EncodingAESKey。"), _("生成后保存，再填到企业微信里。"))
         if self.app.callback_verified_at is None:
             remedy = _(
-                "管理后台 → 应用管理 → 应用 → 接收消息 → 设置 API 接收，填入右侧的 URL、Token 与 EncodingAESKey 并保存。"
+                "管理后台 → 应用管理 → 应用 → 接收消息 → 设置 API 接收，填入接收消息 URL、Token 与 EncodingAESKey 并保存。"
             )
             return Check(title, "failed", _("企业微信还没有校验过"), remedy, copy=f"{self.app.app_url}entry/")
         return Check(title, "ok", full_text(self.app.callback_verified_at))
 
     def menu(self) -> Check:
-        title, remedy = _("菜单已发布"), _("点右上角“发布菜单”，约 5 分钟后在手机上出现。")
+        title, remedy = _("菜单已发布"), _("在企业微信配置页点“发布菜单”，约 5 分钟后在手机上出现。")
         if not self.agent:
             return self._undecided(title)
         try:
@@ -229,7 +229,7 @@ class Diagnosis:
     def verify_file(self) -> Check:
         title, url = _("域名校验文件可取"), urlsplit(self.app.app_url)
         if not self.app.verify_files:
-            remedy = _("在网页授权及JS-SDK里设置可信域名时下载校验文件，上传到左侧。")
+            remedy = _("在网页授权及JS-SDK里设置可信域名时下载校验文件，上传到企业微信配置页。")
             return Check(title, "warning", _("还没有上传"), remedy)
         if not url.hostname:
             return self._undecided(title)
