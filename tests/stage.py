@@ -167,6 +167,17 @@ class Stage:
         config.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         return self.prepare(config)
 
+    def wecom_section(self) -> dict[str, Any]:
+        """Return the section of a configuration file that connects the portal with the simulated corp."""
+        return {
+            "corp_id": self.world.config.corp_id,
+            "agent_id": self.world.config.apps[0].agent_id,
+            "secret": SECRETS["WECOM_SECRET"],
+            "token": SECRETS["WECOM_TOKEN"],
+            "encoding_aes_key": SECRETS["WECOM_AES_KEY"],
+            "api_url": self.env["WECOM_API_URL"],
+        }
+
     def command(self, kind: str) -> list[str]:
         if kind == "web":
             return [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "fta.wsgi"]

@@ -1,6 +1,5 @@
 """An execution that waits, asked about the way the portal asks."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -69,15 +68,6 @@ def send_all() -> None:
     while due := kind.due(100, timezone.now()):
         for pk in due:
             kind.do(pk)
-
-
-@pytest.fixture(scope="module")
-def scene(django_db_setup: None, django_db_blocker: Any) -> Iterator[Any]:
-    """Everybody before every door, see tests.approvals.scene."""
-    from tests.approvals.scene import setting
-
-    with django_db_blocker.unblock(), setting() as made:
-        yield made
 
 
 @pytest.fixture

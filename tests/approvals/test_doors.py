@@ -1,6 +1,7 @@
 """Every door with everybody in front of it: whoever may decide does, nobody else changes anything, and each refusal is audited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -14,7 +15,7 @@ from notify.models import Delivery
 from tests import factories
 from tests.approvals import doors
 from tests.approvals.conftest import age
-from tests.approvals.scene import Scene
+from tests.approvals.scene import Scene, setting
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +57,13 @@ REFUSED_OF_ANOTHER_SYSTEM = {
 MAY = ("lisi", "LiSi", "delegate", "deputy", "admin_wx")
 REFUSED = [("gate", who, table) for who, table in REFUSED_AT_GATE.items()]
 REFUSED += [("external", who, table) for who, table in REFUSED_OF_ANOTHER_SYSTEM.items()]
+
+
+@pytest.fixture(scope="module")
+def scene(django_db_setup: None, django_db_blocker: Any) -> Iterator[Scene]:
+    """Everybody before every door, made once for all of them."""
+    with django_db_blocker.unblock(), setting() as made:
+        yield made
 
 
 def refusals(approval: Approval) -> list[tuple[str, str, str]]:

@@ -170,14 +170,7 @@ def _configuration(stage: Stage) -> Path:
         "businesses": [{"code": "game", "name": "游戏大区"}],
         "people": [{"username": "lisi", "wecom_userid": "lisi", "roles": ["viewer"], "businesses": ["game"]}],
         "api_keys": [{"name": "ops", "key": SECRETS["FTA_API_KEY"], "role": "operator", "businesses": ["game"]}],
-        "wecom": {
-            "corp_id": stage.world.config.corp_id,
-            "agent_id": stage.world.config.apps[0].agent_id,
-            "secret": SECRETS["WECOM_SECRET"],
-            "token": SECRETS["WECOM_TOKEN"],
-            "encoding_aes_key": SECRETS["WECOM_AES_KEY"],
-            "api_url": stage.env["WECOM_API_URL"],
-        },
+        "wecom": stage.wecom_section(),
         "sources": [{"name": "rest", "kind": "rest", "secret": SECRETS["FTA_SOURCE_SECRET"], "business": "game"}],
         "channels": [
             {"name": "app", "kind": "wecom_app", "to_user": ["lisi"]},

@@ -201,14 +201,7 @@ def _document(stage: FaultStage) -> dict[str, Any]:
         "api_keys": [
             {"name": f"ops-{n}", "key": key, "role": "operator", "businesses": ["game"]} for n, key in enumerate(KEYS)
         ],
-        "wecom": {
-            "corp_id": stage.world.config.corp_id,
-            "agent_id": stage.world.config.apps[0].agent_id,
-            "secret": SECRETS["WECOM_SECRET"],
-            "token": SECRETS["WECOM_TOKEN"],
-            "encoding_aes_key": SECRETS["WECOM_AES_KEY"],
-            "api_url": stage.env["WECOM_API_URL"],
-        },
+        "wecom": stage.wecom_section(),
         "sources": [{"name": "rest", "kind": "rest", "secret": SECRETS["FTA_SOURCE_SECRET"], "business": "game"}],
         "approval_policies": [
             {

@@ -1,7 +1,5 @@
 """apply_config and export_config: one file is the whole truth of the sections that it has."""
 
-import io
-import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -9,13 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
-from django.db.models import Model
 
-from approvals.models import Policy
 from fta.config.document import sections
 from fta.models import (
     AuditEntry,
-    Business,
     ConfigVersion,
     ConvergenceRule,
     Host,
@@ -24,10 +19,10 @@ from fta.models import (
     Person,
     Rule,
     Shield,
-    Source,
 )
 from notify.models import Channel, NotificationRule
 from tests import factories
+from tests.fta.configuring import apply, export, snapshot
 from wechat.models import WecomApp
 
 pytestmark = pytest.mark.django_db
@@ -107,41 +102,6 @@ notification_rules:
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-
-
-def apply(text: str, *options: str) -> tuple[list[str], str]:
-    """Apply a text as from a pipe; return the lines of changes and what was warned."""
-    out, err = StringIO(), StringIO()
-    held, sys.stdin = sys.stdin, io.StringIO(text)
-    try:
-        call_command("apply_config", "-", *options, stdout=out, stderr=err, no_color=True)
-    finally:
-        sys.stdin = held
-    return out.getvalue().splitlines()[:-1], err.getvalue()
-
-
-def refused(text: str) -> str:
-    """Apply a text that must be refused whole."""
-    before = snapshot()
-    with pytest.raises(CommandError) as raised:
-        apply(text)
-    assert "nothing was applied" in str(raised.value)
-    assert snapshot() == before
-    return str(raised.value)
-
-
-def export() -> str:
-    out = StringIO()
-    call_command("export_config", stdout=out)
-    return out.getvalue()
-
-
-def snapshot() -> dict[str, list[Any]]:
-    kinds: list[type[Model]] = [
-        Business, Person, Host, Source, Policy, Package, PackageVersion, Rule, ConvergenceRule, Shield, Channel,
-        NotificationRule, WecomApp, AuditEntry, ConfigVersion,
-    ]  # fmt: skip
-    return {kind.__name__: list(kind._default_manager.order_by("pk").values()) for kind in kinds}
 
 
 def test_the_demo_loads_from_its_file(environment: None) -> None:
@@ -298,86 +258,6 @@ def test_every_process_reads_anew_what_was_applied() -> None:
     before = {kind: ConfigVersion.current(kind) for kind in kinds}
     apply(PLAIN)
     assert all(ConfigVersion.current(kind) > before[kind] for kind in kinds)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("version: 1\nruels: []", "ruels: unknown section; known are"),
-        ("version: 2", "version: is 2; 1 is expected"),
-        ("- a", "must be a mapping of sections"),
-        ("version: 1\nrules: {", "not YAML"),
-        ("version: 1\nduties: [{name: a, holidays: [{from: 2026-02-30}]}]", "not YAML: day is out of range"),
-        ("version: 1\nrules: {name: x}", "rules: must be a list"),
-        ("version: 1\nrules: [7]", "rules[0]: must be a mapping"),
-        ("version: 1\nrules: [{name: a}, {priority: 1}]", "rules[1].name: is required"),
-        ("version: 1\nrules: [{name: a}, {name: b}, {name: c, package: x}]", 'rules[2].package: no package "x"'),
-        ("version: 1\nrules: [{name: a, pakage: x}]", "rules[0].pakage: unknown key; known are"),
-        ("version: 1\nrules: [{name: a, timeout: soon}]", "rules[0].timeout: is 'soon'; a duration"),
-        ("version: 1\nrules: [{name: a, timeout: 5s}]", "rules[0].timeout: must be at least 1m"),
-        ("version: 1\nrules: [{name: a, verify: {often: 1}}]", "rules[0].verify.often: unknown key"),
-        ("version: 1\nrules: [{name: a, match: {colour: red}}]", "rules[0].match.colour: "),
-        ("version: 1\nrules: [{name: a, match: {content: {regex: '('}}}]", "rules[0].match.content"),
-        ("version: 1\npackages: [{key: a/b, nodes: []}]", "packages[0].key: "),
-        ("version: 1\npackages: [{key: new, nodes: []}]", "packages[0].key: "),
-        ("version: 1\npackages: [{key: a, nodes: []}]", "packages[0].nodes: "),
-        ("version: 1\npackages: [{key: a, business: nowhere, nodes: []}]", 'packages[0].business: no business "nowhere"'),
-        ("version: 1\npackages: [{key: a, nodes: [{id: 1, type: wish}]}]", "packages[0].nodes[0].type: "),
-        ("version: 1\nconvergence_rules: [{name: a, remark: x, function: guess, dimensions: [host]}]",
-         "convergence_rules[0].function: is 'guess'; one of"),
-        ("version: 1\nconvergence_rules: [{name: a, remark: x, function: defense, dimensions: [moon]}]",
-         "convergence_rules[0].dimensions[0]: no dimension 'moon'"),
-        ("version: 1\nshields: [{name: a, reason: x, from: 2026-01-02, to: 2026-01-01T00:00:00}]",
-         "shields[0].to: must be later than from"),
-        ("version: 1\nshields: [{name: a, reason: x, from: '2026-01-02T00:00:00', to: '2026-01-01T00:00:00'}]",
-         "shields[0].to: must be later than from"),
-        ("version: 1\nsources: [{name: a, kind: carrier-pigeon}]", "sources[0].kind: is 'carrier-pigeon'"),
-        ("version: 1\nsources: [{name: a, kind: rest, secret: short}]", "sources[0].secret: must be at least 16"),
-        ("version: 1\nsources: [{name: a, kind: rest, cidrs: [x]}]", 'sources[0].cidrs[0]: "x" is no network'),
-        ("version: 1\nsources: [{name: a, kind: rest, time_zone: Mars/One}]", 'sources[0].time_zone: no time zone'),
-        ("version: 1\nduties: [{name: a, people: [ghost]}]", "duties[0].people[0]: 没有“ghost”这个人"),
-        ("version: 1\nduties: [{name: a, handover: soon}]", "duties[0].handover: 应为 09:00 这样的时刻"),
-        ("version: 1\nduties: [{name: a, overrides: [{person: ghost, from: tomorrow, to: 2026-10-02T09:00:00}]}]",
-         "duties[0].overrides[0].from: is 'tomorrow'; a time such as"),
-        ("version: 1\nduties: [{name: a, holidays: [{name: b, from: 2026-10-07, to: 2026-10-01}]}]",
-         "duties[0].holidays[0].to: 结束必须晚于开始"),
-        ("version: 1\nduties: [{name: a, holidays: [{from: '2026-02-30'}]}]",
-         "duties[0].holidays[0].from: is '2026-02-30'; a day such as"),
-        ("version: 1\nnotification_rules: [{name: a, to: [{role: king}]}]",
-         "notification_rules[0].to[0]: role must be one of operator, maintainer, host"),
-        ("version: 1\nnotification_rules: [{name: a, to: [{duty: 夜班}]}]",
-         'notification_rules[0].to[0]: no duty list "夜班" with people'),
-        ("version: 1\nnotification_rules: [{name: a, to: [7]}]", "notification_rules[0].to[0]: must be a username"),
-        ("version: 1\nbusinesses: [{code: a, maintainers: [ghost]}]", 'businesses[0].maintainers[0]: no person "ghost"'),
-        ("version: 1\npeople: [{username: a, roles: [king]}]", "people[0].roles: no role 'king'"),
-        ("version: 1\npeople: [{username: a, businesses: [nowhere]}]", 'people[0].businesses[0]: no business "nowhere"'),
-        ("version: 1\nhosts: [{ip: not-an-ip}]", 'hosts[0].ip: "not-an-ip" is no IP address'),
-        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, credential: x}}]",
-         'hosts[0].connection.credential: no credential "x"'),
-        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh}}]", "hosts[0].connection.user: SSH"),
-        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, user: a, host_key: x}}]",
-         "hosts[0].connection.host_key: 应为一行"),
-        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, user: a, port: 70000}}]",
-         "hosts[0].connection.port: 端口"),
-        ("version: 1\ncredentials: [{name: x, kind: ssh_key, secret: y}]", "credentials[0].secret: 不是"),
-        ("version: 1\ncredentials: [{name: x, kind: password, url: 'https://a', secret: y}]",
-         "credentials[0].url: only a token has an address"),
-        ("version: 1\napproval_policies: [{name: a, stages: [{approvers: [{group: ghosts}]}]}]",
-         'approval_policies[0].stages[0].approvers[0].group: no group "ghosts"'),
-        ("version: 1\nnotification_rules: [{name: a, events: [x.y], channels: [z]}]",
-         'notification_rules[0].channels[0]: no channel "z"'),
-        ("version: 1\nnotification_rules: [{name: a, events: [x.y]}]", 'notification_rules[0].events[0]: no event "x.y"'),
-        ("version: 1\nchannels: [{name: a, kind: smoke}]", "channels[0].kind: is 'smoke'"),
-    ],
-)  # fmt: skip
-def test_it_names_the_path_of_what_is_wrong_and_applies_nothing(text: str, said: str) -> None:
-    assert said in refused(text)
-
-
-def test_it_names_every_fault_at_once() -> None:
-    said = refused("version: 1\nbusinesses: [{code: fine}]\nrules: [{name: a, package: x, mode: y}, {timeout: z}]")
-    for path in ("rules[0].package: ", "rules[0].mode: ", "rules[1].name: "):
-        assert path in said
 
 
 def test_it_says_that_a_file_is_not_there(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import time
 
 from django.conf import settings
 
+from notify.templates import BadTemplate, render
+
 NAME, TEXT = "web-1", "c" * 500  # as long as a value can be
 VALUES = {"name": NAME, "text": TEXT, "n": 3, "labels": {f"k{i}": TEXT for i in range(64)}, "rows": [1, 2, 3]}
 BOMBS = {
@@ -46,8 +48,6 @@ BOMBS = {
 
 def main() -> None:
     settings.configure(USE_I18N=False)
-    from notify.templates import BadTemplate, render
-
     render("{{ name }}{% for r in rows %}{{ r }}{% endfor %}", VALUES)  # what is loaded once is nobody's fault
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
     for name, source in BOMBS.items():

@@ -1,6 +1,6 @@
 """值班表: who is on duty, now and in the next days."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from fta.config import editing
+from fta.config import editing, replacements
 from fta.models import Duty
 from fta.models.scope import is_admin
 from fta.web import selectors
@@ -21,7 +21,6 @@ from fta.web.refused_edits import show_problems
 
 _AHEAD = timedelta(days=14)
 _NEXT = timedelta(days=15)  # a turn of a week ends within these
-_KEPT = timedelta(days=30)  # how long a replacement that is over stays on record
 
 
 @login_required
@@ -66,30 +65,25 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def override(request: HttpRequest, pk: int) -> HttpResponse:
     """Let somebody take the duty for a while."""
     _admins_only(request)
-    row, now = get_object_or_404(Duty, pk=pk), timezone.now()
-    form = OverrideForm(request.POST)
+    row, form = get_object_or_404(Duty, pk=pk), OverrideForm(request.POST)
     if not form.is_valid():
         return _show(request, row, form)
-    # The latest word counts: `on_duty` takes the first that covers the moment.
-    kept = [each for each in row.overrides if _ends(each) > now - _KEPT]
-    editing.save(row, {"overrides": [form.value(), *kept]}, request.user.get_username(), now)
+    replacements.arrange(row, form.value(), request.user.get_username(), timezone.now())
     messages.success(request, _("已安排替班。"))
     return redirect("web:duty", pk)
 
 
 @login_required
 @require_POST
-def cancel(request: HttpRequest, pk: int, index: int) -> HttpResponse:
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a replacement back."""
     _admins_only(request)
-    row = get_object_or_404(Duty, pk=pk)
-    gone = [each for at, each in enumerate(row.overrides) if at == index and _key(each) == request.POST.get("key")]
-    if not gone:
+    row, key = get_object_or_404(Duty, pk=pk), request.POST.get("key", "")
+    try:
+        replacements.take_back(row, key, request.user.get_username(), timezone.now())
+        messages.success(request, _("已取消替班，照常轮换。"))
+    except replacements.NoSuchReplacement:
         messages.error(request, _("这次替班已经改过或取消了。"))
-        return redirect("web:duty", pk)
-    left = [each for at, each in enumerate(row.overrides) if at != index]
-    editing.save(row, {"overrides": left}, request.user.get_username(), timezone.now())
-    messages.success(request, _("已取消替班，照常轮换。"))
     return redirect("web:duty", pk)
 
 
@@ -114,27 +108,19 @@ def _edit(request: HttpRequest, form: DutyForm, row: Duty) -> HttpResponse:
 def _show(request: HttpRequest, row: Duty, form: OverrideForm) -> HttpResponse:
     now = timezone.now()
     turns = list(row.turns(now, now + _AHEAD))
-    overrides = [each for each in enumerate(row.overrides) if _ends(each[1]) > now]
-    named = selectors.names([turn.username for turn in turns] + [each["person"] for _at, each in overrides])
+    overrides = [each for each in row.overrides if replacements.ends(each) > now]
+    named = selectors.names([turn.username for turn in turns] + [each["person"] for each in overrides])
     context = {
         "duty": row,
         "turns": [(turn, named.get(turn.username, "")) for turn in turns],
-        "overrides": [_shown(at, each, named) for at, each in overrides],
+        "overrides": [_shown(each, named) for each in overrides],
         "form": form,
         "may_edit": is_admin(request.user),
     }
     return render(request, "fta/duty.html", context, status=400 if form.errors else 200)
 
 
-def _shown(index: int, override: dict[str, str], named: dict[str, str]) -> dict[str, Any]:
+def _shown(override: dict[str, str], named: dict[str, str]) -> dict[str, Any]:
     moments = {key: parse_datetime(override[key]) for key in ("from", "to")}
     who = named.get(override["person"], override["person"])
-    return {"index": index, "key": _key(override), "who": who, "begins": moments["from"], "ends": moments["to"]}
-
-
-def _key(override: dict[str, str]) -> str:
-    return "/".join(override[part] for part in ("person", "from", "to"))
-
-
-def _ends(override: dict[str, str]) -> datetime:
-    return parse_datetime(override["to"]) or timezone.now()
+    return {"key": replacements.key_of(override), "who": who, "begins": moments["from"], "ends": moments["to"]}

@@ -96,10 +96,23 @@ def test_a_replacement_is_arranged_and_taken_back(admin: Person, operator: Perso
     page = text(client.get(reverse("web:duty", args=[row.pk])))
     key = "/".join(row.overrides[0].values())
     assert f'value="{key}"'.replace("+", "&#x2B;") in page.replace("+", "&#x2B;")
-    cancel = reverse("web:duty-override-cancel", args=[row.pk, 0])
+    cancel = reverse("web:duty-override-cancel", args=[row.pk])
     assert "已经改过或取消了" in text(client.post(cancel, {"key": "another"}, follow=True))
     assert client.post(cancel, {"key": key}).status_code == 302
     assert Duty.objects.get().on_duty(now) == "lisi"
+    verbs = AuditEntry.objects.filter(verb__startswith="duty.").order_by("pk").values_list("verb", flat=True)
+    assert list(verbs) == ["duty.replace", "duty.take_back"]
+
+
+def test_a_replacement_is_arranged_although_somebody_of_the_list_is_gone(admin: Person, operator: Person) -> None:
+    row = Duty.objects.create(name="一线", people=["gone", "lisi"])
+    now = timezone.now()
+    said = {"person": operator.pk, "begins": _local(now), "ends": _local(now + timedelta(hours=1))}
+    assert as_user(admin).post(reverse("web:duty-override", args=[row.pk]), said).status_code == 302
+    assert len(Duty.objects.get().overrides) == 1
+    data = {**FORM, "people": "gone，lisi", "holiday_people": ""}
+    answer = as_user(admin).post(reverse("web:duty-edit", args=[row.pk]), data)
+    assert (answer.status_code, "没有“gone”这个人" in text(answer)) == (400, True)
 
 
 def test_whoever_has_a_role_sees_who_is_on(operator: Person, viewer: Person, stranger: Person) -> None:

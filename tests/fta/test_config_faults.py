@@ -1,0 +1,87 @@
+"""What is wrong in a configuration file is named by its path, and nothing of it is applied."""
+
+import pytest
+
+from tests.fta.configuring import refused
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version: 1\nruels: []", "ruels: unknown section; known are"),
+        ("version: 2", "version: is 2; 1 is expected"),
+        ("- a", "must be a mapping of sections"),
+        ("version: 1\nrules: {", "not YAML"),
+        ("version: 1\nduties: [{name: a, holidays: [{from: 2026-02-30}]}]", "not YAML: day is out of range"),
+        ("version: 1\nrules: {name: x}", "rules: must be a list"),
+        ("version: 1\nrules: [7]", "rules[0]: must be a mapping"),
+        ("version: 1\nrules: [{name: a}, {priority: 1}]", "rules[1].name: is required"),
+        ("version: 1\nrules: [{name: a}, {name: b}, {name: c, package: x}]", 'rules[2].package: no package "x"'),
+        ("version: 1\nrules: [{name: a, pakage: x}]", "rules[0].pakage: unknown key; known are"),
+        ("version: 1\nrules: [{name: a, timeout: soon}]", "rules[0].timeout: is 'soon'; a duration"),
+        ("version: 1\nrules: [{name: a, timeout: 5s}]", "rules[0].timeout: must be at least 1m"),
+        ("version: 1\nrules: [{name: a, verify: {often: 1}}]", "rules[0].verify.often: unknown key"),
+        ("version: 1\nrules: [{name: a, match: {colour: red}}]", "rules[0].match.colour: "),
+        ("version: 1\nrules: [{name: a, match: {content: {regex: '('}}}]", "rules[0].match.content"),
+        ("version: 1\npackages: [{key: a/b, nodes: []}]", "packages[0].key: "),
+        ("version: 1\npackages: [{key: new, nodes: []}]", "packages[0].key: "),
+        ("version: 1\npackages: [{key: a, nodes: []}]", "packages[0].nodes: "),
+        ("version: 1\npackages: [{key: a, business: nowhere, nodes: []}]", 'packages[0].business: no business "nowhere"'),
+        ("version: 1\npackages: [{key: a, nodes: [{id: 1, type: wish}]}]", "packages[0].nodes[0].type: "),
+        ("version: 1\nconvergence_rules: [{name: a, remark: x, function: guess, dimensions: [host]}]",
+         "convergence_rules[0].function: is 'guess'; one of"),
+        ("version: 1\nconvergence_rules: [{name: a, remark: x, function: defense, dimensions: [moon]}]",
+         "convergence_rules[0].dimensions[0]: no dimension 'moon'"),
+        ("version: 1\nshields: [{name: a, reason: x, from: 2026-01-02, to: 2026-01-01T00:00:00}]",
+         "shields[0].to: must be later than from"),
+        ("version: 1\nshields: [{name: a, reason: x, from: '2026-01-02T00:00:00', to: '2026-01-01T00:00:00'}]",
+         "shields[0].to: must be later than from"),
+        ("version: 1\nsources: [{name: a, kind: carrier-pigeon}]", "sources[0].kind: is 'carrier-pigeon'"),
+        ("version: 1\nsources: [{name: a, kind: rest, secret: short}]", "sources[0].secret: must be at least 16"),
+        ("version: 1\nsources: [{name: a, kind: rest, cidrs: [x]}]", 'sources[0].cidrs[0]: "x" is no network'),
+        ("version: 1\nsources: [{name: a, kind: rest, time_zone: Mars/One}]", 'sources[0].time_zone: no time zone'),
+        ("version: 1\nduties: [{name: a, people: [ghost]}]", "duties[0].people[0]: 没有“ghost”这个人"),
+        ("version: 1\nduties: [{name: a, handover: soon}]", "duties[0].handover: 应为 09:00 这样的时刻"),
+        ("version: 1\nduties: [{name: a, overrides: [{person: ghost, from: tomorrow, to: 2026-10-02T09:00:00}]}]",
+         "duties[0].overrides[0].from: is 'tomorrow'; a time such as"),
+        ("version: 1\nduties: [{name: a, holidays: [{name: b, from: 2026-10-07, to: 2026-10-01}]}]",
+         "duties[0].holidays[0].to: 结束必须晚于开始"),
+        ("version: 1\nduties: [{name: a, holidays: [{from: '2026-02-30'}]}]",
+         "duties[0].holidays[0].from: is '2026-02-30'; a day such as"),
+        ("version: 1\nnotification_rules: [{name: a, to: [{role: king}]}]",
+         "notification_rules[0].to[0]: role must be one of operator, maintainer, host"),
+        ("version: 1\nnotification_rules: [{name: a, to: [{duty: 夜班}]}]",
+         'notification_rules[0].to[0]: no duty list "夜班" with people'),
+        ("version: 1\nnotification_rules: [{name: a, to: [7]}]", "notification_rules[0].to[0]: must be a username"),
+        ("version: 1\nbusinesses: [{code: a, maintainers: [ghost]}]", 'businesses[0].maintainers[0]: no person "ghost"'),
+        ("version: 1\npeople: [{username: a, roles: [king]}]", "people[0].roles: no role 'king'"),
+        ("version: 1\npeople: [{username: a, businesses: [nowhere]}]", 'people[0].businesses[0]: no business "nowhere"'),
+        ("version: 1\nhosts: [{ip: not-an-ip}]", 'hosts[0].ip: "not-an-ip" is no IP address'),
+        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, credential: x}}]",
+         'hosts[0].connection.credential: no credential "x"'),
+        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh}}]", "hosts[0].connection.user: SSH"),
+        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, user: a, host_key: x}}]",
+         "hosts[0].connection.host_key: 应为一行"),
+        ("version: 1\nhosts: [{ip: 127.0.0.1, connection: {kind: ssh, user: a, port: 70000}}]",
+         "hosts[0].connection.port: 端口"),
+        ("version: 1\ncredentials: [{name: x, kind: ssh_key, secret: y}]", "credentials[0].secret: 不是"),
+        ("version: 1\ncredentials: [{name: x, kind: password, url: 'https://a', secret: y}]",
+         "credentials[0].url: only a token has an address"),
+        ("version: 1\napproval_policies: [{name: a, stages: [{approvers: [{group: ghosts}]}]}]",
+         'approval_policies[0].stages[0].approvers[0].group: no group "ghosts"'),
+        ("version: 1\nnotification_rules: [{name: a, events: [x.y], channels: [z]}]",
+         'notification_rules[0].channels[0]: no channel "z"'),
+        ("version: 1\nnotification_rules: [{name: a, events: [x.y]}]", 'notification_rules[0].events[0]: no event "x.y"'),
+        ("version: 1\nchannels: [{name: a, kind: smoke}]", "channels[0].kind: is 'smoke'"),
+    ],
+)  # fmt: skip
+def test_it_names_the_path_of_what_is_wrong_and_applies_nothing(text: str, said: str) -> None:
+    assert said in refused(text)
+
+
+def test_it_names_every_fault_at_once() -> None:
+    said = refused("version: 1\nbusinesses: [{code: fine}]\nrules: [{name: a, package: x, mode: y}, {timeout: z}]")
+    for path in ("rules[0].package: ", "rules[0].mode: ", "rules[1].name: "):
+        assert path in said
