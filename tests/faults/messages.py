@@ -6,6 +6,7 @@ says was sent must be on the phone: a digest counts for as many as it says.
 """
 
 import argparse
+import itertools
 import os
 import random
 import re
@@ -75,7 +76,8 @@ def _run(stage: Stage, seconds: int, rate: int, seed: int) -> int:
 
 
 def _load(stage: Stage, seconds: int, rate: int, chance: random.Random) -> tuple[int, Counter[str], int]:
-    """Post alerts at the rate; switch one fault on and off after another, and kill an engine now and then."""
+    """Post alerts at the rate; switch one fault on and off after another, each in its turn, and kill an engine now and then."""
+    turns = itertools.cycle(chance.sample(FAULTS, len(FAULTS)))
     sent, killed, switched, on = 0, 0, Counter[str](), {}
     began, next_fault, next_kill = time.monotonic(), FAULT_SECONDS, 15.0
     while (at := time.monotonic() - began) < seconds:
@@ -87,9 +89,9 @@ def _load(stage: Stage, seconds: int, rate: int, chance: random.Random) -> tuple
                 )
                 on = {}
             else:
-                on = chance.choice(FAULTS)
+                on = next(turns)
                 stage.world.faults.set({name: list(v) if isinstance(v, list) else v for name, v in on.items()})
-                switched[next(iter(on))] += 1
+                switched[_named(on)] += 1
         if at >= next_kill:
             next_kill, killed = next_kill + 15.0, killed + 1
             name = chance.choice(["engine", "engine2"])
@@ -100,6 +102,11 @@ def _load(stage: Stage, seconds: int, rate: int, chance: random.Random) -> tuple
             sent += len(bodies)
         time.sleep(0.05)
     return sent, switched, killed
+
+
+def _named(fault: dict[str, Any]) -> str:
+    name, value = next(iter(fault.items()))
+    return f"{name} {value[0]}" if isinstance(value, list) else name
 
 
 def _alert(number: int) -> dict[str, str]:
