@@ -24,8 +24,8 @@ def settle(execution: Execution, verdict: Verdict, now: datetime) -> None:
     if execution.mode == Mode.SHADOW:
         reason = _("演练，未实际执行。%(reason)s") % {"reason": verdict.reason}
         shift(execution, State.SHADOWED, now, reason, reason=reason, ended_at=now, **marks)
-    elif verdict.kind in _ENDS and execution.state == State.CONVERGING:  # new: nobody was asked, and nobody waits for it
-        to = _ENDS[verdict.kind]
+    elif verdict.kind in _ENDS and execution.state == State.CONVERGING:
+        to = _ENDS[verdict.kind]  # it is new: nobody was asked about it, and nobody waits for it
         shift(execution, to, now, verdict.reason, reason=verdict.reason, ended_at=now, **marks)
     elif verdict.kind in _ENDS:
         _mark(execution, marks)
