@@ -1,4 +1,4 @@
-"""The way of an alert: shield, match, converge, hold or hand on; and those that sleep."""
+"""The way of an alert: shield, match, converge, hold or hand on."""
 
 from datetime import datetime, timedelta
 from typing import Any
