@@ -55,7 +55,8 @@ class Size:
     @property
     def seconds(self) -> float:
         """Return for how long there is load: enough for every fault, and for the work."""
-        return max(10.0, self.kills * SECONDS_A_KILL, self.executions * SECONDS_AN_EXECUTION, self.pauses * 6.0)
+        kills = self.kills + self.aimed  # each makes a process start again, which takes longer than most of its work
+        return max(10.0, kills * SECONDS_A_KILL, self.executions * SECONDS_AN_EXECUTION, self.pauses * 6.0)
 
 
 def run(size: Size, seed: int, without: str = "") -> Result:
