@@ -14,8 +14,9 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from wechat.models import WecomApp
+from wechat.models import GatewayClient, WecomApp
 from wechat.services.configuration import SECRETS
+from wechat.services.gateway_clients import MIN_SECRET
 
 # Printed in the original's manual and in its start-up data: whoever knows them could forge callbacks.
 PUBLISHED = ("FTAToken", "FTAEncodingAESKeyFTAEncodingAESKey923456781")
@@ -291,3 +292,48 @@ class ExternalForm(forms.Form):
     def verifiers(self) -> list[str]:
         """Return the names in the list of approvers."""
         return [name for name in _SPLIT.split(self.cleaned_data["verifier"]) if name]
+
+
+class GatewayClientForm(forms.Form):
+    """A tool that sends through the gateway. An empty secret stays as it is; a new client needs one."""
+
+    name = forms.CharField(label=gettext_lazy("名称"), max_length=64, help_text=gettext_lazy("例如 alertmanager。"))
+    corp_id = forms.RegexField(
+        regex=r"^[A-Za-z0-9_.-]{1,64}$", label=gettext_lazy("企业 ID"), widget=_mono(),
+        help_text=gettext_lazy("自己定，不必是真的企业 ID；填到工具里。"),
+        error_messages={"invalid": gettext_lazy("只能有字母、数字和 _-.，最多 64 个。")},
+    )  # fmt: skip
+    agent_id = forms.IntegerField(
+        label="AgentId", min_value=1, max_value=2**53, widget=_mono(inputmode="numeric"),
+        help_text=gettext_lazy("自己定的数字；填到工具里。"),
+    )  # fmt: skip
+    gateway_secret = forms.CharField(label=gettext_lazy("密钥"), required=False, max_length=255, widget=_mono())
+    per_minute = forms.IntegerField(
+        label=gettext_lazy("每分钟最多"), min_value=1, max_value=100_000, initial=200,
+        help_text=gettext_lazy("超过的请求得到 45009，工具会稍后再发。"),
+    )  # fmt: skip
+    enabled = forms.BooleanField(label=gettext_lazy("启用"), required=False, initial=True)
+
+    def __init__(self, *args: Any, client: GatewayClient, **kwargs: Any) -> None:
+        self.client = client
+        names = ("name", "corp_id", "agent_id", "per_minute", "enabled")
+        stored = {name: getattr(client, name) for name in names} if client.pk else {}
+        super().__init__(*args, **{**kwargs, "initial": stored | dict(kwargs.get("initial") or {})})
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if GatewayClient.objects.filter(name=name).exclude(pk=self.client.pk).exists():
+            raise ValidationError(_("这个名称已被使用（可能是已归档的）。"))
+        return name
+
+    def clean_gateway_secret(self) -> str:
+        value = str(self.cleaned_data["gateway_secret"])
+        if not value and not self.client.secret_digest:
+            raise ValidationError(_("请点“生成”，或填写至少 %(n)d 位的密钥。") % {"n": MIN_SECRET})
+        if value and (len(value) < MIN_SECRET or not value.isascii() or re.search(r"\s", value)):
+            raise ValidationError(_("密钥至少 %(n)d 位，不能有空格或中文。") % {"n": MIN_SECRET})
+        return value
+
+    def values(self) -> dict[str, Any]:
+        """Return what the form says of the client, but for the secret."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "gateway_secret"}
