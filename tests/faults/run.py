@@ -44,13 +44,13 @@ class Size:
 
     @property
     def changes(self) -> int:
-        """Return how many plans somebody changes in the database while their executions wait."""
-        return max(3, self.executions // 20)
+        """Return how many plans somebody changes in the database while their executions wait; some of them then expire."""
+        return max(3, self.executions // 13)
 
     @property
     def races(self) -> int:
         """Return how many plans are changed between a worker's reading and its claim."""
-        return max(2, self.executions // 40)
+        return max(2, self.executions // 25)
 
     @property
     def seconds(self) -> float:
