@@ -163,7 +163,7 @@ class Tamperer(threading.Thread):
         super().__init__(name="tamperer", daemon=True)
         self.stage, self.times = stage, times
         self.chance = random.Random(seed + 2)
-        self.until = time.monotonic() + seconds * 1.5
+        self.until = time.monotonic() + seconds * 2
         self.gap = seconds * 0.9 / max(1, times)
         self.done = 0
 

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -139,7 +140,9 @@ def _change_before_claim(folder: Path) -> None:
     def claim_step(step: Any, *args: Any) -> Any:
         if step.attempt == 0 and random.random() < CHANCE and _taken(folder, "race"):
             with transaction.atomic(), connection.cursor() as cursor:
-                change(cursor, step.execution_id, random.choice((HASH, EVERYWHERE)), folder)
+                done = change(cursor, step.execution_id, random.choice((HASH, EVERYWHERE)), folder)
+            if not done:  # it had begun, or was changed before: another one then
+                (folder / f"race-{uuid.uuid4()}").touch()
         return real(step, *args)
 
     steps.claim_step = claim_step

@@ -44,13 +44,13 @@ class Size:
 
     @property
     def changes(self) -> int:
-        """Return how many plans somebody changes in the database while their executions wait."""
-        return max(3, self.executions // 20)
+        """Return how many plans somebody changes in the database while their executions wait; some of them then expire."""
+        return max(3, self.executions // 13)
 
     @property
     def races(self) -> int:
         """Return how many plans are changed between a worker's reading and its claim."""
-        return max(2, self.executions // 40)
+        return max(2, self.executions // 25)
 
     @property
     def seconds(self) -> float:
@@ -153,7 +153,7 @@ def _shortfalls(cast: Cast, struck: Mapping[str, int], met: Mapping[str, int], s
         found.append(f"{sum(struck.values())} of {size.aimed} aimed kills happened")
     if pauser.survived < pauser.pauses:
         found.append(f"{pauser.survived} of {pauser.pauses} pauses were survived")
-    if cast.tamperer.done < size.changes:
+    if cast.tamperer.done < size.changes / 2:  # where nothing waits for long there is little to be changed
         found.append(f"{cast.tamperer.done} of {size.changes} plans were changed")
     if not met["twice"]:
         found.append("no alert was taken up by two engines")

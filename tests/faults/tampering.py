@@ -41,7 +41,7 @@ def changed(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def change(cursor: Any, execution: int, way: str, folder: Path) -> bool:
-    """Rewrite the plan within the caller's transaction, unless a step of it has begun; tell whether it was done.
+    """Rewrite the plan within the caller's transaction, unless it was before or a step has begun; tell whether it was done.
 
     The cursor may be psycopg's or Django's. A file in the folder names the execution and the hash that was forged for it.
     """
@@ -50,7 +50,8 @@ def change(cursor: Any, execution: int, way: str, folder: Path) -> bool:
     found = cursor.fetchone()
     cursor.execute("SELECT id FROM fta_steprun WHERE execution_id = %s ORDER BY id FOR UPDATE", [execution])
     cursor.execute(BEGUN, [execution])
-    if found is None or cursor.fetchone()[0]:
+    note = folder / f"changed-{execution}"
+    if found is None or cursor.fetchone()[0] or note.exists():
         return False
     plan = changed(json.loads(found[0]))
     forged = "" if way == CONTENTS else sha256_of(plan)
@@ -60,9 +61,7 @@ def change(cursor: Any, execution: int, way: str, folder: Path) -> bool:
     if way == EVERYWHERE:
         cursor.execute("UPDATE fta_steprun SET plan_sha256 = %s WHERE execution_id = %s", [forged, execution])
         cursor.execute("UPDATE approvals_approval SET plan_sha256 = %s WHERE execution_id = %s", [forged, execution])
-    (folder / f"changed-{execution}").write_text(
-        forged, encoding="utf-8"
-    )  # first: who is killed now has changed nothing
+    note.write_text(forged, encoding="utf-8")  # before the commit: what was changed is always written down
     return True
 
 
