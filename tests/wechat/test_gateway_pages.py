@@ -11,6 +11,7 @@ from fta.lib.secrets import digest
 from fta.models import AuditEntry, Person
 from tests.wechat.test_gateway import FROM_ALERTMANAGER, SECRET, send, token
 from wechat.models import GatewayCall, GatewayClient
+from wechat.services import gateway
 
 pytestmark = pytest.mark.django_db
 URL = "/doc/wechat_config/gateway/"
@@ -120,6 +121,9 @@ def test_it_lists_clients_with_what_came_of_their_calls(boss: Client, prometheus
     access = token(Client())["access_token"]
     send(Client(), access, FROM_ALERTMANAGER)
     send(Client(), access, FROM_ALERTMANAGER | {"msgtype": "voice"})
+    url = f"/wecom/cgi-bin/message/send?access_token={access}"
+    for raw in (b"{not json", b" " * (gateway.MAX_BODY + 1)):
+        assert Client().post(url, raw, "application/json").json()["errcode"] != 0
     call = GatewayCall.objects.get(errcode=0)
 
     page = boss.get(URL).content.decode()
@@ -127,7 +131,8 @@ def test_it_lists_clients_with_what_came_of_their_calls(boss: Client, prometheus
         assert word in page
     assert f"/deliveries/{call.delivery_ref}/" in page
     mine = boss.get(f"{URL}?client={prometheus.pk}").content.decode()
-    assert "40008" in mine
+    for refused_with in ("40008", "47001", "45002"):
+        assert refused_with in mine
     assert "45009" not in mine
     for odd in ("x", "-1", "9" * 40, "²"):
         assert boss.get(URL, {"client": odd}).status_code == 200
