@@ -149,7 +149,7 @@ def _shortfalls(cast: Cast, struck: Mapping[str, int], met: Mapping[str, int], s
         found.append(f"{len(sender.acknowledged)} of {len(sender.bodies)} alerts were acknowledged")
     if killer.killed.total() != killer.kills:
         found.append(f"{killer.killed.total()} of {killer.kills} kills happened")
-    if sum(struck.values()) < size.aimed * 0.9:
+    if sum(struck.values()) < size.aimed - max(1, size.aimed // 10):
         found.append(f"{sum(struck.values())} of {size.aimed} aimed kills happened")
     if pauser.survived < pauser.pauses:
         found.append(f"{pauser.survived} of {pauser.pauses} pauses were survived")
