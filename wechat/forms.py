@@ -14,7 +14,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from wechat.models import WecomApp
+from wechat.models import GatewayClient, WecomApp
 from wechat.services.configuration import SECRETS
 
 # Printed in the original's manual and in its start-up data: whoever knows them could forge callbacks.
@@ -23,6 +23,7 @@ KEY_LENGTH = 43
 TOKEN_LENGTH = 32
 API_TOKEN_MIN = 16
 VERIFY_BYTES = 256
+MOST_PER_MINUTE = 10_000
 _LETTERS = string.ascii_letters + string.digits
 _USERID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _VERIFY_NAME = re.compile(r"WW_verify_([A-Za-z0-9]{1,64})\.txt")
@@ -262,6 +263,54 @@ class HandOverForm(forms.Form):
     """Whom to hand an approval to."""
 
     to = forms.RegexField(regex=_USERID, label=gettext_lazy("对方的企业微信账号"))
+
+
+class GatewayClientForm(forms.Form):
+    """A tool that sends through the gateway; its secret is never entered, it is generated."""
+
+    name = forms.CharField(
+        label=gettext_lazy("名称"), max_length=64,
+        help_text=gettext_lazy("给人看的，一般写工具的名字。"),
+        error_messages={
+            "required": gettext_lazy("请填写名称，例如 alertmanager。"),
+            "max_length": gettext_lazy("名称最多 64 个字，请缩短。"),
+        },
+    )  # fmt: skip
+    corp_id = forms.RegexField(
+        regex=r"^[\x21-\x7e]{1,64}$", label=gettext_lazy("企业 ID"), widget=_mono(),
+        help_text=gettext_lazy("自己定一个，不必是真的企业 ID；几个工具可以用同一个，靠密钥区分。"),
+        error_messages={
+            "required": gettext_lazy("请填写企业 ID：自己定一个，例如 portal。"),
+            "invalid": gettext_lazy("企业 ID 是 1 至 64 个英文字母、数字或符号，不能有空格和中文，例如 portal。"),
+        },
+    )  # fmt: skip
+    agent_id = forms.IntegerField(
+        label="AgentId", min_value=1, max_value=2**53, widget=_mono(inputmode="numeric"),
+        help_text=gettext_lazy("自己定一个数字；工具带来的与它不一致时，消息会被拒绝。"),
+        error_messages={
+            "required": gettext_lazy("请填写 AgentId：自己定一个数字，例如 7。"),
+            **dict.fromkeys(
+                ("invalid", "min_value", "max_value"), gettext_lazy("AgentId 是一个不超过 16 位的正整数，例如 7。")
+            ),
+        },
+    )  # fmt: skip
+    per_minute = forms.IntegerField(
+        label=gettext_lazy("每分钟最多"), min_value=1, max_value=MOST_PER_MINUTE, initial=200,
+        widget=_mono(inputmode="numeric"),
+        help_text=gettext_lazy("一分钟里收下的消息条数；超过的答 45009，由工具自己重发。"),
+        error_messages={
+            "required": gettext_lazy("请填写每分钟最多几条，一般 200。"),
+            **dict.fromkeys(
+                ("invalid", "min_value", "max_value"),
+                gettext_lazy("每分钟最多填 1 至 10000 的整数；不想收时请停用这个客户端。"),
+            ),
+        },
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, client: GatewayClient) -> "GatewayClientForm":
+        """Return the form with what a client has."""
+        return cls(initial={name: getattr(client, name) for name in cls.base_fields})
 
 
 class ExternalForm(forms.Form):

@@ -58,6 +58,7 @@ _DEEDS = {
     "take_back": _("取消替班"),
     "push": _("建群或更新群"),
     "pull": _("读取群的现状"),
+    "new_secret": _("换密钥"),
 }
 _WHOLE = {
     "switch.halt": _("停止自愈"),

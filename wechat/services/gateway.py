@@ -23,6 +23,7 @@ from wechat.models import GatewayCall, GatewayClient
 
 TOKEN_SECONDS = 7200
 EVENT = "gateway.message"
+MAX_BODY = 256 * 1024
 _SALT = "wecom-gateway"
 _KEPT = timedelta(days=90)
 _RECEIVERS = ("touser", "toparty", "totag")
@@ -63,12 +64,15 @@ def holder(token: str) -> GatewayClient:
     return row
 
 
-def take(client: GatewayClient, body: Any, now: datetime) -> Delivery:
+def take(client: GatewayClient, raw: bytes, now: datetime) -> Delivery:
     """Write a client's message as a delivery of the portal's own application, and the call into the client's log.
 
-    Raises WecomError with the code that WeCom has for what is wrong; that is in the log too.
+    `raw` is the request's body, or its first MAX_BODY + 1 bytes. Raises WecomError with the code that WeCom has for what
+    is wrong; that is in the log too.
     """
+    body: dict[str, Any] = {}
     try:
+        body = _read(raw)
         with transaction.atomic():
             # One at a time for each client: the limit is counted on the rows.
             GatewayClient.objects.select_for_update().get(pk=client.pk)
@@ -96,18 +100,21 @@ def _within_limit(client: GatewayClient, now: datetime) -> None:
         raise WecomError(45009, f"api freq out of limit: {client.per_minute} a minute")
 
 
-def _log(client: GatewayClient, body: Any, now: datetime, code: int, text: str, row: Delivery | None) -> None:
-    said: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    receivers = " ".join(f"{name}={said[name]}" for name in _RECEIVERS if said.get(name))
+def _log(
+    client: GatewayClient, body: Mapping[str, Any], now: datetime, code: int, text: str, row: Delivery | None
+) -> None:
+    receivers = " ".join(f"{name}={body[name]}" for name in _RECEIVERS if body.get(name))
     GatewayCall.objects.create(
-        client=client, at=now, msgtype=str(said.get("msgtype") or "")[:32], receivers=receivers[:255],
+        client=client, at=now, msgtype=str(body.get("msgtype") or "")[:32], receivers=receivers[:255],
         errcode=code, errmsg=text[:255], delivery_ref=row.pk if row else None,
     )  # fmt: skip
     GatewayCall.objects.filter(client=client, at__lt=now - _KEPT).delete()
 
 
-def read(raw: bytes) -> Any:
-    """Return the JSON of a request's body. Raises WecomError 47001 for anything else than an object."""
+def _read(raw: bytes) -> dict[str, Any]:
+    """Return the JSON of a request's body. Raises WecomError 45002 for too much, 47001 for anything else than an object."""
+    if len(raw) > MAX_BODY:
+        raise WecomError(45002, f"the body is larger than {MAX_BODY} bytes")
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -117,7 +124,7 @@ def read(raw: bytes) -> Any:
     return body
 
 
-def _message(client: GatewayClient, body: Any) -> Message:
+def _message(client: GatewayClient, body: Mapping[str, Any]) -> Message:
     # Alertmanager and Grafana write the agent id as a string.
     if body.get("agentid") in (None, ""):
         raise WecomError(41011, "agentid missing")

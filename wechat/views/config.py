@@ -38,7 +38,7 @@ from wechat.services.diagnosis import Diagnosis
 _GENERATED = ("token", "encoding_aes_key", "api_token")
 _TAIL = 4
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 
 
 def admins_only(view: View) -> View:
@@ -46,10 +46,10 @@ def admins_only(view: View) -> View:
 
     @wraps(view)
     @login_required
-    def guarded(request: HttpRequest) -> HttpResponse:
+    def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if not is_admin(request.user):
             raise PermissionDenied
-        return view(request)
+        return view(request, **kwargs)
 
     return guarded
 

@@ -14,8 +14,6 @@ from wechat.services import gateway
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY = 256 * 1024
-
 
 @csrf_exempt
 @require_http_methods(["GET", "POST"])  # Grafana posts
@@ -38,10 +36,7 @@ def send(request: HttpRequest) -> HttpResponse:
     """Take a message: it is committed before the answer, and sent by the engine."""
     try:
         client = gateway.holder(request.GET.get("access_token", ""))
-        raw = request.read(MAX_BODY + 1)
-        if len(raw) > MAX_BODY:
-            raise WecomError(45002, f"the body is larger than {MAX_BODY} bytes")
-        row = gateway.take(client, gateway.read(raw), timezone.now())
+        row = gateway.take(client, request.read(gateway.MAX_BODY + 1), timezone.now())
     except WecomError as error:
         return _refused(error)
     except DatabaseError:
