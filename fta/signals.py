@@ -6,9 +6,10 @@ is logged and undone alone: notification never undoes or delays a heal.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.dispatch import Signal
 
 logger = logging.getLogger(__name__)
@@ -45,9 +46,25 @@ def announce_all(signal: Signal, name: str, things: Sequence[Any]) -> None:
 
 def _tell(signal: Signal, receiver: Callable[..., Any], telling: Mapping[str, Any]) -> bool:
     try:
-        with transaction.atomic():
+        with ExitStack() as stack:
+            on_demand = connection.in_atomic_block  # a savepoint can wait, a transaction of one's own cannot
+            stack.enter_context(connection.execute_wrapper(_Savepoint(stack)) if on_demand else transaction.atomic())
             receiver(signal=signal, sender=None, **telling)
     except Exception:  # the outermost frame of a listener: whatever it raises ends here
         logger.exception("Unable to tell %s", getattr(receiver, "__qualname__", receiver))
         return False
     return True
+
+
+class _Savepoint:
+    """Sets a savepoint before a listener's first statement, and none for a listener that asks the database nothing."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.begun = False
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not self.begun:
+            self.begun = True  # first, for the savepoint is a statement as well
+            self.stack.enter_context(transaction.atomic())
+        return execute(sql, params, many, context)

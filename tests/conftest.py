@@ -70,11 +70,13 @@ def _fresh_process_state() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _quick(settings: Any) -> None:
-    """Leave out what only costs time here: hard password hashes, and an index of all static files for each test client.
+    """Leave out what only costs time here: hard password hashes, the record of sign-ins, and an index of all static files
+    for each test client.
 
     Nor is a head of the audit trail kept: it would outlive the test's rows.
     """
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.AXES_ENABLED = False
     settings.WHITENOISE_AUTOREFRESH = True
     settings.FTA_AUDIT_HEAD = ""
 

@@ -23,6 +23,7 @@ from fta.models import (
     StepRun,
 )
 
+PASSWORD = "pass-word-12345"
 _number = count(1)
 
 
@@ -31,10 +32,13 @@ def business(code: str = "game", name: str = "游戏大区") -> Business:
 
 
 def person(username: str, *roles: str, businesses: tuple[Business, ...] = (), wecom: str | None = None) -> Person:
-    user = User.objects.create_user(username, f"{username}@example.com", "pass-word-12345", first_name=username)
-    user.groups.set([Group.objects.get_or_create(name=role)[0] for role in roles])
+    user = User.objects.create_user(username, f"{username}@example.com", PASSWORD, first_name=username)
+    groups = [Group.objects.get_or_create(name=role)[0] for role in roles]
+    # Written at once: `set` would first ask what a new person already has.
+    User.groups.through.objects.bulk_create(User.groups.through(user=user, group=group) for group in groups)
     made = Person.objects.create(user=user, wecom_userid=username if wecom is None else wecom)
-    made.businesses.set(businesses)
+    held = Person.businesses.through
+    held.objects.bulk_create(held(person=made, business=business) for business in businesses)
     return made
 
 

@@ -10,8 +10,8 @@ from wechat.forms import check_aes_key, check_token, check_verify_file, verify_c
 from wechat.models import DEFAULT_API_URL, GatewayClient, WecomApp
 from wechat.selectors import person_of_userid
 from wechat.services.configuration import rotated
+from wechat.services.gateway_clients import MIN_SECRET
 
-MIN_GATEWAY_SECRET = 16
 _SECRETS = ("secret", "token", "encoding_aes_key", "api_token")
 
 
@@ -96,8 +96,8 @@ class Gateway:
                 "archived": False,
             }
             secret = reader.text("secret", limit=255)
-            if secret and len(secret) < MIN_GATEWAY_SECRET:
-                reader.fault("secret", f"must be at least {MIN_GATEWAY_SECRET} characters long")
+            if secret and len(secret) < MIN_SECRET:
+                reader.fault("secret", f"must be at least {MIN_SECRET} characters long")
             if secret:
                 values["secret_digest"] = digest(secret)  # one that the file does not give stays as it is
             if not values["agent_id"]:

@@ -23,7 +23,7 @@ KEY_LENGTH = 43
 TOKEN_LENGTH = 32
 API_TOKEN_MIN = 16
 VERIFY_BYTES = 256
-MOST_PER_MINUTE = 10_000
+MOST_PER_MINUTE = 100_000
 _LETTERS = string.ascii_letters + string.digits
 _USERID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _VERIFY_NAME = re.compile(r"WW_verify_([A-Za-z0-9]{1,64})\.txt")
@@ -302,7 +302,7 @@ class GatewayClientForm(forms.Form):
             "required": gettext_lazy("请填写每分钟最多几条，一般 200。"),
             **dict.fromkeys(
                 ("invalid", "min_value", "max_value"),
-                gettext_lazy("每分钟最多填 1 至 10000 的整数；不想收时请停用这个客户端。"),
+                gettext_lazy("每分钟最多填 1 至 100000 的整数；不想收时请停用这个客户端。"),
             ),
         },
     )  # fmt: skip

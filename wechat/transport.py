@@ -71,8 +71,8 @@ def _refusal(error: WecomError, request: str) -> base.TransportError:
     return base.Refused(text, code=code, remedy=remedy, request=request, answer=answer, nobody=nobody)
 
 
-def _app(delivery: Delivery) -> WecomApp:
-    return _app_named(_config(delivery).get("app"))
+def _app(delivery: Delivery, message: Message) -> WecomApp:
+    return _app_named(message.data.get("app") or _config(delivery).get("app"))
 
 
 def _app_named(name: object) -> WecomApp:
@@ -117,7 +117,7 @@ class AppTransport:
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send; a card is kept so that it can be updated when its approval ends."""
         with translated(shown(message.text)):
-            client = Client(_app(delivery))
+            client = Client(_app(delivery, message))
             if message.form == "card_update":
                 return cards.update_all(client, delivery, message)
             if message.form == "approval_card":
@@ -319,7 +319,7 @@ class ChatTransport:
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send to the chat."""
         with translated(shown(message.text)):
-            config, client = _config(delivery), Client(_app(delivery))
+            config, client = _config(delivery), Client(_app(delivery, message))
             if not config.get("chat_id"):
                 remedy = _("在通知服务里点“建群或更新群”，或填上已有的群聊 ID。")
                 raise base.Refused(_("这个通知服务还没有群。"), remedy=remedy)

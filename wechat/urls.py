@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from django.urls.resolvers import URLPattern
 
-from wechat.views import config, create_approve, entry, gateway, gateway_pages, members, oauth, todo, verify_file
+from wechat.views import config, create_approve, entry, gateway, gateway_clients, members, oauth, todo, verify_file
 
 app_name = "wechat"
 
@@ -25,11 +25,11 @@ urlpatterns: list[URLPattern] = [
     path("doc/wechat_config/export/", config.export, name="config-export"),
     path("doc/wechat_config/menu/", config.publish_menu, name="config-menu"),
     path("doc/wechat_config/test/", config.send_test, name="config-test"),
-    path("doc/wechat_config/gateway/", gateway_pages.clients, name="gateway"),
-    path("doc/wechat_config/gateway/new/", gateway_pages.create, name="gateway-new"),
-    path("doc/wechat_config/gateway/<int:pk>/", gateway_pages.client, name="gateway-client"),
-    path("doc/wechat_config/gateway/<int:pk>/secret/", gateway_pages.secret, name="gateway-secret"),
-    path("doc/wechat_config/gateway/<int:pk>/switch/", gateway_pages.switch, name="gateway-switch"),
-    path("doc/wechat_config/gateway/<int:pk>/archive/", gateway_pages.archive, name="gateway-archive"),
+    path("doc/wechat_config/gateway/", gateway_clients.clients, name="gateway-clients"),
+    path("doc/wechat_config/gateway/new/", gateway_clients.create, name="gateway-client-new"),
+    path("doc/wechat_config/gateway/<int:pk>/", gateway_clients.client, name="gateway-client"),
+    path("doc/wechat_config/gateway/<int:pk>/secret/", gateway_clients.secret, name="gateway-client-secret"),
+    path("doc/wechat_config/gateway/<int:pk>/switch/", gateway_clients.switch, name="gateway-client-switch"),
+    path("doc/wechat_config/gateway/<int:pk>/archive/", gateway_clients.archive, name="gateway-client-archive"),
     re_path(r"^WW_verify_(?P<token>[A-Za-z0-9]{1,64})\.txt$", verify_file.verify_file, name="verify-file"),
 ]

@@ -13,7 +13,8 @@ from approvals.models import Approval, ApprovalAdmin, Asked, Policy
 from approvals.services import asking, ending
 from approvals.services.refusals import CodeInUse
 from fta import audit, signals
-from fta.models import Execution, ExecutionEvent, Person, StepRun
+from fta.healing.history import tell
+from fta.models import Execution, Person, StepRun
 
 EXPIRES_AFTER = 1800  # seconds, where no policy says otherwise
 GATE_NODE = 0
@@ -183,16 +184,14 @@ def _create(question: Question, now: datetime) -> Approval:
 
 
 def _note(approval: Approval, seats: Sequence[policies.Seat], now: datetime) -> None:
-    if approval.execution_id is None:
+    if approval.execution is None:
         return
     text = _("%(code)s 已请 %(n)d 人审批，%(moment)s 过期") % {
         "code": approval.code,
         "n": len({seat.user_id for seat in seats if seat.stage == approval.stage}),
         "moment": messages.clock(approval.expires_at),
     }
-    ExecutionEvent.objects.create(
-        execution_id=approval.execution_id, at=now, kind="approval.asked", text=text, data={"approval": approval.pk}
-    )
+    tell(approval.execution, "approval.asked", text, now, approval=approval.pk)
 
 
 def _report(approval: Approval, faults: Iterable[str], seats: Sequence[policies.Seat]) -> None:

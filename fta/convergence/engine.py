@@ -118,7 +118,9 @@ def _groups(execution: Execution) -> list[_Group]:
 
 def _members(execution: Execution, groups: Sequence[_Group]) -> dict[int, Member]:
     """Return the execution's members by rule; those that are missing are written."""
-    known = {item.rule_id: item for item in Member.objects.filter(execution=execution).select_related("incident")}
+    known = {}
+    if execution.state != Execution.State.CONVERGING:  # it was asked about before
+        known = {item.rule_id: item for item in Member.objects.filter(execution=execution).select_related("incident")}
     missing = [
         Member(rule_id=item.rule.pk, group_key=item.key, execution=execution, received_at=execution.received_at)
         for item in groups

@@ -1,5 +1,8 @@
 """Move executions, and write down what happened to them in the words of their page (经过)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +12,29 @@ from fta import signals
 from fta.models import Execution, ExecutionEvent
 from fta.models.engine import move
 
+_gathered: ContextVar[list[ExecutionEvent] | None] = ContextVar("gathered", default=None)
 
-def tell(execution: Execution, kind: str, text: str, now: datetime, **data: Any) -> ExecutionEvent:
+
+def tell(execution: Execution, kind: str, text: str, now: datetime, **data: Any) -> None:
     """Write one line of the history of an execution; `kind` is a stable word, `text` is for people."""
-    return ExecutionEvent.objects.create(execution=execution, at=now, kind=kind, text=str(text), data=data)
+    line = ExecutionEvent(execution=execution, at=now, kind=kind, text=str(text), data=data)
+    lines = _gathered.get()
+    if lines is None:
+        line.save(force_insert=True)
+    else:
+        lines.append(line)
+
+
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Write what is told in the block by one statement at its end, and nothing when it raises; a transaction's part."""
+    lines: list[ExecutionEvent] = []
+    token = _gathered.set(lines)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+    ExecutionEvent.objects.bulk_create(lines)
 
 
 def lock(execution_id: int) -> Execution:

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -13,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fta import pipeline, signals
+from fta.healing.history import gathered
 from fta.intake.sources import PARSERS, grafana
 from fta.intake.sources.base import ParsedAlert, RawRequest, Rejected, SourceInfo, zone_of
 from fta.intake.store import Said, Stored, store, waves
@@ -111,8 +111,9 @@ def _process(inboxes: Sequence[Inbox]) -> None:
         taken[inbox.pk] = inbox
         _relay(inbox)
         said += [Said(inbox, parsed) for parsed in alerts]
-    with ConfigVersion.pinned() if said else nullcontext():
-        _keep(said)
+    if said:
+        with ConfigVersion.pinned(), gathered():
+            _keep(said)
     _done(taken.values())
 
 
@@ -158,7 +159,7 @@ def _act(stored: Stored, now: datetime) -> None:
 
 def _act_alone(stored: Stored, now: datetime) -> None:
     try:
-        with transaction.atomic():
+        with transaction.atomic(), gathered():
             _act(stored, now)
     except Exception as error:  # this alert alone is marked; its neighbours go on
         logger.exception("Unable to process alert %s", stored.alert)

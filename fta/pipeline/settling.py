@@ -15,6 +15,7 @@ from fta.pipeline.budget import gather_over_budget, over_budget
 
 State = Execution.State
 WAKE_AFTER = timedelta(seconds=60)
+_ENDS = {"skip": State.SKIPPED, "below": State.BELOW_THRESHOLD}
 
 
 def settle(execution: Execution, verdict: Verdict, now: datetime) -> None:
@@ -23,11 +24,12 @@ def settle(execution: Execution, verdict: Verdict, now: datetime) -> None:
     if execution.mode == Mode.SHADOW:
         reason = _("演练，未实际执行。%(reason)s") % {"reason": verdict.reason}
         shift(execution, State.SHADOWED, now, reason, reason=reason, ended_at=now, **marks)
-    elif verdict.kind == "skip" or (verdict.kind == "below" and execution.state != State.CONVERGING):
+    elif verdict.kind in _ENDS and execution.state == State.CONVERGING:
+        to = _ENDS[verdict.kind]  # it is new: nobody was asked about it, and nobody waits for it
+        shift(execution, to, now, verdict.reason, reason=verdict.reason, ended_at=now, **marks)
+    elif verdict.kind in _ENDS:
         _mark(execution, marks)
         end_execution(execution, State.SKIPPED, verdict.reason, now)
-    elif verdict.kind == "below":
-        shift(execution, State.BELOW_THRESHOLD, now, verdict.reason, reason=verdict.reason, ended_at=now, **marks)
     elif verdict.kind == "wait":
         _sleep(execution, verdict, now)
     else:

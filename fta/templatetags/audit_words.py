@@ -58,7 +58,6 @@ _DEEDS = {
     "take_back": _("取消替班"),
     "push": _("建群或更新群"),
     "pull": _("读取群的现状"),
-    "new_secret": _("换密钥"),
 }
 _WHOLE = {
     "switch.halt": _("停止自愈"),
@@ -67,6 +66,10 @@ _WHOLE = {
     "wechat.approval_admins": _("企业微信 · 修改审批管理员"),
     "wechat.default_app": _("企业微信 · 改默认应用"),
     "wechat.archive_app": _("企业微信 · 归档应用"),
+    "wechat.gateway_add": _("企业微信网关 · 添加客户端"),
+    "wechat.gateway_change": _("企业微信网关 · 修改客户端"),
+    "wechat.gateway_secret": _("企业微信网关 · 换密钥"),
+    "wechat.gateway_archive": _("企业微信网关 · 归档客户端"),
     "wechat.import_members": _("企业微信 · 导入成员"),
     "wechat.menu_publish": _("企业微信 · 发布菜单"),
     "wechat.test_message": _("企业微信 · 发测试消息"),

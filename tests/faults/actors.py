@@ -7,9 +7,11 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import requests
 
 from tests.database import SECRETS
+from tests.faults import tampering
 from tests.faults.scenario import KEYS, LEASE_SECONDS, FaultStage
 
 PROCESSES = ("web", "engine", "worker", "worker2")
@@ -152,3 +154,33 @@ class Pauser(threading.Thread):
         while self.survived < self.pauses and time.monotonic() < self.until:
             time.sleep(self.gap * self.chance.uniform(0.3, 1.7))
             self.survived += self.stage.pause(self.chance.choice(PROCESSES[1:]), LEASE_SECONDS + 1.5)
+
+
+class Tamperer(threading.Thread):
+    """Changes the plans of a few executions while they wait for a person, for their host, or for a worker."""
+
+    def __init__(self, stage: FaultStage, times: int, seconds: float, seed: int) -> None:
+        super().__init__(name="tamperer", daemon=True)
+        self.stage, self.times = stage, times
+        self.chance = random.Random(seed + 2)
+        self.until = time.monotonic() + seconds * 2
+        self.gap = seconds * 0.9 / max(1, times)
+        self.done = 0
+
+    def run(self) -> None:
+        while self.done < self.times and time.monotonic() < self.until:
+            time.sleep(self.gap * self.chance.uniform(0.3, 1.0))
+            while not self._change(tampering.WAYS[self.done % len(tampering.WAYS)]):
+                if time.monotonic() > self.until:
+                    return
+                time.sleep(0.02)  # most wait for moments only
+            self.done += 1
+
+    def _change(self, way: str) -> bool:
+        try:
+            with psycopg.connect(self.stage.database.url) as link, link.cursor() as cursor:
+                known = tampering.changes(self.stage.points)
+                waiting = [row[0] for row in cursor.execute(tampering.UNBEGUN).fetchall() if row[0] not in known]
+                return bool(waiting) and tampering.change(cursor, self.chance.choice(waiting), way, self.stage.points)
+        except psycopg.OperationalError:  # a deadlock that PostgreSQL ended; another one is found
+            return False

@@ -8,6 +8,7 @@ import psycopg
 
 from tests.faults.invariants import Asked, Call, Facts, Run, Step
 from tests.faults.scenario import FaultStage
+from tests.faults.tampering import ENDS, STARTS, changes
 
 # Everything that still waits for somebody to do it.
 OPEN = """
@@ -19,6 +20,12 @@ SELECT (SELECT count(*) FROM fta_inbox WHERE state = 'new')
 """
 
 
+# What each call is to ask for, by the configuration and the inventory: its plan may have been changed.
+AGREED = """
+SELECT s.idem_key::text, host(h.ip), e.id::text
+FROM fta_steprun s JOIN fta_execution e ON e.id = s.execution_id JOIN fta_host h ON h.id = e.host_id
+WHERE s.type = 'http'
+"""
 SUCCESSES = "SELECT step_id, count(*) FROM fta_stepattempt WHERE state = 'succeeded' GROUP BY 1"
 
 
@@ -52,15 +59,19 @@ def read(stage: FaultStage, acknowledged: Sequence[str]) -> Facts:
             deliveries=dict(_rows(link, "SELECT state, count(*) FROM notify_delivery GROUP BY 1")),
             calls=[Call(str(call["key"]), call["at"]) for call in stage.hook.calls],
             successes=dict(_rows(link, SUCCESSES)),
+            changed=changes(stage.points),
             audit="" if audit.returncode == 0 else audit.stdout.strip() or audit.stderr.strip()[-500:],
         )
+        agreed = {key: {"ip": ip, "execution": execution} for key, ip, execution in _rows(link, AGREED)}
     # The hosts' own words come last: what the database calls done has ended there by now.
     lines = stage.marks.read_text(encoding="utf-8").splitlines() if stage.marks.exists() else []
     marks = [(word, key) for word, _blank, key in (line.partition(" ") for line in lines) if key in keys]
     return replace(
         found,
-        starts=[key for word, key in marks if word == "start"],
-        marks=[key for word, key in marks if word == "end"],
+        starts=[key for word, key in marks if word != ENDS],
+        marks=[key for word, key in marks if word == ENDS],
+        otherwise=[key for word, key in marks if word not in (STARTS, ENDS)]
+        + [str(call["key"]) for call in stage.hook.calls if call["body"] != agreed.get(str(call["key"]))],
     )
 
 

@@ -66,6 +66,8 @@ class Facts:
     calls: Sequence[Call] = ()
     starts: Sequence[str] = ()  # keys of scripts, once for each start, as their hosts say
     marks: Sequence[str] = ()  # keys of scripts that ran to their end
+    otherwise: Sequence[str] = ()  # keys with which a target was asked for something else than the configuration says
+    changed: Mapping[int, str] = field(default_factory=dict)  # execution -> the hash forged for its changed plan, or ""
     successes: Mapping[int, int] = field(default_factory=dict)  # step -> attempts that succeeded
     audit: str = ""  # what is wrong with the audit chain
 
@@ -136,6 +138,20 @@ def permitted(facts: Facts) -> Iterator[str]:
             yield f"execution {run.id} ran a script without an approval of its plan"
 
 
+def only_what_was_frozen(facts: Facts) -> Iterator[str]:
+    for key in sorted(set(facts.otherwise)):
+        yield f"step {key} asked its target for something else than was agreed to"
+
+
+def nothing_once_changed(facts: Facts) -> Iterator[str]:
+    """Plans are changed before anything has begun; one that was frozen anew since then has another hash."""
+    forged = {run.id for run in facts.runs if run.plan == facts.changed.get(run.id)}
+    begun = {*facts.starts, *facts.otherwise, *(call.key for call in facts.calls)}
+    for step in facts.steps:
+        if step.execution in forged and step.key in begun:
+            yield f"step {step.id} began after the plan of execution {step.execution} was changed"
+
+
 def _permits(asked: Asked, run: Run, call: Call) -> bool:
     given = asked.execution == run.id and _given(asked, run)
     return given and asked.decided_at is not None and asked.decided_at.timestamp() <= call.at
@@ -162,9 +178,12 @@ def ghosts_are_silent(facts: Facts) -> Iterator[str]:
 
 
 def unknown_is_unknowable(facts: Facts) -> Iterator[str]:
-    """A script has a journal on its host, which was there all the time; only a call leaves nothing to be read."""
+    """A script has a journal on its host, which was there all the time; only a call leaves nothing to be read.
+
+    Where the plan was changed the portal does not ask: the host that it names by then is nobody's that was agreed to.
+    """
     for step in facts.steps:
-        if step.state == "unknown" and step.type == "script":
+        if step.state == "unknown" and step.type == "script" and step.execution not in facts.changed:
             yield f"step {step.id} is unknown, and its host knows"
 
 
@@ -210,6 +229,8 @@ CHECKS: dict[str, Check] = {
     "who lost a step records nothing": ghosts_are_silent,
     "what is unknown cannot be known": unknown_is_unknowable,
     "nothing acts without the approval that its plan needs": permitted,
+    "no changed plan runs": only_what_was_frozen,
+    "nothing begins once its plan was changed": nothing_once_changed,
     "an approval has at most one applied decision": decided_once,
     "nobody decides after the time": in_time,
     "every execution, step and approval ends": all_ended,

@@ -4,19 +4,26 @@ Only the processes that the fault suite starts load this (see child.py); the pro
 file in a folder that all processes share: whoever removes it dies, so a point strikes exactly as often as it was told to.
 """
 
+import copy
 import os
 import random
 import signal
 import time
+import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Value
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, OuterRef, Q, Value
 from django.utils import timezone
 from django.utils.module_loading import import_string
+
+from fta.healing.canonical import sha256_of
+from tests.faults.tampering import EVERYWHERE, HASH, change
 
 CHANCE = 0.15  # of dying when a point with kills left is passed, so that they spread over the run
 
@@ -36,12 +43,18 @@ POINTS: dict[str, tuple[str, str]] = {
 
 STALLS_AT = list(POINTS).index("acted, nothing recorded")
 STALL_SECONDS = 5.0  # longer than the lease, which nobody renews there: others take the step over meanwhile
+CHANCE_OF_TWO = 0.3  # of an alert being taken up by a second engine, as long as there are some to be
 
 
-def tokens(folder: Path, kills: int, stalls: int) -> None:
-    """Lay out the kills evenly over the points, and workers that stall between acting and recording."""
-    for number in range(stalls):
-        (folder / f"stall-{number}").touch()
+def tokens(folder: Path, kills: int, **others: int) -> None:
+    """Lay out the kills evenly over the points, and so many of the other faults.
+
+    `stall` is a worker that stalls between acting and recording, `twice` an alert that two engines take up, `race` a plan
+    that is changed between a worker's reading and its claim.
+    """
+    for name, count in others.items():
+        for number in range(count):
+            (folder / f"{name}-{number}").touch()
     for number in range(kills):
         name = list(POINTS)[number % len(POINTS)]
         (folder / f"{list(POINTS).index(name)}-{number}").touch()
@@ -53,8 +66,15 @@ def struck(folder: Path, laid: int) -> dict[str, int]:
     return {name: len(range(at, laid, len(POINTS))) - left.count(str(at)) for at, name in enumerate(POINTS)}
 
 
+def met(folder: Path, **laid: int) -> dict[str, int]:
+    """Return how many of the other faults happened."""
+    return {name: count - len(list(folder.glob(f"{name}-*"))) for name, count in laid.items()}
+
+
 def arm(folder: Path) -> None:
-    """Make this process die at the points that have kills left."""
+    """Make this process die at the points that have kills left, and meet the other faults that were laid out."""
+    _take_up_twice(folder)
+    _change_before_claim(folder)
     for at, (path, when) in enumerate(POINTS.values()):
         module, _dot, name = path.rpartition(".")
         _wrap(module, name, when, lambda at=at: _strike(folder, at))  # type: ignore[misc]
@@ -88,6 +108,44 @@ def _strike(folder: Path, at: int) -> None:
         time.sleep(STALL_SECONDS)
     elif _taken(folder, str(at)):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _take_up_twice(folder: Path) -> None:
+    """Have a second engine decide about some alerts that it read before the first one had decided."""
+    pipeline = _module("fta.pipeline")
+    real = pipeline.process
+
+    def again(alert: Any, now: datetime) -> None:
+        if random.random() > CHANCE_OF_TWO or not _taken(folder, "twice"):
+            return
+        with suppress(IntegrityError), transaction.atomic():  # what the second one is told, where there is a unique key
+            real(alert, now)
+
+    @wraps(real)
+    def process(alert: Any, now: datetime) -> Any:
+        read = copy.copy(alert)
+        found = real(alert, now)
+        transaction.on_commit(lambda: again(read, now), robust=True)
+        return found
+
+    pipeline.process = process
+
+
+def _change_before_claim(folder: Path) -> None:
+    """Have the plan of some steps changed after their worker has read and checked it."""
+    steps = _module("fta.healing.steps")
+    real = steps.claim_step
+
+    @wraps(real)
+    def claim_step(step: Any, *args: Any) -> Any:
+        if step.attempt == 0 and random.random() < CHANCE and _taken(folder, "race"):
+            with transaction.atomic(), connection.cursor() as cursor:
+                done = change(cursor, step.execution_id, random.choice((HASH, EVERYWHERE)), folder)
+            if not done:  # it had begun, or was changed before: another one then
+                (folder / f"race-{uuid.uuid4()}").touch()
+        return real(step, *args)
+
+    steps.claim_step = claim_step
 
 
 def _taken(folder: Path, kind: str) -> bool:
@@ -150,12 +208,56 @@ def _no_dedupe() -> None:
     store._events = lambda wave: {}
 
 
+def _no_unique_key() -> None:
+    """Let one alert and rule have two executions: the key is the database's alone, which the run drops."""
+
+
+def _no_hash_in_claim() -> None:
+    """Claim whatever the row says by now: not the plan that the worker read, nor that of the step, nor the approved one."""
+
+    def itself(name: str) -> Any:
+        return F(name) if name == "plan_sha256" else OuterRef(name)
+
+    def unasked(*conditions: Any, **fields: Any) -> Q:
+        fields.pop("plan_sha256", None)
+        return Q(*conditions, **fields)
+
+    claims, gate = _module("fta.healing.claims"), _module("approvals.gate")
+    claims.OuterRef = gate.OuterRef = itself
+    claims.Q = unasked
+
+
+def _no_plan_hash() -> None:
+    """Run what the row says, whatever its hash and its seal are."""
+    _no_hash_in_claim()
+    _replace_intact(lambda execution: True)
+
+
+def _no_seal() -> None:
+    """Take a plan for the one that was frozen when its hash fits it."""
+    _replace_intact(lambda execution: sha256_of(execution.plan) == execution.plan_sha256)
+
+
+def _replace_intact(is_intact: Callable[[Any], bool]) -> None:
+    for name in ("plan", "steps", "start", "recovery"):
+        module = _module(f"fta.healing.{name}")
+        if not hasattr(module, "is_intact"):
+            raise AttributeError(
+                f"{name} asks for the seal no more"
+            )  # else the guard would stay, and be called missing
+        module.is_intact = is_intact
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "fence": _no_fence,
     "once": _twice,
     "one decision": _every_voice,
     "expiry": _no_expiry,
     "dedupe": _no_dedupe,
+    "unique key": _no_unique_key,
+    "plan hash": _no_plan_hash,
+    "plan hash in the claim": _no_hash_in_claim,
+    "seal of the plan": _no_seal,
 }
 # Constraints that are the guard's other half.
 CONSTRAINTS = {
@@ -163,6 +265,7 @@ CONSTRAINTS = {
         "DROP INDEX alert_one_open_episode",
         "ALTER TABLE fta_alertevent DROP CONSTRAINT alert_event_once",
     ),
+    "unique key": ("ALTER TABLE fta_execution DROP CONSTRAINT fta_execution_trigger_key_key",),
 }
 # The promise that must be found broken without the guard.
 BREAKS = {
@@ -171,4 +274,8 @@ BREAKS = {
     "one decision": "an approval has at most one applied decision",
     "expiry": "nobody decides after the time",
     "dedupe": "an acknowledged alert is stored exactly once",
+    "unique key": "an alert has at most one execution",
+    "plan hash": "no changed plan runs",
+    "plan hash in the claim": "nothing begins once its plan was changed",
+    "seal of the plan": "no changed plan runs",
 }

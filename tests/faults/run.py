@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults import facts as reading
 from tests.faults import points
-from tests.faults.actors import PROCESSES, Approvers, Keeper, Killer, Pauser, Sender
+from tests.faults.actors import PROCESSES, Approvers, Keeper, Killer, Pauser, Sender, Tamperer
 from tests.faults.invariants import Breach, Facts, breaches
 from tests.faults.scenario import FaultStage, alerts, configuration
 
@@ -38,9 +38,25 @@ class Size:
     rest: int = 600  # seconds after the load until nothing may be due any more
 
     @property
+    def doubles(self) -> int:
+        """Return how many alerts two engines take up."""
+        return max(3, self.executions // 20)
+
+    @property
+    def changes(self) -> int:
+        """Return how many plans somebody changes in the database while their executions wait; some of them then expire."""
+        return max(3, self.executions // 13)
+
+    @property
+    def races(self) -> int:
+        """Return how many plans are changed between a worker's reading and its claim."""
+        return max(2, self.executions // 25)
+
+    @property
     def seconds(self) -> float:
         """Return for how long there is load: enough for every fault, and for the work."""
-        return max(10.0, self.kills * SECONDS_A_KILL, self.executions * SECONDS_AN_EXECUTION, self.pauses * 6.0)
+        kills = self.kills + self.aimed  # each makes a process start again, which takes longer than most of its work
+        return max(10.0, kills * SECONDS_A_KILL, self.executions * SECONDS_AN_EXECUTION, self.pauses * 6.0)
 
 
 def run(size: Size, seed: int, without: str = "") -> Result:
@@ -49,50 +65,86 @@ def run(size: Size, seed: int, without: str = "") -> Result:
         stage = FaultStage(Path(folder), seed, without)
         try:
             stage.prepare(configuration(stage)).start(*PROCESSES)
-            points.tokens(stage.points, size.aimed, size.pauses)
+            points.tokens(stage.points, size.aimed, stall=size.pauses, twice=size.doubles, race=size.races)
             return _run(stage, size, seed)
         finally:
             stage.close()
 
 
+@dataclass(frozen=True)
+class Cast:
+    """Those who act on the portal in a run."""
+
+    sender: Sender
+    approvers: Approvers
+    killer: Killer
+    pauser: Pauser
+    tamperer: Tamperer
+    keeper: Keeper
+
+    @classmethod
+    def of(cls, stage: FaultStage, size: Size, seed: int) -> "Cast":
+        """Return the cast of a run."""
+        seconds = size.seconds
+        return cls(
+            Sender(stage, alerts(size.executions, seed), seconds * 0.9),
+            Approvers(stage, seed),
+            Killer(stage, size.kills, seconds, seed),
+            Pauser(stage, size.pauses, seconds, seed),
+            Tamperer(stage, size.changes, seconds, seed),
+            Keeper(stage),
+        )
+
+    def start(self) -> None:
+        """Let all of them begin."""
+        for actor in (self.sender, self.approvers, self.killer, self.pauser, self.tamperer, self.keeper):
+            actor.start()
+
+    def end_load(self, seconds: float) -> None:
+        """Wait until nothing more is sent and nothing more goes wrong."""
+        for busy in (self.killer, self.pauser, self.sender, self.tamperer):
+            busy.join(seconds)
+
+    def end(self) -> None:
+        """Stop those who go on for as long as the run does."""
+        for steady in (self.approvers, self.keeper):
+            steady.stopping.set()
+            steady.join(10)
+
+
 def _run(stage: FaultStage, size: Size, seed: int) -> Result:
-    began, seconds = time.monotonic(), size.seconds
-    sender = Sender(stage, alerts(size.executions, seed), seconds * 0.9)
-    killer, pauser = Killer(stage, size.kills, seconds, seed), Pauser(stage, size.pauses, seconds, seed)
-    approvers, keeper = Approvers(stage, seed), Keeper(stage)
-    for actor in (sender, approvers, killer, pauser, keeper):
-        actor.start()
+    began = time.monotonic()
+    cast = Cast.of(stage, size, seed)
+    cast.start()
     try:
-        for busy in (killer, pauser, sender):
-            busy.join(seconds * 2)
+        cast.end_load(size.seconds * 2)
         loaded = time.monotonic()
         rested = _rest(stage, size.rest)
     finally:  # else the keeper would go on starting what is to end
-        for steady in (approvers, keeper):
-            steady.stopping.set()
-            steady.join(10)
+        cast.end()
     struck = points.struck(stage.points, size.aimed)
-    stalled = size.pauses - len(list(stage.points.glob("stall-*")))
-    found = reading.read(stage, sender.acknowledged)
-    broken = breaches(found)
-    broken += [Breach(WORTH, text) for text in _shortfalls(sender, approvers, killer, pauser, struck, size)]
+    met = points.met(stage.points, stall=size.pauses, twice=size.doubles, race=size.races)
+    found = reading.read(stage, cast.sender.acknowledged)
+    broken = breaches(found) + [Breach(WORTH, text) for text in _shortfalls(cast, struck, met, size)]
+    killed, sender = cast.killer.killed, cast.sender
     times = [
-        ("kills at random", f"{killer.killed.total()} ({_counts(killer.killed)})"),
+        ("kills at random", f"{killed.total()} ({_counts(killed)})"),
         ("kills at named points", f"{sum(struck.values())} of {size.aimed} ({_counts(struck)})"),
-        ("pauses past the lease", f"{pauser.survived}, and {stalled} stalls of single workers"),
+        ("pauses past the lease", f"{cast.pauser.survived}, and {met['stall']} stalls of single workers"),
+        ("alerts that two engines took up", str(met["twice"])),
+        ("plans changed in the database", f"{cast.tamperer.done}, and {met['race']} between reading and claim"),
         ("seconds under load / until nothing was due", f"{loaded - began:.0f} / {rested:.0f}"),
         ("posts for acknowledged alerts", f"{sender.posts} for {len(sender.acknowledged)}"),
-        ("answers to decisions by status (0: none)", _counts({str(k): n for k, n in approvers.answers.items()})),
+        ("answers to decisions by status (0: none)", _counts({str(k): n for k, n in cast.approvers.answers.items()})),
         ("step starts whose worker vanished", str(reading.lost_leases(stage))),
     ]
     return Result(found, broken, times + _figures(found))
 
 
-def _shortfalls(
-    sender: Sender, approvers: Approvers, killer: Killer, pauser: Pauser, struck: Mapping[str, int], size: Size
-) -> list[str]:
+def _shortfalls(cast: Cast, struck: Mapping[str, int], met: Mapping[str, int], size: Size) -> list[str]:
     """Return what makes a run worthless: promises are easily kept where nothing happens."""
     found = []
+    sender, killer, pauser, approvers = cast.sender, cast.killer, cast.pauser, cast.approvers
     if len(sender.acknowledged) != len(sender.bodies):
         found.append(f"{len(sender.acknowledged)} of {len(sender.bodies)} alerts were acknowledged")
     if killer.killed.total() != killer.kills:
@@ -101,6 +153,12 @@ def _shortfalls(
         found.append(f"{sum(struck.values())} of {size.aimed} aimed kills happened")
     if pauser.survived < pauser.pauses:
         found.append(f"{pauser.survived} of {pauser.pauses} pauses were survived")
+    if cast.tamperer.done < size.changes / 2:  # where nothing waits for long there is little to be changed
+        found.append(f"{cast.tamperer.done} of {size.changes} plans were changed")
+    if not met["twice"]:
+        found.append("no alert was taken up by two engines")
+    if not met["race"]:
+        found.append("no plan was changed between reading and claim")
     if not approvers.answers[200]:
         found.append(f"no decision was taken; the last list of approvals was answered {approvers.listed}")
     return found
@@ -126,6 +184,10 @@ def _figures(facts: Facts) -> list[tuple[str, str]]:
         ("steps that ended unknown: the honest price", str(once["unknown"] + idempotent["unknown"])),
         ("approvals", _counts(Counter(asked.state for asked in facts.approvals))),
         ("deliveries", _counts(facts.deliveries)),
+        (
+            "executions whose plan was changed",
+            _counts(Counter(run.state for run in facts.runs if run.id in facts.changed)),
+        ),
     ]
 
 

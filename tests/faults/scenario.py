@@ -18,6 +18,7 @@ import yaml
 
 from tests.database import SECRETS
 from tests.faults import points
+from tests.faults.tampering import ENDS, STARTS
 from tests.fta.runners.sshd import Server
 from tests.stage import Hook, Stage
 
@@ -264,7 +265,7 @@ def _call() -> dict[str, Any]:
 def _script(stage: FaultStage, policy: str) -> dict[str, Any]:
     """Return a node whose script says on its host when it starts and when it has come to its end."""
     say = f'echo "%s $FTA_IDEMPOTENCY_KEY" >> {stage.marks}'
-    script = f"#!/bin/sh\n{say % 'start'}\nsleep 0.2\n{say % 'end'}\necho done\n"
+    script = f"#!/bin/sh\n{say % STARTS}\nsleep 0.2\n{say % ENDS}\necho done\n"
     params = {"script": script}
     return {"id": 1, "name": "脚本", "type": "script", "policy": policy, "timeout": "30s", "params": params}
 

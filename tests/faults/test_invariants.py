@@ -78,6 +78,12 @@ BROKEN: dict[str, Callable[[], Facts]] = {
     "without the approval: given after the call": lambda: replace(
         GOOD, calls=[Call("k1", LATER), Call("k2", AT.timestamp() - 1)]
     ),
+    "no changed plan runs: a script": lambda: replace(GOOD, otherwise=["k3"]),
+    "no changed plan runs: a call": lambda: replace(GOOD, otherwise=["k1"]),
+    "once its plan was changed: a script": lambda: replace(
+        GOOD, changed={3: "p3"}, starts=["k3"], runs=[*GOOD.runs[:2], Run(3, 13, "failed", True, False, "p3")]
+    ),
+    "once its plan was changed: a call": lambda: replace(GOOD, changed={1: "p1"}),
     "one applied decision: two": lambda: replace(GOOD, decisions=[(7, "approve"), (7, "refuse")]),
     "one applied decision: after the expiry": lambda: replace(GOOD, decisions=[(7, "approve"), (8, "approve")]),
     "one applied decision: the other answer": lambda: replace(GOOD, decisions=[(7, "refuse")]),
@@ -110,3 +116,18 @@ def test_it_notices_each_broken_promise_and_no_other(case: str) -> None:
 def test_it_lets_an_idempotent_step_be_called_again() -> None:
     steps = [replace(GOOD.steps[0], policy="idempotent"), *GOOD.steps[1:]]
     assert breaches(replace(GOOD, steps=steps, calls=[*GOOD.calls, Call("k1", LATER)])) == []
+
+
+def test_it_lets_an_execution_go_on_whose_plan_was_frozen_anew() -> None:
+    assert breaches(replace(GOOD, changed={1: "forged", 3: ""}, starts=["k3"])) == []
+
+
+def test_it_does_not_expect_the_host_of_a_changed_plan_to_be_asked() -> None:
+    steps = [*GOOD.steps[:2], replace(GOOD.steps[2], state="unknown")]
+    assert breaches(replace(GOOD, steps=steps, changed={3: ""})) == []
+
+
+def test_it_does_not_count_an_execution_with_a_changed_plan_as_lost_when_it_was_refused() -> None:
+    runs = [*GOOD.runs, Run(4, 14, "failed", True, False, "forged")]
+    steps = [*GOOD.steps, Step(4, 4, "script", "once", "cancelled", "k4")]
+    assert breaches(replace(GOOD, runs=runs, steps=steps, changed={4: "forged"})) == []

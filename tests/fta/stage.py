@@ -12,7 +12,7 @@ from fta.healing.plan import freeze
 from fta.healing.runners.base import NodeType, Outcome, StepContext
 from fta.healing.runners.fields import Fault
 from fta.lib.types import JSONDict
-from fta.models import Execution, StepRun
+from fta.models import AuditEntry, Execution, StepRun
 from tests import factories
 
 GATE = "tests.fta.stage.FakeGate"
@@ -112,3 +112,8 @@ def steps(execution: Execution) -> list[tuple[int, int, str]]:
 def state(execution: Execution) -> str:
     execution.refresh_from_db()
     return execution.state
+
+
+def audited(verb: str) -> list[str]:
+    """Return who did what this verb names, in order."""
+    return list(AuditEntry.objects.filter(verb=verb).order_by("id").values_list("actor", flat=True))

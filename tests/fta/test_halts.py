@@ -1,8 +1,6 @@
 """What a switch holds back is written down once, by scope, and can be read by those whom the switch concerns."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -11,28 +9,16 @@ from fta import operations
 from fta.engine.loop import Engine
 from fta.healing.halts import HaltKind
 from fta.healing.kind import ExecutionKind
-from fta.healing.runners import RUNNERS
 from fta.models import AuditEntry, Business, HeldBack, Person, Switch
 from tests import factories
 from tests.fta import stage
 from tests.fta.api.conftest import call
-from tests.fta.stage import Actor, FakeGate
+from tests.fta.stage import Actor
 from tests.fta.web.conftest import Open, browser
 
 __all__ = ["browser"]
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def actor(settings: Any, monkeypatch: pytest.MonkeyPatch, game: Business) -> Iterator[Actor]:
-    settings.FTA_APPROVAL_GATE = stage.GATE
-    FakeGate.reset()
-    made = Actor()
-    monkeypatch.setitem(RUNNERS, "act", made)
-    factories.host()
-    yield made
-    FakeGate.reset()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("game", "actor", "host")]
 
 
 def _drain() -> None:

@@ -1,6 +1,5 @@
 """The operators' verbs, and how an execution starts, is held, drifts, is refused, stopped, done again."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,10 +8,8 @@ from django.utils import timezone
 
 from fta import operations, signals
 from fta.healing.kind import ExecutionKind
-from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
 from fta.models import (
-    AuditEntry,
     Execution,
     Host,
     Inbox,
@@ -28,23 +25,8 @@ from tests import factories
 from tests.fta import stage
 from tests.fta.stage import ACT, Actor, FakeGate, node
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("actor", "host")]
 NOW = timezone.now()
-
-
-@pytest.fixture(autouse=True)
-def actor(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Actor]:
-    settings.FTA_APPROVAL_GATE = stage.GATE
-    FakeGate.reset()
-    made = Actor()
-    monkeypatch.setitem(RUNNERS, "act", made)
-    factories.host()
-    yield made
-    FakeGate.reset()
-
-
-def _audited(verb: str) -> list[str]:
-    return list(AuditEntry.objects.filter(verb=verb).order_by("id").values_list("actor", flat=True))
 
 
 def _held(*nodes: dict[str, Any], **fields: Any) -> Execution:
@@ -63,7 +45,7 @@ def test_it_runs_a_held_execution_once_it_was_approved(actor: Actor) -> None:
     assert stage.state(execution) == "ready"
     stage.drain()
     assert (stage.state(execution), len(actor.seen)) == ("succeeded", 1)
-    assert _audited("execution.release") == ["lisi"]
+    assert stage.audited("execution.release") == ["lisi"]
     with pytest.raises(NotInState):
         operations.release(execution, NOW, "lisi", "again")
 
@@ -76,7 +58,7 @@ def test_it_skips_a_refused_execution(actor: Actor, outcome: str, word: str) -> 
     assert (stage.state(execution), actor.seen) == ("skipped", [])
     assert word in execution.reason
     assert execution.ended_at is not None
-    assert _audited("execution.refuse") == ["lisi"]
+    assert stage.audited("execution.refuse") == ["lisi"]
     with pytest.raises(NotInState):
         operations.refuse(execution, NOW, "lisi", outcome, "again")
 
@@ -115,7 +97,7 @@ def test_it_asks_again_when_what_was_approved_has_changed(actor: Actor, change: 
     assert reasons == execution.hold_reasons
     words = {"package": "v1 → v2", "parameters": "参数已修改", "host": "连接方式"}
     assert words[change] in reasons[0]
-    assert _audited("execution.refreeze") == ["system"]
+    assert stage.audited("execution.refreeze") == ["system"]
     assert execution.version == Package.objects.get().current
 
 
@@ -169,7 +151,7 @@ def test_it_waits_at_an_approval_node_and_goes_on_with_its_permit(actor: Actor) 
     assert (stage.state(execution), len(actor.seen)) == ("succeeded", 1)
     step.refresh_from_db()
     assert (step.state, step.outcome, step.result["decided_by"]) == ("succeeded", "approved", "lisi")
-    assert _audited("step.settle_approval") == ["lisi"]
+    assert stage.audited("step.settle_approval") == ["lisi"]
     with pytest.raises(NotInState):
         operations.settle_approval_step(step.pk, True, "approved", "lisi", "again", NOW)
 
@@ -212,7 +194,7 @@ def test_it_stops_an_execution_that_has_not_started(actor: Actor, operator: Pers
     assert (stage.state(execution), actor.seen) == ("cancelled", [])
     assert "误报" in execution.reason
     assert [entry[0] for entry in FakeGate.told("withdraw")] == [execution.pk]
-    assert _audited("execution.abort") == ["lisi"]
+    assert stage.audited("execution.abort") == ["lisi"]
     with pytest.raises(NotInState):
         operations.abort(execution, operator.user, "误报", NOW)
 
@@ -246,7 +228,7 @@ def test_it_retries_from_the_node_that_failed(actor: Actor, operator: Person) ->
     assert stage.state(execution) == "succeeded"
     assert stage.steps(execution) == [(1, 1, "succeeded"), (2, 1, "failed"), (2, 2, "succeeded"), (3, 2, "succeeded")]
     assert len({step.idem_key for step in execution.steps.all()}) == 4
-    assert _audited("execution.retry") == ["lisi"]
+    assert stage.audited("execution.retry") == ["lisi"]
     with pytest.raises(operations.NotRetryable):
         operations.retry(execution, operator.user, "再来", None, False, timezone.now())
 
@@ -342,7 +324,7 @@ def test_it_goes_on_once_a_person_has_said_what_came_of_a_step(
     step.refresh_from_db()
     assert (stage.state(execution), len(actor.seen)) == (ends, ran)
     assert (step.state, step.outcome) == ("succeeded" if done else "failed", "resolved")
-    assert _audited("step.resolve_unknown") == ["lisi"]
+    assert stage.audited("step.resolve_unknown") == ["lisi"]
     with pytest.raises(NotInState):
         operations.resolve_unknown(step, operator.user, done, "again", timezone.now())
 
@@ -359,7 +341,7 @@ def test_it_halts_and_resumes_healing(actor: Actor, operator: Person) -> None:
     operations.resume(switch, operator.user, timezone.now())
     stage.drain()
     assert stage.state(execution) == "succeeded"
-    assert (_audited("switch.halt"), _audited("switch.resume")) == (["lisi"], ["lisi"])
+    assert (stage.audited("switch.halt"), stage.audited("switch.resume")) == (["lisi"], ["lisi"])
     with pytest.raises(operations.NotInForce):
         operations.resume(switch, operator.user, timezone.now())
 
@@ -376,77 +358,13 @@ def test_it_refuses_a_switch_that_makes_no_sense(operator: Person, scope: str, k
 # --- by hand, records --------------------------------------------------------------------------------------------------
 
 
-def test_it_runs_a_package_by_hand(actor: Actor, operator: Person) -> None:
-    package = factories.package("act", nodes=[ACT], parameters=[{"name": "n", "type": "integer"}])
-    execution = operations.run_by_hand(package, operator.user, "127.0.0.10", {"n": "3"}, "巡检", timezone.now())
-    stage.drain()
-    assert (stage.state(execution), len(actor.seen)) == ("succeeded", 1)
-    assert execution.plan["parameters"] == {"n": 3}
-    assert (execution.requested_by, execution.alert, execution.healed) == (operator.user, None, "")
-    assert _audited("execution.run_by_hand") == ["lisi"]
-
-
-def test_it_holds_to_the_approval_rules_when_run_by_hand(actor: Actor, operator: Person) -> None:
-    strict = factories.package("strict", nodes=[ACT], mode="approval")
-    failing = factories.package("failing", nodes=[ACT], failures_in_a_row=3)
-    spent = factories.package("spent", nodes=[ACT], budget={"max_hosts": 0, "window": "10m"})
-    made = [
-        operations.run_by_hand(package, operator.user, "127.0.0.10", {}, "试试", timezone.now())
-        for package in (strict, failing, spent)
-    ]
-    shadow = operations.run_by_hand(strict, operator.user, "127.0.0.10", {}, "看看", timezone.now(), dry_run=True)
-    stage.drain()
-    assert [stage.state(execution) for execution in made] == ["held"] * 3
-    assert (stage.state(shadow), actor.seen) == ("shadowed", [])
-    assert shadow.plan["nodes"]
-
-
-def test_a_dry_run_says_what_would_stand_in_the_way(actor: Actor, operator: Person) -> None:
-    budget = {"max_hosts": 1, "window": "10m"}
-    package = factories.package("act", nodes=[ACT], mode="approval", failures_in_a_row=3, budget=budget)
-    elsewhere = factories.host("127.0.0.11", "other")
-    factories.execution(package=package, host=elsewhere, state="running")
-    stage.ready(key="busy", state="running", acting=True)
-    for scope, key in (("business", "game"), ("package", "act"), ("package", "other")):
-        Switch.objects.create(scope=scope, key=key, reason=f"停 {key}", created_by="boss")
-    before = Execution.objects.count()
-    made = operations.run_by_hand(package, operator.user, "127.0.0.10", {}, "看看", timezone.now(), dry_run=True)
-    found = {line.kind: line for line in made.history.filter(kind__startswith="check.")}
-    assert [found[f"check.{name}"].data["ok"] for name in ("approval", "budget", "host", "switch", "plan")] == (
-        [False] * 4 + [True]
-    )
-    assert "连续失败 3 次" in found["check.approval"].text
-    assert "第 2 台主机" in found["check.budget"].text
-    assert "「busy」正在这台主机上" in found["check.host"].text
-    assert ("停 game" in found["check.switch"].text, "停 other" in found["check.switch"].text) == (True, False)
-    stage.drain()
-    assert (stage.state(made), made.incident, FakeGate.told("execution"), actor.seen) == ("shadowed", None, [], [])
-    assert Execution.objects.count() == before + 1
-
-
-def test_it_refuses_to_run_by_hand_what_cannot_run(actor: Actor, operator: Person) -> None:
-    package = factories.package("act", nodes=[ACT], parameters=[{"name": "n", "type": "integer"}])
-    off = factories.package("off", nodes=[ACT], mode="off")
-    foreign = factories.package("pay", nodes=[ACT], business=factories.business("pay", "支付"))
-    for wrong, ip, params in [
-        (package, "127.0.0.200", {}),
-        (package, "127.0.0.10", {"n": "x"}),
-        (package, "127.0.0.10", {"m": 1}),
-        (off, "127.0.0.10", {}),
-        (foreign, "127.0.0.10", {}),
-    ]:
-        with pytest.raises(operations.CannotRun):
-            operations.run_by_hand(wrong, operator.user, ip, params, "试试", NOW)
-    assert not Execution.objects.exists()
-
-
 def test_it_replays_a_rejected_request_and_no_other(operator: Person) -> None:
     source = factories.source()
     rejected = Inbox.objects.create(source=source, kind="rest", raw=b"x", received_at=NOW, state="poison", attempts=5)
     operations.replay(rejected, operator.user, NOW)
     rejected.refresh_from_db()
     assert (rejected.state, rejected.attempts) == ("new", 0)
-    assert _audited("inbox.replay") == ["lisi"]
+    assert stage.audited("inbox.replay") == ["lisi"]
     with pytest.raises(NotInState):
         operations.replay(rejected, operator.user, NOW)
 
@@ -466,6 +384,6 @@ def test_it_closes_an_incident_once(operator: Person) -> None:
     signals.incident_closed.disconnect(hear)
     incident.refresh_from_db()
     assert (incident.state, closed) == ("closed", [incident.pk])
-    assert _audited("incident.close") == ["lisi"]
+    assert stage.audited("incident.close") == ["lisi"]
     with pytest.raises(NotInState):
         operations.close_incident(incident, operator.user, "再来", NOW)

@@ -1,6 +1,5 @@
-"""The way of an alert: shield, match, converge, hold or hand on; and those that sleep."""
+"""The way of an alert: shield, match, converge, hold or hand on."""
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,45 +9,17 @@ from django.utils import timezone
 
 from fta import pipeline, signals
 from fta.convergence import Verdict
-from fta.convergence import rules as convergence_rules
-from fta.engine import kinds
-from fta.engine.loop import Engine
-from fta.matching import index, shields
-from fta.models import Alert, ConfigVersion, Execution, Incident, Member, Package, Rule, Shield
+from fta.models import Alert, ConfigVersion, Execution, Incident, Member, Package, Shield
 from fta.models.engine import NotInState
 from tests import factories
+from tests.fta.deciding import asked, become, begin, converge_by, fire, heal, make_rule
 
 State = Execution.State
-asked: list[tuple[int, list[str]]] = []
-approved: set[int] = set()
-
-
-class StubGate:
-    """A gate that remembers whom it was asked about and says what the test told it."""
-
-    def ask_execution(self, execution: Execution, reasons: Sequence[str], now: datetime) -> int:
-        asked.append((execution.pk, list(reasons)))
-        return len(asked)
-
-    def withdraw(self, execution: Execution, reason: str, now: datetime) -> None:
-        approved.discard(execution.pk)
-
-    def approved(self, execution: Execution) -> bool:
-        return execution.pk in approved
 
 
 @pytest.fixture(autouse=True)
-def _stage(settings: Any) -> Iterator[None]:
-    settings.FTA_APPROVAL_GATE = "tests.fta.test_pipeline.StubGate"
-    settings.FTA_WORK_KINDS = ["fta.pipeline.SleeperKind", "fta.convergence.kind.IncidentKind"]
-    kinds.registry.cache_clear()
-    for cached in (index._compiled, shields._compiled, convergence_rules._compiled):
-        cached.cache_clear()
-    asked.clear()
-    approved.clear()
-    yield
-    for cached in (index._compiled, shields._compiled, convergence_rules._compiled):
-        cached.cache_clear()
+def _stage(settings: Any) -> None:
+    begin(settings)
 
 
 @pytest.fixture
@@ -60,42 +31,6 @@ def now(game: Any) -> datetime:
 @pytest.fixture
 def package(now: datetime) -> Package:
     return factories.package()
-
-
-def make_rule(**fields: Any) -> Rule:
-    made = factories.rule(**fields)
-    ConfigVersion.bump("rules")
-    return made
-
-
-def converge_by(function: str, **fields: Any) -> None:
-    factories.convergence_rule(function, function=function, **{"count": 1, **fields})
-    ConfigVersion.bump("convergence")
-
-
-def fire(at: datetime, **fields: Any) -> tuple[Alert, Execution | None]:
-    fields.setdefault("starts_at", at)
-    alert = factories.alert(received_at=at, **fields)
-    execution = pipeline.process(alert, at)
-    alert.refresh_from_db()
-    if execution is not None:
-        execution.refresh_from_db()
-    return alert, execution
-
-
-def heal(at: datetime, **fields: Any) -> Execution:
-    execution = fire(at, **fields)[1]
-    assert execution is not None
-    return execution
-
-
-def become(execution: Execution, state: str, **fields: Any) -> None:
-    ended = timezone.now() if state in Execution.ENDED else None
-    Execution.objects.filter(pk=execution.pk).update(state=state, ended_at=ended, **fields)
-
-
-def drain() -> None:
-    Engine(work=["sleeper"]).drain()
 
 
 def test_it_hands_on_what_a_rule_and_its_package_allow(package: Package, now: datetime) -> None:
@@ -307,90 +242,6 @@ def test_it_holds_what_goes_over_the_share_of_a_module(now: datetime) -> None:
     assert heal(now).state == "held"  # the only host of its module
     assert [heal(now, target=f"127.0.3.{number}").state for number in (1, 2)] == ["ready", "held"]
     assert "共 3 台，最多 50%" in asked[1][1][0]
-
-
-def two_of_a_kind(package: Package, now: datetime, function: str = "skip_when_success", **rule: Any) -> list[Execution]:
-    make_rule(package=package, **rule)
-    converge_by(function)
-    first = heal(now)
-    become(first, State.RUNNING)
-    second = heal(now)
-    assert (second.state, second.verdict) == ("sleeping", "wait")
-    assert second.wake_at == now + timedelta(seconds=60)
-    return [first, second]
-
-
-@pytest.mark.parametrize(("end", "then"), [("succeeded", "skipped"), ("failed", "ready"), ("unknown", "held")])
-def test_it_wakes_a_sleeper_when_the_other_ends(package: Package, now: datetime, end: str, then: str) -> None:
-    first, second = two_of_a_kind(package, now)
-    become(first, end)
-    drain()
-    second.refresh_from_db()
-    assert second.state == "sleeping"  # not due yet
-    become(second, State.SLEEPING, wake_at=now)
-    drain()
-    second.refresh_from_db()
-    assert second.state == then
-
-
-def test_it_lets_a_sleeper_sleep_on(package: Package, now: datetime) -> None:
-    _, second = two_of_a_kind(package, now)
-    become(second, State.SLEEPING, wake_at=now)
-    drain()
-    second.refresh_from_db()
-    assert second.state == "sleeping"
-    assert second.wake_at is not None
-    assert second.wake_at > timezone.now()
-
-
-def test_it_skips_a_sleeper_past_half_of_its_time(package: Package, now: datetime) -> None:
-    _, second = two_of_a_kind(package, now - timedelta(minutes=5), timeout=601)
-    become(second, State.SLEEPING, wake_at=now)
-    drain()
-    second.refresh_from_db()
-    assert second.state == "sleeping"
-    become(second, State.SLEEPING, wake_at=now, deadline_at=second.received_at + timedelta(minutes=10))
-    drain()
-    second.refresh_from_db()
-    assert (second.state, second.reason) == ("skipped", "收敛等待超时")
-
-
-def test_it_skips_a_sleeper_whose_alert_has_resolved(package: Package, now: datetime) -> None:
-    _, second = two_of_a_kind(package, now)
-    alert = second.alert
-    assert alert is not None
-    Alert.objects.filter(pk=alert.pk).update(status="resolved", resolved_at=now)
-    pipeline.resolved(alert, now)
-    drain()
-    second.refresh_from_db()
-    assert (second.state, second.reason) == ("skipped", "等待期间告警已恢复")
-
-
-def test_it_does_not_ask_again_for_what_was_approved(package: Package, now: datetime) -> None:
-    _, second = two_of_a_kind(package, now - timedelta(minutes=30), "wait_when_running")
-    become(second, State.SLEEPING, wake_at=now, needs_approval=True)
-    approved.add(second.pk)
-    drain()
-    second.refresh_from_db()
-    assert second.state == "ready"
-    assert asked == []
-
-
-def test_it_ends_an_approved_sleeper_at_its_deadline(package: Package, now: datetime) -> None:
-    _, second = two_of_a_kind(package, now - timedelta(minutes=41))
-    become(second, State.SLEEPING, wake_at=now, needs_approval=True)
-    approved.add(second.pk)
-    drain()
-    second.refresh_from_db()
-    assert (second.state, second.reason) == ("skipped", "收敛等待超时")
-
-
-def test_it_hands_on_a_sleeper_that_a_person_started(package: Package, now: datetime) -> None:
-    host = factories.host("127.0.0.11", "web-11")
-    run = factories.execution(package=package, host=host, state=State.SLEEPING, wake_at=now)
-    drain()
-    run.refresh_from_db()
-    assert run.state == "ready"
 
 
 def test_it_does_not_move_what_somebody_else_moved(package: Package, now: datetime) -> None:

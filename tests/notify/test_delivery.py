@@ -161,6 +161,18 @@ def test_it_keeps_the_member_limit_and_lets_approvals_through(
     assert all(row.attempts == 0 and row.not_before > timezone.now() for row in waiting)
 
 
+def test_a_limit_is_found_once_for_all_that_would_find_it(fake: type[FakeTransport], app_channel: Channel) -> None:
+    rows = [post(app_channel, f"n{number}") for number in range(25)]
+    urgent = post(app_channel, "approval", lane=Delivery.Lane.APPROVAL)
+    other = post(app_channel, "other", recipients=["wangwu"])
+    kind = DeliveryKind()
+    for row in rows[:21]:  # room is for 20
+        kind.do(row.pk)
+    assert len(fake.sent) == 20
+    assert kind.due(100, timezone.now()) == [urgent.pk, other.pk]
+    assert {row.attempts for row in Delivery.objects.filter(state="pending")} == {0}
+
+
 def test_it_gathers_what_had_to_wait_into_one_message_that_says_how_many(
     fake: type[FakeTransport], deliver: Any, app_channel: Channel
 ) -> None:

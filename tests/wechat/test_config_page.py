@@ -1,5 +1,6 @@
 """The configuration page: several applications, the menu read back, the export, the overlap of secrets."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from django.utils import timezone
 
 from fta.config import document
 from fta.models import AuditEntry, Person
+from notify.delivery import DeliveryKind
 from notify.models import Channel
 from tests.wechat.conftest import Corp
 from wechat.models import WecomApp
 from wechat.services import configuration
+from wechat.simulator.config import App
 
 FIELDS = {
     "corp_id": "wwsecond0123456789",
@@ -172,3 +175,22 @@ def test_only_admins_come_in(app: WecomApp, operator: Person, name: str) -> None
     assert client.get(reverse(f"wechat:{name}")).status_code == 403
     for action in ("default", "archive", "menu"):
         assert client.post(reverse(f"wechat:config-{action}"), {"app": app.pk}).status_code == 403
+
+
+@pytest.mark.parametrize("shown", ["default", "运维通知"])
+def test_a_test_message_is_sent_by_the_application_that_is_shown(corp: Corp, page: Client, shown: str) -> None:
+    second = App(1000009, "second-secret-0123456789", "T" * 32, "k" * 43)
+    corp.world.config = replace(corp.world.config, apps=(*corp.world.config.apps, second))
+    WecomApp.objects.create(
+        name="运维通知", corp_id=corp.app.corp_id, agent_id=1000009, secret=second.secret, api_url=corp.app.api_url
+    )
+    app = WecomApp.objects.get(name=shown)
+    form = said(page.get(reverse("wechat:config"), {"app": app.pk})).split(reverse("wechat:config-test"))[1]
+    assert f'name="app" value="{app.pk}"' in form.split("</form>")[0]
+    page.post(reverse("wechat:config-test"), {"to": "lisi", "app": app.pk})
+    kind = DeliveryKind()
+    for pk in kind.due(10, timezone.now()):
+        kind.do(pk)
+    assert [sent.agent_id for sent in corp.world.sent.values()] == [app.agent_id]
+    assert "测试消息" in corp.texts("lisi")[0]
+    assert AuditEntry.objects.get(verb="wechat.test_message").data["to"] == "lisi"

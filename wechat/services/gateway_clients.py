@@ -12,6 +12,7 @@ from fta import audit
 from fta.lib.secrets import digest
 from wechat.models import GatewayClient
 
+MIN_SECRET = 16  # characters of one that the configuration file gives
 _SECRET_BYTES = 24
 
 
@@ -59,7 +60,7 @@ def replace_secret(client: GatewayClient, seen: str, actor: str, now: datetime) 
     secret = _fresh_secret()
     row.secret_digest = digest(secret)
     row.save(update_fields=["secret_digest"])
-    _audit(row, actor, "new_secret", now)
+    _audit(row, actor, "secret", now)
     return row, secret
 
 
@@ -92,4 +93,4 @@ def _write(row: GatewayClient) -> None:
 
 
 def _audit(row: GatewayClient, actor: str, verb: str, now: datetime, **data: Any) -> None:
-    audit.record(actor, f"gatewayclient.{verb}", row, now, name=row.name, **data)
+    audit.record(actor, f"wechat.gateway_{verb}", row, now, name=row.name, **data)

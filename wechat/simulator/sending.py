@@ -37,9 +37,9 @@ def send(world: World, app: App, request: Json) -> Json:
     if card is not None and cards.calls_back(card):
         answer["response_code"] = world.issue_response_code(app.agent_id, msgid, userids)
     for userid in userids:
-        if _within_limits(world, app, userid) and not world.faults.silent_drop:
-            view = Card(str(card.get("task_id", "")), msgid, app.agent_id, copy.deepcopy(card)) if card else None
-            add(world, world.inboxes[userid], "", str(request["msgtype"]), body, msgid, view)
+        shown = _within_limits(world, app, userid) and not world.faults.silent_drop
+        view = Card(str(card.get("task_id", "")), msgid, app.agent_id, copy.deepcopy(card)) if card else None
+        add(world, world.inboxes[userid] if shown else world.dropped, "", str(request["msgtype"]), body, msgid, view)
     world.sent[msgid] = sent = Sent(msgid, app.agent_id, world.clock(), answer)
     if request.get("enable_duplicate_check"):
         world.duplicates[_digest(app, request)] = sent

@@ -47,6 +47,7 @@ class World:
             self.tokens: dict[str, Token] = {}
             self.wrong_secrets = 0
             self.inboxes: dict[str, list[Bubble]] = {member.userid: [] for member in config.members}
+            self.dropped: list[Bubble] = []  # accepted, and never shown to the member it was for
             self.reached_at: dict[tuple[int, str], deque[float]] = {}
             self.sends_at: deque[float] = deque()
             self.sent: dict[str, Sent] = {}
@@ -94,7 +95,7 @@ class World:
         with self.lock:
             for conversation in (*self.robots.values(), *self.chats.values()):
                 conversation.bubbles.clear()
-            for inbox in self.inboxes.values():
+            for inbox in (*self.inboxes.values(), self.dropped):
                 inbox.clear()
             self.calls.clear()
             self.touch()

@@ -46,10 +46,10 @@ def admins_only(view: View) -> View:
 
     @wraps(view)
     @login_required
-    def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, **found: Any) -> HttpResponse:
         if not is_admin(request.user):
             raise PermissionDenied
-        return view(request, **kwargs)
+        return view(request, **found)
 
     return guarded
 
@@ -165,20 +165,22 @@ def publish_menu(request: HttpRequest) -> HttpResponse:
 @admins_only
 @require_POST
 def send_test(request: HttpRequest) -> HttpResponse:
-    """Post a test message; how it went is on the deliveries' page."""
-    form = TestMessageForm(request.POST)
+    """Post a test message of the application that is shown; how it went is on the deliveries' page."""
+    form, app = TestMessageForm(request.POST), _chosen(request)
     if not form.is_valid():
         messages.error(request, _("请填写接收测试消息的企业微信账号。"))
-        return redirect("wechat:config")
+        return redirect(_address(app))
+    name = app.name if app and app.pk and not app.is_default else ""
     now, userid = timezone.now(), form.cleaned_data["to"]
     text = _("【故障自愈】测试消息，由 %(who)s 发出。收到即表示应用消息可用。") % {"who": request.user.get_username()}
     outbox.post(
-        dedup_key=f"wechat-test:{userid}:{now.timestamp()}", kind="wecom_app", event="channel.test",
-        message=Message(form="text", text=text), recipients=[userid], now=now,
+        dedup_key=f"wechat-test:{name}:{userid}:{now.timestamp()}", kind="wecom_app", event="channel.test",
+        message=Message(form="text", text=text, data={"app": name} if name else {}), recipients=[userid], now=now,
     )  # fmt: skip
-    audit.record(request.user.get_username(), "wechat.test_message", ("wechat.wecomapp", "default"), now, to=userid)
+    about = ("wechat.wecomapp", name or "default")
+    audit.record(request.user.get_username(), "wechat.test_message", about, now, to=userid)
     messages.success(request, _("测试消息已交给投递，结果见投递记录。"))
-    return redirect("wechat:config")
+    return redirect(_address(app))
 
 
 def _page(request: HttpRequest, form: ConfigForm, app: WecomApp | None, status: int = 200) -> HttpResponse:

@@ -79,3 +79,15 @@ def storm(operator: Person) -> Incident:
             rule=rule, group_key="g", execution=run, received_at=now, incident=incident, ordinal=n + 1
         )
     return incident
+
+
+@pytest.fixture
+def as_operator(client: Client, operator: Person) -> Client:
+    client.force_login(operator.user)
+    return client
+
+
+@pytest.fixture
+def as_admin(client: Client, admin: Person) -> Client:
+    client.force_login(admin.user)
+    return client

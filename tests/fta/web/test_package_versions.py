@@ -26,12 +26,6 @@ NEW = [
 
 
 @pytest.fixture
-def as_operator(client: Client, operator: Person) -> Client:
-    client.force_login(operator.user)
-    return client
-
-
-@pytest.fixture
 def package(game: Business) -> Package:
     """A package of three versions; the third differs from the first, the second only in a secret."""
     made = Package.objects.create(key="wait", name="等一等", business=game, mode="auto", risk="low", description="先等")

@@ -4,22 +4,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from fta.healing.runners import RUNNERS
-from fta.models import AuditEntry, Business, ConfigVersion, Execution, Package, PackageVersion, Person
-from fta.web.forms.node_params import form_of
-from fta.web.forms.packages import NodeForm
-from tests import factories
+from fta.models import AuditEntry, Business, ConfigVersion, Package, PackageVersion
 
 SCRIPT = '#!/bin/sh\necho "$FTA_PARAM_PATH"\n'
-
-
-@pytest.fixture
-def as_operator(client: Client, operator: Person) -> Client:
-    client.force_login(operator.user)
-    return client
 
 
 def node_data(at: int, **fields: Any) -> dict[str, Any]:
@@ -348,104 +336,3 @@ def test_it_seals_secret_parameters(as_operator: Client, game: Business) -> None
     as_operator.post(url, sent_back(page, **{"nodes-0-name": "再来"}))
     assert PackageVersion.objects.get(number=2).secrets == {"path": "hunter2-hunter2"}
     assert "hunter2" not in str(list(AuditEntry.objects.values_list("data", flat=True)))
-
-
-def test_it_keeps_to_the_users_businesses(as_operator: Client, pay: Business, admin: Person) -> None:
-    factories.package("global")
-    factories.package("foreign", business=pay)
-    listed = [each.package.key for each in as_operator.get("/packages/").context["listed"]]
-
-    assert listed == ["global"]
-    assert as_operator.get("/packages/global/").status_code == 200
-    for url in ("/packages/global/edit/", "/packages/foreign/", "/packages/foreign/edit/"):
-        assert as_operator.get(url).status_code == 404
-    assert as_operator.post("/packages/global/archive/").status_code == 404
-    assert not AuditEntry.objects.exists()
-
-    as_operator.force_login(admin.user)
-    assert as_operator.get("/packages/foreign/edit/").status_code == 200
-
-
-def test_it_archives_only_what_no_rule_uses(as_operator: Client, game: Business) -> None:
-    package = factories.package(business=game)
-    rule = factories.rule(package=package)
-
-    as_operator.post("/packages/clean-disk/archive/")
-    package.refresh_from_db()
-    assert not package.archived
-
-    rule.archived = True
-    rule.save()
-    as_operator.post("/packages/clean-disk/archive/")
-    package.refresh_from_db()
-    assert package.archived
-    assert AuditEntry.objects.get().verb == "package.archive"
-    assert as_operator.get("/packages/clean-disk/").status_code == 404
-
-
-def test_it_runs_by_hand_on_own_hosts_only(as_operator: Client, game: Business, pay: Business) -> None:
-    package = factories.package(parameters=[{"name": "path", "type": "string", "required": True}])
-    factories.host("127.0.0.10", business=game)
-    factories.host("127.0.1.11", name="pay-11", business=pay)
-    url = f"/packages/{package.key}/run/"
-
-    refused = as_operator.post(url, {"ip": "127.0.1.11", "reason": "试试", "p_path": "/x"})
-    assert "不在你的业务里" in refused.content.decode()
-    assert "请填写原因" in as_operator.post(url, {"ip": "127.0.0.10", "p_path": "/x"}).content.decode()
-    assert "参数 path 必填" in as_operator.post(url, {"ip": "127.0.0.10", "reason": "试试"}).content.decode()
-    assert not Execution.objects.exists()
-
-    answer = as_operator.post(url, {"ip": "127.0.0.10", "reason": "试试", "p_path": "/x", "dry_run": "1"})
-    run = Execution.objects.get()
-    assert answer["Location"] == f"/executions/{run.pk}/"
-    assert (run.state, run.plan["parameters"]) == ("shadowed", {"path": "/x"})
-    page = as_operator.get(answer["Location"]).content.decode()
-    assert "如果现在执行" in page
-    assert "没有超出影响面预算" in page
-    assert AuditEntry.objects.get().data["reason"] == "试试"
-
-
-def test_it_lets_viewers_look_only(client: Client, viewer: Person, game: Business) -> None:
-    package = factories.package(business=game)
-    factories.host()
-    client.force_login(viewer.user)
-
-    page = client.get("/packages/clean-disk/")
-
-    assert page.status_code == 200
-    assert page.context["run_form"] is None
-    assert client.get("/packages/clean-disk/edit/").status_code == 404
-    client.post(f"/packages/{package.key}/run/", {"ip": "127.0.0.10", "reason": "试试"})
-    assert not Execution.objects.exists()
-
-
-def test_it_has_a_field_for_every_declared_parameter() -> None:
-    for kind, runner in RUNNERS.items():
-        assert set(form_of(kind).base_fields) == {"extra", *(field.name for field in runner.fields)}
-
-
-SCALARS = st.one_of(st.text("ab1 =:,\"'-\n", max_size=6), st.integers(-9, 9), st.booleans(), st.none())
-VALUES = st.one_of(
-    SCALARS,
-    st.lists(SCALARS, max_size=3),
-    st.dictionaries(st.text("ab= :", min_size=1, max_size=3), SCALARS, max_size=3),
-)
-
-
-@settings(deadline=None)  # it is slow while other tests run beside it
-@given(st.data())
-def test_it_loses_no_parameter_between_the_form_and_the_node(data: st.DataObject) -> None:
-    offered = {"policy", "channels"}  # what these offer is in the database
-    kinds = [kind for kind, runner in RUNNERS.items() if not offered & {field.kind for field in runner.fields}]
-    kind = data.draw(st.sampled_from(kinds))
-    names = sorted({name.partition(".")[0] for name in form_of(kind).base_fields} - {"extra"} | {"other"})
-    filled = VALUES.filter(lambda value: value not in (None, "", [], [""], {}))
-    params = data.draw(st.dictionaries(st.sampled_from(names), filled, max_size=4))
-    unbound = NodeForm.stored("n", {"id": 1, "type": kind, "params": params}).params
-    values = {field.html_name: field.value() for field in unbound if field.value() is not None}
-    posted = {name: str(value).replace("\n", "\r\n") for name, value in values.items()}  # as a browser does
-
-    form = form_of(kind)(posted, prefix="n-p")
-
-    assert form.is_valid(), form.errors
-    assert form.params() == params

@@ -50,7 +50,7 @@ def test_it_asks_for_a_sign_in(url: str, db: None) -> None:
 def test_it_signs_in_and_out(operator: Person) -> None:
     client = Client()
     assert client.get("/login/").status_code == 200
-    answer = client.post("/login/", {"username": "lisi", "password": "pass-word-12345"})
+    answer = client.post("/login/", {"username": "lisi", "password": factories.PASSWORD})
     assert answer.headers["Location"] == "/"
     assert client.post("/logout/").headers["Location"] == "/login/"
     assert client.get("/").status_code == 302

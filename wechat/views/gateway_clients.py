@@ -54,7 +54,7 @@ def clients(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "only_refused": only_refused,
     }
-    return render(request, "wechat/gateway.html", context)
+    return render(request, "wechat/gateway_clients.html", context)
 
 
 @admins_only
@@ -127,7 +127,7 @@ def archive(request: HttpRequest, pk: int) -> HttpResponse:
     row = _found(request, pk)
     gateway_clients.archive(row, request.user.get_username(), timezone.now())
     messages.success(request, _("已归档“%(name)s”，它的密钥和令牌不再有效。") % {"name": row})
-    return redirect("wechat:gateway")
+    return redirect("wechat:gateway-clients")
 
 
 def _found(request: HttpRequest, pk: int) -> GatewayClient:
