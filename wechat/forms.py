@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy
 
 from wechat.models import GatewayClient, WecomApp
 from wechat.services.configuration import SECRETS
-from wechat.services.gateway_clients import MIN_SECRET
 
 # Printed in the original's manual and in its start-up data: whoever knows them could forge callbacks.
 PUBLISHED = ("FTAToken", "FTAEncodingAESKeyFTAEncodingAESKey923456781")
@@ -24,6 +23,7 @@ KEY_LENGTH = 43
 TOKEN_LENGTH = 32
 API_TOKEN_MIN = 16
 VERIFY_BYTES = 256
+MOST_PER_MINUTE = 100_000
 _LETTERS = string.ascii_letters + string.digits
 _USERID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _VERIFY_NAME = re.compile(r"WW_verify_([A-Za-z0-9]{1,64})\.txt")
@@ -265,6 +265,54 @@ class HandOverForm(forms.Form):
     to = forms.RegexField(regex=_USERID, label=gettext_lazy("对方的企业微信账号"))
 
 
+class GatewayClientForm(forms.Form):
+    """A tool that sends through the gateway; its secret is never entered, it is generated."""
+
+    name = forms.CharField(
+        label=gettext_lazy("名称"), max_length=64,
+        help_text=gettext_lazy("给人看的，一般写工具的名字。"),
+        error_messages={
+            "required": gettext_lazy("请填写名称，例如 alertmanager。"),
+            "max_length": gettext_lazy("名称最多 64 个字，请缩短。"),
+        },
+    )  # fmt: skip
+    corp_id = forms.RegexField(
+        regex=r"^[\x21-\x7e]{1,64}$", label=gettext_lazy("企业 ID"), widget=_mono(),
+        help_text=gettext_lazy("自己定一个，不必是真的企业 ID；几个工具可以用同一个，靠密钥区分。"),
+        error_messages={
+            "required": gettext_lazy("请填写企业 ID：自己定一个，例如 portal。"),
+            "invalid": gettext_lazy("企业 ID 是 1 至 64 个英文字母、数字或符号，不能有空格和中文，例如 portal。"),
+        },
+    )  # fmt: skip
+    agent_id = forms.IntegerField(
+        label="AgentId", min_value=1, max_value=2**53, widget=_mono(inputmode="numeric"),
+        help_text=gettext_lazy("自己定一个数字；工具带来的与它不一致时，消息会被拒绝。"),
+        error_messages={
+            "required": gettext_lazy("请填写 AgentId：自己定一个数字，例如 7。"),
+            **dict.fromkeys(
+                ("invalid", "min_value", "max_value"), gettext_lazy("AgentId 是一个不超过 16 位的正整数，例如 7。")
+            ),
+        },
+    )  # fmt: skip
+    per_minute = forms.IntegerField(
+        label=gettext_lazy("每分钟最多"), min_value=1, max_value=MOST_PER_MINUTE, initial=200,
+        widget=_mono(inputmode="numeric"),
+        help_text=gettext_lazy("一分钟里收下的消息条数；超过的答 45009，由工具自己重发。"),
+        error_messages={
+            "required": gettext_lazy("请填写每分钟最多几条，一般 200。"),
+            **dict.fromkeys(
+                ("invalid", "min_value", "max_value"),
+                gettext_lazy("每分钟最多填 1 至 100000 的整数；不想收时请停用这个客户端。"),
+            ),
+        },
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, client: GatewayClient) -> "GatewayClientForm":
+        """Return the form with what a client has."""
+        return cls(initial={name: getattr(client, name) for name in cls.base_fields})
+
+
 class ExternalForm(forms.Form):
     """The body of create_approve."""
 
@@ -292,48 +340,3 @@ class ExternalForm(forms.Form):
     def verifiers(self) -> list[str]:
         """Return the names in the list of approvers."""
         return [name for name in _SPLIT.split(self.cleaned_data["verifier"]) if name]
-
-
-class GatewayClientForm(forms.Form):
-    """A tool that sends through the gateway. An empty secret stays as it is; a new client needs one."""
-
-    name = forms.CharField(label=gettext_lazy("名称"), max_length=64, help_text=gettext_lazy("例如 alertmanager。"))
-    corp_id = forms.RegexField(
-        regex=r"^[A-Za-z0-9_.-]{1,64}$", label=gettext_lazy("企业 ID"), widget=_mono(),
-        help_text=gettext_lazy("自己定，不必是真的企业 ID；填到工具里。"),
-        error_messages={"invalid": gettext_lazy("只能有字母、数字和 _-.，最多 64 个。")},
-    )  # fmt: skip
-    agent_id = forms.IntegerField(
-        label="AgentId", min_value=1, max_value=2**53, widget=_mono(inputmode="numeric"),
-        help_text=gettext_lazy("自己定的数字；填到工具里。"),
-    )  # fmt: skip
-    gateway_secret = forms.CharField(label=gettext_lazy("密钥"), required=False, max_length=255, widget=_mono())
-    per_minute = forms.IntegerField(
-        label=gettext_lazy("每分钟最多"), min_value=1, max_value=100_000, initial=200,
-        help_text=gettext_lazy("超过的请求得到 45009，工具会稍后再发。"),
-    )  # fmt: skip
-    enabled = forms.BooleanField(label=gettext_lazy("启用"), required=False, initial=True)
-
-    def __init__(self, *args: Any, client: GatewayClient, **kwargs: Any) -> None:
-        self.client = client
-        names = ("name", "corp_id", "agent_id", "per_minute", "enabled")
-        stored = {name: getattr(client, name) for name in names} if client.pk else {}
-        super().__init__(*args, **{**kwargs, "initial": stored | dict(kwargs.get("initial") or {})})
-
-    def clean_name(self) -> str:
-        name = str(self.cleaned_data["name"])
-        if GatewayClient.objects.filter(name=name).exclude(pk=self.client.pk).exists():
-            raise ValidationError(_("这个名称已被使用（可能是已归档的）。"))
-        return name
-
-    def clean_gateway_secret(self) -> str:
-        value = str(self.cleaned_data["gateway_secret"])
-        if not value and not self.client.secret_digest:
-            raise ValidationError(_("请点“生成”，或填写至少 %(n)d 位的密钥。") % {"n": MIN_SECRET})
-        if value and (len(value) < MIN_SECRET or not value.isascii() or re.search(r"\s", value)):
-            raise ValidationError(_("密钥至少 %(n)d 位，不能有空格或中文。") % {"n": MIN_SECRET})
-        return value
-
-    def values(self) -> dict[str, Any]:
-        """Return what the form says of the client, but for the secret."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "gateway_secret"}

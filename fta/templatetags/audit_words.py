@@ -68,6 +68,7 @@ _WHOLE = {
     "wechat.archive_app": _("企业微信 · 归档应用"),
     "wechat.gateway_add": _("企业微信网关 · 添加客户端"),
     "wechat.gateway_change": _("企业微信网关 · 修改客户端"),
+    "wechat.gateway_secret": _("企业微信网关 · 换密钥"),
     "wechat.gateway_archive": _("企业微信网关 · 归档客户端"),
     "wechat.import_members": _("企业微信 · 导入成员"),
     "wechat.menu_publish": _("企业微信 · 发布菜单"),

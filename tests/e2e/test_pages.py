@@ -17,6 +17,7 @@ MORE = (
     "/packages/restart-after-approval/versions/", "/packages/restart-after-approval/compare/?from=1&to=1",
     "/rules/new/", "/convergence-rules/new/", "/shields/new/", "/switch/", "/search/?q=web",
     "/inventory/businesses/", "/inventory/people/", "/sources/inbox/", "/notify/templates/", "/wechat/todo/",
+    "/doc/wechat_config/gateway/", "/doc/wechat_config/gateway/new/",
 )  # fmt: skip
 
 
