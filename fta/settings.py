@@ -1,10 +1,11 @@
 """Settings of the portal: one file, read from the environment, failing loudly.
 
-It is the only place that reads the environment and the only one that names the apps upstairs.
+It is the only place that reads the environment, but for secrets (fta.lib.env), and the only one that names the apps upstairs.
 Every variable is listed in the README's table.
 """
 
 import os
+import re
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 from kombu import Queue
 
+from fta.lib.env import secret as read_secret
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 env = environ.Env()
@@ -26,10 +29,9 @@ def secret(name: str, default: str | None = None) -> str:
 
     Raises ImproperlyConfigured when neither is set and there is no default.
     """
-    path = env.str(f"{name}_FILE", default="")
-    value = Path(path).read_text(encoding="utf-8").strip() if path else env.str(name, default="")
+    value = read_secret(name)
     if value:
-        return str(value)
+        return value
     if default is None:
         raise ImproperlyConfigured(f"{name} is not set. Set {name} or {name}_FILE; a start with DEBUG off needs it.")
     return default
@@ -39,13 +41,15 @@ def secret(name: str, default: str | None = None) -> str:
 DEBUG = env.bool("DEBUG", default=False)
 _DEV = "development-only-" if DEBUG else None
 SECRET_KEY = secret("SECRET_KEY", _DEV and _DEV + "signing-key-that-is-long-enough-to-pass")
-SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+SECRET_KEY_FALLBACKS: list[str] = [key for key in secret("SECRET_KEY_FALLBACKS", "").split(",") if key]
 # The first key seals, all of them open: rotate by putting a new one in front.
 FTA_SECRET_KEYS: list[str] = [
     key.strip()
     for key in secret("FTA_SECRET_KEYS", _DEV and _DEV + "sealing-key-0123456789abcdef").split(",")
     if key.strip()
 ]
+if not FTA_SECRET_KEYS:
+    raise ImproperlyConfigured("FTA_SECRET_KEYS holds no key. Set at least one; the first one seals.")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_PREFIX = "/" + env.str("SITE_PREFIX", default="/").strip("/")
@@ -116,7 +120,7 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # --- Database ---
-_database = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'portal.sqlite3'}")
+_database = environ.Env.db_url_config(secret("DATABASE_URL", f"sqlite:///{VAR_DIR / 'portal.sqlite3'}"))
 if _database["ENGINE"].endswith("sqlite3"):
     # One writer at a time: IMMEDIATE takes the write lock at BEGIN, so that a transaction never fails half-way with
     # "database is locked" when it turns from reading to writing.
@@ -278,8 +282,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if HTTPS_ONLY:
     SECURE_SSL_REDIRECT = True
-    # Tools that push alerts and probes of the platform speak plain HTTP behind the proxy.
-    SECURE_REDIRECT_EXEMPT = [r"^healthz/$", r"^readyz/$", r"^metrics$"]
+    # Probes of the platform speak plain HTTP to the process itself, with the path prefix or without.
+    SECURE_REDIRECT_EXEMPT = [rf"^({re.escape(SITE_PREFIX.lstrip('/'))})?(healthz/|readyz/|metrics)$"]
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -314,7 +318,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "fta.lib.static.CollectedStaticFiles"},
 }
-vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+vars().update(environ.Env.email_url_config(secret("EMAIL_URL", "consolemail://")))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="fta@localhost")
 EMAIL_TIMEOUT = 10
 
@@ -325,7 +329,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "DEFAULT_PAGINATION_CLASS": "fta.api.paging.Pages",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "fta.api.errors.handle",
     "UNAUTHENTICATED_USER": None,

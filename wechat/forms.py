@@ -313,6 +313,11 @@ class GatewayClientForm(forms.Form):
         return cls(initial={name: getattr(client, name) for name in cls.base_fields})
 
 
+def _as_text(value: Any) -> str:
+    """Return a text or a number of JSON as text; "" for anything else, which the form then refuses by name."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
 class ExternalForm(forms.Form):
     """The body of create_approve."""
 
@@ -325,11 +330,15 @@ class ExternalForm(forms.Form):
     def of(cls, body: bytes) -> "ExternalForm":
         """Read a JSON body. Raises ValueError when it is no JSON object."""
         data = json.loads(body)
+        json.dumps(data, ensure_ascii=False).encode()  # UnicodeEncodeError for half of a surrogate pair
         if not isinstance(data, Mapping):
             raise ValueError("The body is not a JSON object.")
+        texts = {name: _as_text(data.get(name)) for name in cls.base_fields}
         verifier = data.get("verifier")
-        joined = ",".join(str(name) for name in verifier) if isinstance(verifier, list) else verifier
-        return cls({**data, "verifier": joined})
+        if isinstance(verifier, list):
+            names = [_as_text(name) for name in verifier]
+            texts["verifier"] = ",".join(names) if all(names) else ""
+        return cls(texts)
 
     def clean_callback_url(self) -> str:
         value = str(self.cleaned_data["callback_url"])

@@ -5,7 +5,6 @@ one transaction: a single fault, or a dry run, leaves nothing behind. Sections o
 FTA_CONFIG_SECTIONS, in the order in which they depend on each other.
 """
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from django.utils.module_loading import import_string
 
 from fta import audit
 from fta.config.reader import Errors, Reader
+from fta.lib.env import secret
 from fta.models import ConfigVersion
 
 _ENV = re.compile(r"\$\{ENV:([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -139,9 +139,9 @@ def _environment(value: Any, path: str, run: Run) -> Any:
     if not isinstance(value, str) or "${ENV:" not in value:
         return value
     for name in _ENV.findall(value):
-        if not os.environ.get(name):
+        if not secret(name):
             run.warnings.append(f"{path}: the environment variable {name} is not set; the value is left empty")
-    filled = _ENV.sub(lambda found: os.environ.get(found[1], ""), value)
+    filled = _ENV.sub(lambda found: secret(found[1]), value)
     return filled or None
 
 

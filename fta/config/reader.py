@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 _DURATION = re.compile(r"^(\d{1,9})\s*(s|m|h|d)?$")
 _UNITS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MISSING: Any = object()
+_FIRST_YEAR, _LAST_YEAR = 1990, 8999  # what lies beyond cannot be shown in every time zone
 
 
 class Errors:
@@ -60,6 +61,11 @@ class Reader:
         value = self.raw(key, default, required)
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             self.fault(key, "must be text")
+            return default
+        if required and value == "" and key in self._data:
+            self.fault(key, "is required: it is empty")
+        if "\x00" in str(value):
+            self.fault(key, "holds a NUL character")
             return default
         if len(str(value)) > limit:
             self.fault(key, f"is longer than {limit} characters")
@@ -112,8 +118,8 @@ class Reader:
             found = value if isinstance(value, datetime) else parse_datetime(str(value))
         except ValueError:
             found = None
-        if found is None:
-            self.fault(key, f"is {value!r}; a time such as 2026-01-31T09:00:00+08:00 is expected")
+        if found is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+            self.fault(key, f"is {str(value)[:64]!r}; a time such as 2026-01-31T09:00:00+08:00 is expected")
             return None
         return found if timezone.is_aware(found) else found.replace(tzinfo=ZoneInfo(settings.TIME_ZONE))
 

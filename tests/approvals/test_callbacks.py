@@ -110,3 +110,26 @@ def test_it_refuses_another_question_under_a_code_that_waits(approval: Approval,
     answer = Client().post("/wechat/create_approve/", body, content_type="application/json", headers={"TOKEN": TOKEN})
     assert (answer.status_code, answer.json()["result"]) == (409, False)
     assert asked(sink).pk == approval.pk  # the same question is the same approval
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"message": ["a"]}, "message"),
+        ({"message": {"a": 1}}, "message"),
+        ({"verifier": {"a": 1}}, "verifier"),
+        ({"verifier": [None]}, "verifier"),
+        ({"verifier": [["lisi"]]}, "verifier"),
+        ({"obj_id": True}, "obj_id"),
+    ],
+)
+def test_it_names_the_field_that_is_no_text(app: WecomApp, changes: dict[str, Any], field: str) -> None:
+    factories.person("lisi")
+    body = {"message": "发布", "verifier": "lisi", "obj_id": "CHG-2"} | changes
+    WecomApp.objects.update(api_token=TOKEN)
+    answer = Client().post("/wechat/create_approve/", body, content_type="application/json", headers={"TOKEN": TOKEN})
+    assert (answer.status_code, f"【{field}】" in answer.json()["message"]) == (400, True)
+    raw = '{"message": "a", "verifier": "\\ud800", "obj_id": "CHG-2"}'
+    answer = Client().post("/wechat/create_approve/", raw, content_type="application/json", headers={"TOKEN": TOKEN})
+    assert answer.status_code == 400
+    assert not Approval.objects.exists()

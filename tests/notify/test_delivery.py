@@ -4,14 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fta.models import AuditEntry, Person
 from fta.models.engine import DbNow
 from notify import outbox
-from notify.delivery import DeliveryKind, NotResendable, resend
+from notify.delivery import DeliveryKind, NotResendable, limits, resend
 from notify.message import Message
-from notify.models import Channel, Delivery, DeliveryAttempt
+from notify.models import Allowance, Channel, Delivery, DeliveryAttempt
 from notify.transports.base import NotSent, OutcomeUnknown, Refused
 from tests.notify.conftest import FakeTransport
 
@@ -171,6 +173,17 @@ def test_a_limit_is_found_once_for_all_that_would_find_it(fake: type[FakeTranspo
     assert len(fake.sent) == 20
     assert kind.due(100, timezone.now()) == [urgent.pk, other.pk]
     assert {row.attempts for row in Delivery.objects.filter(state="pending")} == {0}
+
+
+def test_it_asks_the_database_as_little_for_many_readers_as_for_one(app_channel: Channel) -> None:
+    counts = []
+    for number, readers in enumerate((["lisi"], [f"m{n}" for n in range(300)])):
+        row = post(app_channel, f"many{number}", recipients=readers)
+        with CaptureQueriesContext(connection) as queries, transaction.atomic():
+            limits.take(row, timezone.now())
+        counts.append(len(queries))
+        assert Allowance.objects.filter(key=f"member:{readers[-1]}").get().used == 1
+    assert counts[1] <= counts[0]
 
 
 def test_it_gathers_what_had_to_wait_into_one_message_that_says_how_many(

@@ -1,5 +1,6 @@
 """The gateway: tools that speak to WeCom are answered as WeCom answers, and the portal sends for them."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -148,3 +149,21 @@ def test_a_database_that_is_away_asks_to_come_again(
     url = "/wecom/cgi-bin/message/send"
     answer = client.post(url, FROM_ALERTMANAGER, "application/json", query_params={"access_token": access})
     assert (answer.status_code, answer.json()["errcode"]) == (503, -1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"msgtype": "news", "news": {"articles": 5}}, 45008),
+        ({"msgtype": "news", "news": {"articles": True}}, 45008),
+        ({"touser": "\ud800"}, 47001),
+        ({"text": {"content": "a\x00b"}}, 47001),
+        ({"touser": "|".join(f"m{n}" for n in range(1001))}, 40032),
+    ],
+)
+def test_it_answers_odd_bodies_as_wecom_would(
+    client: Client, prometheus: GatewayClient, changes: dict[str, Any], code: int
+) -> None:
+    access = token(client)["access_token"]
+    assert send(client, access, json.dumps(FROM_ALERTMANAGER | changes))["errcode"] == code
+    assert not Delivery.objects.exists()

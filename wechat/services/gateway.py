@@ -28,6 +28,7 @@ _SALT = "wecom-gateway"
 _KEPT = timedelta(days=90)
 _RECEIVERS = ("touser", "toparty", "totag")
 _MOST_ARTICLES = 8
+_MOST_MEMBERS = 1000
 
 
 def issue(corp_id: str, secret: str) -> str:
@@ -117,9 +118,11 @@ def _read(raw: bytes) -> dict[str, Any]:
         raise WecomError(45002, f"the body is larger than {MAX_BODY} bytes")
     try:
         body = json.loads(raw)
+        text = json.dumps(body, ensure_ascii=False)
+        text.encode()  # half of a surrogate pair can be written in JSON, but not stored
     except (ValueError, RecursionError) as error:
         raise WecomError(47001, "data format error") from error
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or "\\u0000" in text:
         raise WecomError(47001, "data format error")
     return body
 
@@ -132,6 +135,8 @@ def _message(client: GatewayClient, body: Mapping[str, Any]) -> Message:
         raise WecomError(301002, "agentid is not of this secret")
     if not any(_listed(body.get(name)) for name in _RECEIVERS):
         raise WecomError(82001, "touser, toparty and totag are all empty")
+    if len(_listed(body.get("touser"))) > _MOST_MEMBERS:
+        raise WecomError(40032, f"touser names more than {_MOST_MEMBERS} members; @all reaches everybody")
     build = _FORMS.get(str(body.get("msgtype")))
     if build is None:
         raise WecomError(40008, "invalid message type: text, markdown, textcard and news are taken")
@@ -156,7 +161,8 @@ def _textcard(part: Mapping[str, Any]) -> Message:
 
 
 def _news(part: Mapping[str, Any]) -> Message:
-    articles = [each for each in part.get("articles") or [] if isinstance(each, dict)]
+    given = part.get("articles")
+    articles = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
     if not articles or len(articles) > _MOST_ARTICLES:
         raise WecomError(45008, f"1 to {_MOST_ARTICLES} articles")
     first = articles[0]

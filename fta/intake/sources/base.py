@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -170,6 +171,8 @@ def clean_json(value: Any) -> Any:
         return {clean(key, 255): clean_json(item) for key, item in value.items()}
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63:
         return str(value)[:64]
+    if isinstance(value, float) and not math.isfinite(value):  # 1e999 is JSON, and no database takes it
+        return str(value)
     return value
 
 
@@ -212,6 +215,7 @@ def severity(word: Any, scale: Mapping[str, str] | None = None) -> str:
 # --- Time ---
 
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # beyond it a time zone or a span leads out of what datetime can hold
 _OFFSET = re.compile(r"([+-]\d{2})(\d{2})$")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
@@ -235,7 +239,7 @@ def moment(value: Any, zone: tzinfo) -> datetime | None:
     if timezone.is_naive(found):
         found = found.replace(tzinfo=zone)
     try:
-        return found.astimezone(UTC) if found.astimezone(UTC) >= _EARLIEST else None
+        return found.astimezone(UTC) if _EARLIEST <= found.astimezone(UTC) < LATEST else None
     except OverflowError:
         return None
 

@@ -23,6 +23,8 @@ class Command(BaseCommand):
             text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{name}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise CommandError(f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
         try:
             run = apply(text, actor="apply_config", now=timezone.now(), dry_run=options["dry_run"])
         except InvalidConfiguration as error:

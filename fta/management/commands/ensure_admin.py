@@ -1,11 +1,11 @@
 """manage.py ensure_admin: make sure that there is an administrator who can sign in."""
 
-import os
 from typing import Any
 
 from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from fta.lib.env import secret
 from fta.models import Person
 
 
@@ -20,10 +20,10 @@ class Command(BaseCommand):
             username=options["username"], defaults={"is_staff": True, "is_superuser": True}
         )
         if created:
-            password = os.environ.get("ADMIN_PASSWORD", "")
+            password = secret("ADMIN_PASSWORD")
             if not password:
                 user.delete()
-                raise CommandError("ADMIN_PASSWORD is not set.")
+                raise CommandError("ADMIN_PASSWORD is not set, nor ADMIN_PASSWORD_FILE.")
             user.set_password(password)
             user.save()
         user.groups.add(Group.objects.get_or_create(name="admin")[0])

@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from fta.api.paging import Pages
 from fta.models import ApiKey, AuditEntry, Business, Execution
 from tests.fta.api import world
 from tests.fta.api.conftest import Call, call, key_of, send
@@ -201,6 +202,8 @@ def test_odd_queries_are_no_fault_of_ours(made: World, admin: Call) -> None:
         assert answer.status in (200, 400), query
         assert answer.status == 200 or answer.error["code"] == "invalid"
     assert Execution.objects.count() == 2
+    assert admin("GET", f"executions/?offset={many[:40]}").json["results"] == []
+    assert f"limit={Pages.max_limit}" in str(admin("GET", f"executions/?limit={many[:40]}&offset=5").json["previous"])
 
 
 def test_the_error_names_each_field(made: World, admin: Call) -> None:

@@ -126,6 +126,8 @@ def test_it_does_not_believe_a_forged_forwarded_header(client: Client, rest: Sou
         ({"source_id": "a"}, "ip"),
         (body(status="odd"), "status"),
         (body(source_time="yesterday"), "source_time"),
+        (body(source_time="9999-12-31T23:59:59Z"), "source_time"),
+        (body(source_time=253402300799), "source_time"),
         (body(labels={str(n): "x" for n in range(65)}), "labels"),
         (body(labels={"a": "x" * 1025}), "labels.a"),
         (body(labels={"a": {"b": 1}}), "labels.a"),
@@ -256,6 +258,13 @@ def test_it_reads_times_in_every_form(client: Client, rest: Source, text: Any, m
     post(client, body(source_time=text))
     process()
     assert Alert.objects.get().starts_at == moment
+
+
+def test_it_keeps_a_number_that_no_database_takes_as_text(client: Client, rest: Source) -> None:
+    raw = json.dumps(body(context={"a": 1})).replace('{"a": 1}', '{"a": 1e999, "b": [-1e999]}')
+    assert post(client, raw).status_code == 202
+    process()
+    assert Alert.objects.get().context == {"a": "inf", "b": ["-inf"]}
 
 
 def test_it_reads_base64_content_as_the_original_does(client: Client, rest: Source) -> None:
