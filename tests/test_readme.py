@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 READ = {
     "fta/settings.py": r"(?:env(?:\.\w+)?|secret)\(\s*\"([A-Z_]+)\"",
     "deploy/gunicorn.conf.py": r"environ\.get\(\"([A-Z_]+)\"",
-    "fta/management/commands/ensure_admin.py": r"environ\.get\(\"([A-Z_]+)\"",
+    "fta/management/commands/ensure_admin.py": r"secret\(\"([A-Z_]+)\"",
 }
 
 
