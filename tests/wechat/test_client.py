@@ -13,6 +13,7 @@ from django.utils import timezone
 from fta.lib import http
 from tests.wechat.conftest import Corp
 from tests.wechat.entry_stub import SECRET
+from wechat import client as client_module
 from wechat.client import Client, NotConfigured, default_app
 from wechat.errors import WecomError
 from wechat.models import AccessToken, WecomApp
@@ -73,6 +74,8 @@ def test_it_does_not_drop_a_token_that_somebody_else_renewed(corp: Corp) -> None
 def test_a_hundred_workers_replace_a_dead_token_once(corp: Corp, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Tokens are counted here, not seconds: a hundred threads share one process, and that with the corp.
     monkeypatch.setattr(http, "request", partial(http.request, timeout=(30.0, 60.0)))
+    monkeypatch.setattr(client_module, "WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(client_module, "FETCH_SECONDS", 75)
     # PostgreSQL takes 100 connections of all who use it, and other tests run beside this one.
     workers = 100 if connection.vendor == "sqlite" else 30
     Client(corp.app).send(text())
@@ -85,7 +88,7 @@ def test_a_hundred_workers_replace_a_dead_token_once(corp: Corp, fault: str, mon
 
     def work(number: int) -> None:
         try:
-            together.wait(30)
+            together.wait(60)
             Client(corp.app).send(text(f"第 {number} 条"))
         except (WecomError, http.HttpError, DatabaseError, threading.BrokenBarrierError) as error:
             failures.append(error)
@@ -96,7 +99,7 @@ def test_a_hundred_workers_replace_a_dead_token_once(corp: Corp, fault: str, mon
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(90)
     assert failures == []
     assert corp.calls("gettoken") == 2  # the first, and one for all of them
 
