@@ -1,14 +1,15 @@
 """What approvals show: what waits for whom, and the evidence that somebody decides by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from prometheus_client.core import CounterMetricFamily, Metric
 
-from approvals.models import Approval, ApprovalQuerySet, Policy
+from approvals.models import Approval, ApprovalQuerySet, Decision, Policy
 from fta.healing import inner
 from fta.healing.nodes import Node, downstream
 from fta.healing.variables import names_in, render, text_of
@@ -32,6 +33,14 @@ _RELATED = (
     "decided_by",
     "requested_by",
 )
+
+
+def decisions() -> Iterator[Metric]:
+    """Yield the decisions by answer and by the way that they came, for /metrics (FTA_METRICS)."""
+    found = CounterMetricFamily("fta_decisions", "Decisions by answer and channel", labels=["answer", "channel"])
+    for answer, channel, count in Decision.objects.values_list("answer", "channel").annotate(Count("pk")).order_by():
+        found.add_metric([answer, channel], count)
+    yield found
 
 
 def with_related(rows: ApprovalQuerySet) -> ApprovalQuerySet:

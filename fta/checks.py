@@ -24,6 +24,7 @@ _KEY_ID = len(PREFIX) + 1 + 8  # characters of a sealed value that name its key
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.I)
 _ONE: dict[str, type[Any]] = {"FTA_APPROVAL_GATE": Gate, "FTA_MESSENGER": Messenger}
 _SEVERAL: dict[str, type[Any]] = {"FTA_WORK_KINDS": WorkKind, "FTA_CONFIG_SECTIONS": Section}
+_FUNCTIONS = ("FTA_EXAMINATIONS", "FTA_METRICS")
 
 
 @register()
@@ -38,7 +39,17 @@ def plugs_resolve(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         found += [_error(4, f"{name} names {path} twice.", "Name it once.") for path in _twice(paths)]
         if not paths:
             found.append(_error(1, f"{name} is empty.", "Set it to the list of dotted paths in fta/settings.py."))
+    for name in _FUNCTIONS:
+        found += [problem for path in getattr(settings, name, ()) for problem in _function(name, path)]
     return found
+
+
+def _function(name: str, path: str) -> list[CheckMessage]:
+    try:
+        loads = callable(import_string(path))
+    except ImportError:
+        loads = False
+    return [] if loads else [_error(2, f"{name}: {path} does not load.", "Correct the dotted path of the function.")]
 
 
 def _plug(name: str, path: str, wanted: type[Any]) -> list[CheckMessage]:

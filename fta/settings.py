@@ -177,6 +177,7 @@ FTA_WORK_KINDS = [
     "fta.engine.audit_head.AuditHeadKind",
 ]
 FTA_EXAMINATIONS = ["wechat.services.diagnosis.examine"]  # what `doctor` looks at besides the floor below
+FTA_METRICS = ["approvals.selectors.decisions", "wechat.selectors.api_calls"]  # what /metrics tells besides it
 NOTIFY_TRANSPORTS = {
     "wecom_app": "wechat.transport.AppTransport",
     "wecom_robot": "wechat.transport.RobotTransport",

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from wechat.models import CardCopy, GatewayCall, GatewayClient, WecomApp, WecomEvent
+from wechat.models import ApiCallCount, CardCopy, GatewayCall, GatewayClient, WecomApp, WecomEvent
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -49,3 +49,9 @@ class GatewayCallAdmin(ReadOnly):
     list_display = ["at", "client", "msgtype", "receivers", "errcode", "errmsg", "delivery_ref"]
     list_filter = ["client", "errcode"]
     list_select_related = ["client"]
+
+
+@admin.register(ApiCallCount)
+class ApiCallCountAdmin(ReadOnly):
+    list_display = ["api", "code", "calls"]
+    list_filter = ["code"]

@@ -7,13 +7,15 @@ robots (91770), web login (96442) and error codes (90313).
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from django.db.models import Q
+from django.db import DatabaseError
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,7 +23,7 @@ from fta.lib import http
 from fta.lib.secrets import digest, remember
 from fta.models.engine import DbNow, lease
 from wechat.errors import WecomError
-from wechat.models import AccessToken, WecomApp
+from wechat.models import AccessToken, ApiCallCount, WecomApp
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +91,8 @@ class Client:
         """Send a message to a group through its robot; the address itself is the credential."""
         remember(*(value for name, value in parse_qsl(urlsplit(url).query) if name == "key"))
         same_origin = urlsplit(url)[:2] == urlsplit(self.app.api_base)[:2]
-        return _answer(http.request("POST", url, data=_encode(payload), headers=_BODY, trusted=same_origin))
+        with _counted("webhook/send"):
+            return _answer(http.request("POST", url, data=_encode(payload), headers=_BODY, trusted=same_origin))
 
     def robot_upload(self, url: str, name: str, content: bytes) -> str:
         """Upload a file of 5 bytes to 20 MB for a robot, and return its media id: for this robot alone, for three days."""
@@ -97,8 +100,9 @@ class Client:
         address = parts._replace(path=parts.path.replace("webhook/send", "webhook/upload_media")).geturl()
         same_origin = parts[:2] == urlsplit(self.app.api_base)[:2]
         files = {"media": (name, content, "application/octet-stream")}
-        response = http.request("POST", address, params={"type": "file"}, files=files, trusted=same_origin)
-        return str(_answer(response).get("media_id") or "")
+        with _counted("webhook/upload_media"):
+            response = http.request("POST", address, params={"type": "file"}, files=files, trusted=same_origin)
+            return str(_answer(response).get("media_id") or "")
 
     # --- people, the application, its menu ---
 
@@ -146,20 +150,17 @@ class Client:
 
     def _once(self, name: str, payload: Mapping[str, Any] | None, query: Mapping[str, str], token: str) -> Answer:
         method, body = ("GET", None) if payload is None else ("POST", _encode(payload))
-        response = http.request(
-            method,
-            self.app.api_base + name,
-            params={"access_token": token, **query},
-            data=body,
-            headers=_BODY if body else None,
-            trusted=True,
-        )
-        self.ahead = _ahead(response)
-        try:
+        with _counted(name):
+            response = http.request(
+                method,
+                self.app.api_base + name,
+                params={"access_token": token, **query},
+                data=body,
+                headers=_BODY if body else None,
+                trusted=True,
+            )
+            self.ahead = _ahead(response)
             return _answer(response)
-        except WecomError as error:
-            logger.warning("WeCom answered %s with %s", name, error.errcode)
-            raise
 
     # --- the token ---
 
@@ -193,7 +194,8 @@ class Client:
         try:
             secret = {"corpid": self.app.corp_id, "corpsecret": self.app.secret}
             remember(self.app.secret)
-            answer = _answer(http.request("GET", self.app.api_base + "gettoken", params=secret, trusted=True))
+            with _counted("gettoken"):
+                answer = _answer(http.request("GET", self.app.api_base + "gettoken", params=secret, trusted=True))
         except http.HttpError:
             row.update(refreshing_until=None)
             raise
@@ -230,6 +232,33 @@ class Client:
         """Drop this token for everybody, but not the newer one that somebody else may have fetched meanwhile."""
         rows = AccessToken.objects.filter(app=self.app, value_digest=digest(token))
         rows.update(value="", value_digest="", expires_at=None)
+
+
+@contextmanager
+def _counted(name: str) -> Iterator[None]:
+    """Count a call by the code of its answer."""
+    code = "0"
+    try:
+        yield
+    except WecomError as error:
+        code = str(error.errcode)
+        logger.warning("WeCom answered %s with %s", name, code)
+        raise
+    except http.HttpError:
+        code = "none"
+        raise
+    finally:
+        _count(name, code)
+
+
+def _count(name: str, code: str) -> None:
+    row = ApiCallCount.objects.filter(api=name, code=code)
+    try:
+        if not row.update(calls=F("calls") + 1):
+            ApiCallCount.objects.get_or_create(api=name, code=code)
+            row.update(calls=F("calls") + 1)
+    except DatabaseError:  # a figure is worth less than the answer
+        logger.exception("Unable to count the call of %s", name)
 
 
 def _lasts(row: AccessToken, until: datetime) -> bool:

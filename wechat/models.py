@@ -102,6 +102,20 @@ class AccessToken(models.Model):
         return str(self.app)
 
 
+class ApiCallCount(models.Model):
+    """How often a call of WeCom's API was answered with a code, by all processes together; "none" is no usable answer."""
+
+    api = models.CharField(max_length=64)
+    code = models.CharField(max_length=16)
+    calls = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["api", "code"], name="api_call_count_once")]
+
+    def __str__(self) -> str:
+        return f"{self.api} {self.code}"
+
+
 class WecomEvent(models.Model):
     """One message or event of WeCom, by its identity: a second one with the same identity has no second effect."""
 

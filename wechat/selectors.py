@@ -1,16 +1,17 @@
 """What the pages and the rest of the portal read of the WeCom configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
 from django.contrib.auth.models import User
 from django.db import DatabaseError
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from approvals import selectors
 from approvals.models import Approval
 from fta.models import Incident, Person
-from wechat.models import WecomApp
+from wechat.models import ApiCallCount, WecomApp
 
 LISTED = 100
 STORM_FUNCTION = "defense"
@@ -39,6 +40,16 @@ def callback_secret() -> str:
     """Return what the callbacks of create_approve are signed with: the TOKEN that its callers have."""
     app = active_app()
     return app.api_token if app else ""
+
+
+def api_calls() -> Iterator[Metric]:
+    """Yield the calls of WeCom's API by the code of the answer, for /metrics (FTA_METRICS)."""
+    calls = CounterMetricFamily(
+        "fta_wecom_calls", "Calls of WeCom's API by code; none: no usable answer", labels=["api", "code"]
+    )
+    for api, code, count in ApiCallCount.objects.values_list("api", "code", "calls"):
+        calls.add_metric([api, code], count)
+    yield calls
 
 
 @dataclass

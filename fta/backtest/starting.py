@@ -42,11 +42,14 @@ def start(
 ) -> BacktestRun:
     """Write the request of a backtest and ring for it; `businesses` are those whose alerts may be reported, None: all.
 
+    An `until` that is still to come means now: the clocks of two machines differ.
+
     Raises InvalidDraft, TooManyAlerts.
     """
     problems = drafts.problems_of(rules, convergence_rules)
-    if not since < until <= now:
-        problems.append(("from", _("开始须早于结束，结束不晚于现在")))
+    until = min(until, now)
+    if since >= until:
+        problems.append(("from", _("开始须早于结束，也早于现在")))
     elif until - since > LONGEST:
         problems.append(("from", _("最多重放 31 天")))
     if problems:

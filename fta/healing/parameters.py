@@ -16,6 +16,8 @@ _HOSTNAME = re.compile(
 )
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _MAX_PATTERN = 500
+_MAX_TEXT = 32_768  # characters: in UTF-8 they fit into one variable of the environment, 128 KiB on Linux
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL stores none of these, and no process takes them
 
 
 class InvalidValue(ValueError):
@@ -113,7 +115,12 @@ def _compile(pattern: str) -> Any:
 def _text(value: Any) -> JSON:
     if isinstance(value, (dict, list)):
         raise InvalidValue(_("应为文本"))
-    return value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else str(value)
+    if len(text) > _MAX_TEXT:
+        raise InvalidValue(_("最多 %(n)d 个字符") % {"n": _MAX_TEXT})
+    if _UNSTORABLE.search(text):
+        raise InvalidValue(_("含有不能保存的字符（空字符或不完整的 Unicode）"))
+    return text
 
 
 def _integer(value: Any) -> JSON:

@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.db.models import Count, Max
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fta.models import Alert, Execution, Heartbeat, Inbox, StepRun, Switch
+from fta.models import Alert, Execution, ExecutionEvent, Heartbeat, Inbox, StepRun, Switch
 from fta.web import upstairs
 from fta.web.due import due_work
 
+MOVE = "execution."  # what the kind of a line of history begins with when it tells a move
+
 
 class Rows(Collector):
-    """Collects gauges from the tables."""
+    """Collects the figures from the tables."""
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family."""
@@ -27,6 +31,7 @@ class Rows(Collector):
         yield number
         yield age
         yield _by("fta_executions", "Executions by state", "state", Execution.objects.values_list("state"))
+        yield _moves()
         yield _by("fta_steps", "Step runs by state", "state", StepRun.objects.values_list("state"))
         yield _by("fta_inbox", "Requests of alert sources by state", "state", Inbox.objects.values_list("state"))
         yield _by("fta_approvals", "Approvals by state", "state", upstairs.approvals().values_list("state"))
@@ -40,6 +45,16 @@ class Rows(Collector):
         if beat is not None:
             silent = (now - beat).total_seconds()
             yield GaugeMetricFamily("fta_engine_silent_seconds", "Seconds since an engine's heartbeat", value=silent)
+        for path in settings.FTA_METRICS:
+            yield from import_string(path)()
+
+
+def _moves() -> CounterMetricFamily:
+    family = CounterMetricFamily("fta_execution_transitions", "Moves of executions by the state reached", labels=["to"])
+    moves = ExecutionEvent.objects.filter(kind__in=[f"{MOVE}{state}" for state in Execution.State.values])
+    for kind, count in moves.values_list("kind").annotate(Count("pk")).order_by():
+        family.add_metric([kind.removeprefix(MOVE)], count)
+    return family
 
 
 def _by(name: str, text: str, label: str, rows: object) -> GaugeMetricFamily:

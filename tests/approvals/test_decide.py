@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from approvals import gate, messages, services
@@ -44,6 +45,11 @@ def test_it_approves_and_releases(default_policy: Policy, operator: Person) -> N
     assert "lisi 已在" in update.payload["message"]["text"]
     assert gate.Gate().approved(execution)
     assert audit.verify() is None
+
+
+def test_metrics_tell_the_decisions(default_policy: Policy, operator: Person) -> None:
+    say(ask(), operator)
+    assert 'fta_decisions_total{answer="approve",channel="reply"} 1.0' in Client().get("/metrics").content.decode()
 
 
 def test_it_refuses_and_ends_the_execution(default_policy: Policy, operator: Person) -> None:

@@ -259,6 +259,12 @@ def test_it_refuses_what_makes_no_sense(operator: Person) -> None:
     assert not AuditEntry.objects.exists()
 
 
+def test_it_takes_an_end_that_is_still_to_come_for_now(operator: Person) -> None:
+    now = timezone.now()
+    run = start(operator.user, now - timedelta(days=1), now + timedelta(minutes=5), now, businesses=None)
+    assert run.request["to"] == now.isoformat()
+
+
 def test_it_refuses_more_than_it_takes(package: Package, operator: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     storm(LONG_AGO, 5, 1, package, held_from=20)
     monkeypatch.setattr(starting, "MOST_ALERTS", 4)

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 from django.db import DatabaseError, connection
+from django.test import Client as WebClient
 from django.utils import timezone
 
 from fta.lib import http
@@ -16,7 +17,7 @@ from tests.wechat.entry_stub import SECRET
 from wechat import client as client_module
 from wechat.client import Client, NotConfigured, default_app
 from wechat.errors import WecomError
-from wechat.models import AccessToken, WecomApp
+from wechat.models import AccessToken, ApiCallCount, WecomApp
 
 
 def text(content: str = "你好") -> dict[str, object]:
@@ -173,3 +174,21 @@ def test_it_exchanges_a_login_code_once(corp: Corp) -> None:
 def test_it_knows_when_nothing_is_configured(db: None) -> None:
     with pytest.raises(NotConfigured):
         default_app()
+
+
+def test_it_counts_every_call_by_the_code_of_its_answer(corp: Corp) -> None:
+    Client(corp.app).token()
+    corp.world.faults.set({"next_errcodes": [42001, 0]})
+    Client(corp.app).send(text())
+    corp.world.faults.set({"next_http_statuses": [500]})
+    with pytest.raises(http.OutcomeUnknown):
+        Client(corp.app).send(text())
+    counted = {(row.api, row.code): row.calls for row in ApiCallCount.objects.all()}
+    told = WebClient().get("/metrics").content.decode()
+    assert counted == {
+        ("gettoken", "0"): 2,
+        ("message/send", "42001"): 1,
+        ("message/send", "0"): 1,
+        ("message/send", "none"): 1,
+    }
+    assert 'fta_wecom_calls_total{api="message/send",code="42001"} 1.0' in told

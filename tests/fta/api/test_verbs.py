@@ -222,6 +222,8 @@ def test_a_run_by_hand_waits_for_a_yes_and_not_for_ones_own(made: World, operato
         ({"ip": world.IP, "reason": "x", "params": {"surprise": 1}}, 400),
         ({"ip": world.IP, "reason": "x", "params": {"path": ["/"]}}, 400),
         ({"ip": world.IP, "reason": "x", "params": []}, 400),
+        ({"ip": world.IP, "reason": "x", "params": {"path": "/\x00"}}, 400),
+        ({"ip": world.IP, "reason": "x", "params": {"path": "/" * 40_000}}, 400),
     ],
 )
 def test_it_runs_nothing_that_does_not_fit(said: Any, status: int, made: World, pay: Business, operator: Call) -> None:

@@ -8,6 +8,7 @@ from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
 
+from fta.healing.history import shift
 from fta.models import Heartbeat, Inbox
 from tests import factories
 
@@ -73,3 +74,10 @@ def test_metrics_tell_what_is_due_and_in_which_state(beat: Heartbeat) -> None:
     assert 'fta_due_work{kind="execution"} 1.0' in text
     assert 'fta_due_work_age_seconds{kind="delivery"} 0.0' in text
     assert 'fta_alerts_received{source="rest"} 1.0' in text
+
+
+def test_metrics_tell_the_moves_of_executions(db: None) -> None:
+    factories.business()
+    execution = factories.execution(alert=factories.alert(), state="ready")
+    shift(execution, "running", timezone.now(), "开始")
+    assert 'fta_execution_transitions_total{to="running"} 1.0' in Client().get("/metrics").content.decode()

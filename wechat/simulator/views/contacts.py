@@ -122,8 +122,8 @@ def _check_button(button: Json) -> None:
 def create_menu(call: ApiCall) -> Json:
     """Publish the application's menu."""
     agent_id = _check_agent(call)
-    buttons = call.body.get("button") or []
-    if not 1 <= len(buttons) <= TOP_BUTTONS:
+    buttons = call.body.get("button")
+    if not isinstance(buttons, list) or not 1 <= len(buttons) <= TOP_BUTTONS:
         raise Refused(40016, "invalid button count")
     for button in buttons:
         below = button.get("sub_button") or []

@@ -11,6 +11,7 @@ from django.utils.http import http_date
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from wechat.simulator import shapes
 from wechat.simulator.config import App
 from wechat.simulator.server import SimulatorRequest
 from wechat.simulator.state import Json, Refused
@@ -85,10 +86,12 @@ def _body(request: SimulatorRequest) -> Json:
         raise Refused(40058, "invalid Request Parameter: POST is required")
     try:
         body = json.loads(request.body)
+        json.dumps(body, ensure_ascii=False).encode()  # half a character has no place in any answer
     except (ValueError, RecursionError) as error:
         raise Refused(40058, "invalid json") from error
     if not isinstance(body, dict):
         raise Refused(40058, "invalid json")
+    shapes.check(body)
     return body
 
 
@@ -162,7 +165,7 @@ def _excerpt(body: Json) -> str:
         return ""
     title = (inner.get("main_title") or {}).get("title")
     text = inner.get("content") or inner.get("title") or title or inner.get("replace_name") or ""
-    return f"“{text[:40]}”" if text else ""
+    return f"“{str(text)[:40]}”" if text else ""
 
 
 def _response(answer: Json, now: float) -> HttpResponse:

@@ -27,6 +27,7 @@ def hook(method: str) -> Callable[[Hook], Callable[[SimulatorRequest], HttpRespo
                 return HttpResponseNotAllowed([method])
             try:
                 body = json.loads(request.body or b"{}")
+                _check(body)
                 return JsonResponse(handler(request, body), json_dumps_params={"ensure_ascii": False})
             except (Refused, ValueError, KeyError) as error:
                 return JsonResponse({"error": str(error)}, status=400)
@@ -34,6 +35,22 @@ def hook(method: str) -> Callable[[Hook], Callable[[SimulatorRequest], HttpRespo
         return view
 
     return wrap
+
+
+def _check(body: Json) -> None:
+    """Refuse what no hook can read; each looks itself at the fields that it needs."""
+    if not isinstance(body, dict):
+        raise Refused(40058, "the body must be an object")
+    for name in ("userid", "text", "task_id", "key"):
+        if not isinstance(body.get(name, ""), str):
+            raise Refused(40058, f"{name} must be a string")
+    selected = body.get("selected") or {}
+    if not isinstance(selected, dict) or not all(_texts(options) for options in selected.values()):
+        raise Refused(40058, "selected must be an object of lists of strings")
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _attempts(attempts: list[pusher.Attempt]) -> Json:
