@@ -154,11 +154,12 @@ class Stage:
     def prepare_more_hosts(self) -> "Stage":
         """Apply the demo's configuration with a host for every test, so that no convergence joins two of them.
 
-        127.0.0.21 to .59 are of the same kind as web-11, 127.0.0.12 to .20 of the same kind as local-1.
+        127.0.0.21 to .59 are of the same kind as web-11, 127.0.0.12 to .20 and .101 to .123 (for storms) of the same kind as
+        local-1.
         """
         document = yaml.safe_load((ROOT / "deploy/demo/portal.yaml").read_text(encoding="utf-8"))
         kinds = {row["name"]: row for row in document["hosts"]}
-        for kind, numbers in (("web-11", range(21, 60)), ("local-1", range(12, 21))):
+        for kind, numbers in (("web-11", range(21, 60)), ("local-1", [*range(12, 21), *range(101, 124)])):
             name = kind.partition("-")[0]
             document["hosts"] += [
                 {**copy.deepcopy(kinds[kind]), "ip": f"127.0.0.{n}", "name": f"{name}-{n}"} for n in numbers
