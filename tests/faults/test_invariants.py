@@ -25,8 +25,12 @@ GOOD = Facts(
         Step(2, 2, "http", "once", "unknown", "k2"),
         Step(3, 3, "script", "idempotent", "succeeded", "k3"),
     ],
-    approvals=[Asked(7, 2, "gate", "approved", "p2", AT), Asked(8, 2, "gate", "expired", "p2", None)],
-    decisions=[(7, "approve")],
+    approvals=[
+        Asked(7, 2, "gate", "approved", "p2", AT),
+        Asked(8, 2, "gate", "expired", "p2", None),
+        Asked(10, 2, "gate", "superseded", "p1", AT),
+    ],
+    decisions=[(7, "approve"), (10, "approve")],
     deliveries={"sent": 5, "failed": 1, "unknown": 1},
     calls=[Call("k1", LATER), Call("k2", LATER)],
     marks=["k3", "k3"],
@@ -87,6 +91,12 @@ BROKEN: dict[str, Callable[[], Facts]] = {
     "one applied decision: two": lambda: replace(GOOD, decisions=[(7, "approve"), (7, "refuse")]),
     "one applied decision: after the expiry": lambda: replace(GOOD, decisions=[(7, "approve"), (8, "approve")]),
     "one applied decision: the other answer": lambda: replace(GOOD, decisions=[(7, "refuse")]),
+    "one applied decision: a no that was undone": lambda: replace(GOOD, decisions=[(7, "approve"), (10, "refuse")]),
+    "one applied decision: a yes to a node that was undone": lambda: replace(
+        GOOD,
+        approvals=[*GOOD.approvals, Asked(9, 2, "node", "superseded", "p2", AT)],
+        decisions=[*GOOD.decisions, (9, "approve")],
+    ),
     "every execution, step and approval ends: execution": lambda: replace(
         GOOD, runs=[*GOOD.runs, Run(4, 14, "running", False, False, "p4")]
     ),
