@@ -49,17 +49,23 @@ class Plan:
 
 
 def freeze(
-    execution: Execution, rule: Rule | None, version: PackageVersion, params: Mapping[str, JSON], now: datetime
+    execution: Execution,
+    rule: Rule | None,
+    version: PackageVersion,
+    params: Mapping[str, JSON],
+    now: datetime,
+    graph: inner.Flat | None = None,
 ) -> Plan:
     """Return the plan of a stored execution for this package version and these parameters; nothing is written.
 
     Parameters that a rule or person gives may name variables; their values are fitted to the declared type afterwards.
+    `graph` is given where the nodes stay what they were, whatever packages are inside of the version now.
     """
     base = variables.values_of(execution.alert, execution.host, execution, {}, _operators(execution))
     given = {name: variables.render(value, base) for name, value in params.items()}
     values, problems = parameters.resolve(version.parameters, given)
     texts = {f"params.{name}": variables.text_of(value) for name, value in values.items()}
-    flat = inner.flatten(version.nodes, version.package.key, version.package.business)
+    flat = graph or inner.flatten(version.nodes, version.package.key, version.package.business)
     problems += [_("节点 %(node)s：%(text)s") % {"node": number, "text": text} for number, text in flat.problems]
     foreseen = {node.id: _foreseen(node, execution, flat.scopes, base | texts) for node in flat.nodes}
     problems += [problem for each in foreseen.values() for problem in each.problems]
@@ -120,9 +126,14 @@ def _sealed_for(execution: Execution) -> str:
 
 
 def drift(execution: Execution) -> list[str]:
-    """Return what has changed since the plan was frozen, a line of words for each; empty when nothing has."""
+    """Return what has changed since the plan was frozen, a line of words for each; empty when nothing has.
+
+    What has begun keeps its packages and parameters, so that only its hosts can have changed.
+    """
     if not is_intact(execution):
         return [_("计划内容与其校验值不符")]
+    if execution.begun:
+        return host_drift(execution)
     packages = _package_drift(execution) + inner.drift(execution.plan)
     return packages + _parameter_drift(execution) + host_drift(execution)
 

@@ -71,26 +71,30 @@ def _asks(execution: Execution, now: datetime) -> bool:
         if changes:
             refreeze(execution, changes, now, current=False)
         return False
-    again = execution.steps.exists()  # a retry stays with the nodes that it has begun
-    changes = host_drift(execution) if again else drift(execution)
+    changes = drift(execution)
     if changes:
         ports.gate().supersede(execution, "；".join(changes), now)
-        refreeze(execution, changes, now, current=not again)
+        refreeze(execution, changes, now)
     elif execution.needs_approval and ports.gate().approved(execution):
         return False
     hold(execution, changes or [_("按现行设置需要审批")], now)
     return True
 
 
-def refreeze(execution: Execution, changes: Sequence[str], now: datetime, *, current: bool) -> None:
-    """Freeze the plan of a locked execution anew, with the package's current version if so wanted; both hashes are audited."""
-    package = execution.package
-    version = package.current if current and package and package.current else execution.version
+def refreeze(execution: Execution, changes: Sequence[str], now: datetime, *, current: bool = True) -> None:
+    """Freeze the plan of a locked execution anew, with the package's `current` version or its own; both hashes are audited.
+
+    What has begun stays with the version, the packages inside and the parameters that its steps were made of.
+    """
+    package, rule, old = execution.package, execution.rule, execution.plan_sha256
+    fresh = package.current if package and current and not execution.begun else None
+    version = fresh or execution.version
     if version is None:
         return
-    params = execution.rule.parameters if execution.rule else execution.plan.get("given", {})
-    old = execution.plan_sha256
-    plan = freeze(execution, execution.rule, version, params, now)
+    kept = execution.begun and is_intact(execution)
+    params = rule.parameters if rule and not kept else execution.plan.get("given", {})
+    graph = inner.graph_of(execution.plan) if kept else None
+    plan = freeze(execution, rule, version, params, now, graph)
     Execution.objects.filter(pk=execution.pk, plan_sha256=old).update(
         plan=plan.data, plan_sha256=plan.sha256, version=version
     )

@@ -1,11 +1,14 @@
 """An approval holds for one plan: what happens when another would run."""
 
 import pytest
+from django.utils import timezone
 
 from approvals import gate, services
 from approvals.models import Approval, Decision, Policy
+from fta import operations
+from fta.engine.loop import Engine
 from fta.healing import plan
-from fta.models import Execution, Host, PackageVersion, Person
+from fta.models import AuditEntry, Execution, Host, PackageVersion, Person
 from tests import factories
 from tests.approvals.conftest import ask, held, refused, say
 
@@ -34,6 +37,32 @@ def test_it_asks_again_when_the_package_was_edited(default_policy: Policy, opera
     assert again.plan_sha256 != approval.plan_sha256
     assert refused(approval) == ["plan_changed"]
     assert say(again, operator).state == "approved"
+
+
+def test_a_retry_stays_with_the_version_that_its_steps_are_of(default_policy: Policy, operator: Person) -> None:
+    sleep = factories.SLEEP_NODES[0]
+    nodes = [sleep | {"next": {"success": [2]}}, sleep | {"id": 2, "policy": "once"}]
+    package = factories.package(nodes=nodes)
+    execution = held()
+    begun = timezone.now()
+    Execution.objects.update(state="unknown", needs_approval=False, started_at=begun)
+    factories.step(execution, 1, state="succeeded", started_at=begun)
+    factories.step(execution, 2, state="unknown", policy="once", started_at=begun)
+    package.current = PackageVersion.objects.create(package=package, number=2, nodes=[sleep], sha256="1" * 64)
+    package.save()
+    boss = factories.person("boss", "admin")
+    operations.retry(execution, boss.user, "再来", None, False, timezone.now())
+    first = Approval.objects.get()
+    Host.objects.update(connection="local")
+    with pytest.raises(services.PlanChanged) as caught:
+        say(first, operator)
+    assert "v1 → v2" not in caught.value.reason
+    assert say(Approval.objects.get(state="pending"), operator).state == "approved"
+    Engine(threads=1, work=["step", "execution"]).drain()
+    execution.refresh_from_db()
+    assert (execution.state, execution.version and execution.version.number) == ("succeeded", 1)
+    assert execution.plan["hosts"][0]["connection"] == "local"
+    assert list(AuditEntry.objects.filter(verb="execution.refreeze").values_list("actor", flat=True)) == ["system"]
 
 
 def test_it_asks_again_when_the_host_was_pointed_elsewhere(default_policy: Policy, operator: Person) -> None:
