@@ -282,6 +282,7 @@ def test_it_wants_a_fresh_approval_to_do_an_unknown_once_step_again(
         stage.drain()
         assert (stage.state(execution), len(actor.seen)) == ("failed", 2)
         assert execution.steps.get(iteration=2).state == "cancelled"
+        assert Package.objects.get().failures_in_a_row == 0, "a no is no failure of the package"
 
 
 @pytest.mark.parametrize(("only", "ends"), [(False, "held"), (True, "unknown")])
