@@ -30,11 +30,13 @@ def changes(approval: Approval, seen_sha256: str | None, approving: bool) -> lis
 def ask_again(approval_id: int, changed: Sequence[str], now: datetime) -> Approval | None:
     """Void a pending approval whose plan changed and open the next round, which shows what changed.
 
-    Returns None when the approval itself still fits, and only the reader's page was old.
+    Returns None when the approval itself still fits and only the reader's page was old, or when nothing is to be done any more.
     """
     approval = ending.lock(approval_id)
     execution = approval.execution
-    if approval.state != Approval.State.PENDING or execution is None or not _stale(approval, execution):
+    if approval.state != Approval.State.PENDING or execution is None or start.end_void(execution, now):
+        return None
+    if not _stale(approval, execution):
         return None
     shown = [*approval.evidence.get("changes", []), *changed]
     ending.end(approval, Approval.State.SUPERSEDED, "；".join(changed), now)

@@ -16,7 +16,7 @@ from fta.healing.validation import Problem, validate
 from fta.healing.versions import InvalidPackage, content_sha256, save_version
 from fta.lib import secrets
 from fta.lib.types import JSON, JSONDict
-from fta.models import Execution, PackageVersion, Person, Rule
+from fta.models import Alert, Execution, PackageVersion, Person, Rule
 
 __all__ = [
     "InvalidPackage",
@@ -28,6 +28,7 @@ __all__ = [
     "freeze",
     "host_drift",
     "is_intact",
+    "is_void",
     "nodes_of",
     "save_version",
     "sha256_of",
@@ -134,8 +135,20 @@ def drift(execution: Execution) -> list[str]:
         return [_("计划内容与其校验值不符")]
     if execution.begun:
         return host_drift(execution)
-    packages = _package_drift(execution) + inner.drift(execution.plan)
+    packages = _alert_drift(execution) + _package_drift(execution) + inner.drift(execution.plan)
     return packages + _parameter_drift(execution) + host_drift(execution)
+
+
+def is_void(execution: Execution) -> bool:
+    """Tell whether there is nothing left to heal: the rule wants nothing begun any more once its alert has resolved."""
+    alert, rule = execution.alert, execution.rule
+    if alert is None or rule is None or execution.begun:
+        return False
+    return rule.void_when_resolved and alert.status == Alert.Status.RESOLVED
+
+
+def _alert_drift(execution: Execution) -> list[str]:
+    return [_("告警已恢复")] if is_void(execution) else []
 
 
 def _package_drift(execution: Execution) -> list[str]:

@@ -12,7 +12,7 @@ from fta.healing import inner
 from fta.healing.claims import not_halted
 from fta.healing.ending import end_execution
 from fta.healing.history import lock, shift, tell
-from fta.healing.plan import drift, freeze, host_drift, is_intact, nodes_of
+from fta.healing.plan import drift, freeze, host_drift, is_intact, is_void, nodes_of
 from fta.healing.steps import after, fail_altered
 from fta.models import Execution, Mode, StepRun
 from fta.models.engine import DbNow
@@ -31,7 +31,9 @@ def start_ready(pk: int, now: datetime) -> None:
         if not is_intact(execution):
             fail_altered(pk, now)
             return
-        if _ends_unstarted(execution, now) or not Execution.objects.filter(not_halted(), pk=pk).exists():
+        if end_void(execution, now) or _ends_unstarted(execution, now):
+            return
+        if not Execution.objects.filter(not_halted(), pk=pk).exists():
             return
         if not _asks(execution, now):
             _run(execution, now)
@@ -51,6 +53,17 @@ def _ends_unstarted(execution: Execution, now: datetime) -> bool:
         end_execution(execution, Execution.State.FAILED, "；".join(execution.plan["problems"]), now)
     else:
         return False
+    return True
+
+
+def end_void(execution: Execution, now: datetime) -> bool:
+    """End a locked execution that waits for nothing any more (see plan.is_void), and void its approval; tell whether it was one."""
+    if execution.state in Execution.ENDED or not is_void(execution):
+        return False
+    reason = _("告警已恢复，规则要求不再执行")
+    ports.gate().supersede(execution, reason, now)
+    end_execution(execution, Execution.State.SKIPPED, reason, now)
+    audit.record("system", "execution.void", execution, at=now, reason=reason)
     return True
 
 

@@ -91,7 +91,8 @@ def _began_to_act(execution: Execution) -> datetime | None:
     """Return when the first step began that may change something: an alert that went away before was healed by nobody."""
     acting = [node["id"] for node in execution.plan.get("nodes", []) if node.get("acting")]
     starts = StepAttempt.objects.filter(step__execution=execution, step__node__in=acting)
-    return starts.aggregate(first=Min("started_at"))["first"]
+    first: datetime | None = starts.aggregate(first=Min("started_at"))["first"]
+    return first
 
 
 def _judge_resolved(execution: Execution, alert: Alert, now: datetime) -> None:

@@ -19,6 +19,7 @@ RULE = {
     "timeout": "40m",
     "mode": "approval",
     "stale_after": "15m",
+    "void_when_resolved": True,
     "approval_policy": "default",
     "notify": {"channels": ["wecom"]},
     "verify": {"within": "5m", "stay": 900},
@@ -224,6 +225,7 @@ def test_put_replaces_and_patch_changes(operator: Call) -> None:
         "package": None,
         "parameters": {},
         "stale_after": None,
+        "void_when_resolved": False,
         "mode": "auto",
     }
     assert {name: replaced.json[name] for name in wanted} == wanted
