@@ -72,13 +72,7 @@ def freeze(
     problems += [problem for each in foreseen.values() for problem in each.problems]
     data: dict[str, Any] = {
         "rule": {"id": rule.pk, "name": rule.name} if rule else None,
-        "package": {
-            "key": version.package.key,
-            "name": version.package.name,
-            "risk": inner.highest_risk(version.package.risk, *(each.risk for each in flat.packages)),
-            "version": version.number,
-            "sha256": version.sha256,
-        },
+        "package": _package(version, flat),
         "given": dict(params),
         "parameters": values,
         "hosts": [hosts.snapshot(execution.host)] if execution.host else [],
@@ -91,6 +85,17 @@ def freeze(
         "frozen_at": now.isoformat(),
     }
     return sealed(data, execution)
+
+
+def _package(version: PackageVersion, graph: inner.Flat) -> JSONDict:
+    package = version.package
+    return {
+        "key": package.key,
+        "name": package.name,
+        "risk": inner.highest_risk(package.risk, *(each.risk for each in graph.packages)),
+        "version": version.number,
+        "sha256": version.sha256,
+    }
 
 
 def sealed(data: Mapping[str, Any], execution: Execution) -> Plan:
