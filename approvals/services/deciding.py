@@ -22,12 +22,14 @@ from approvals.services.refusals import (
     Expired,
     NoSuchChoice,
     NotApprover,
+    NothingToDo,
     NotPending,
     PlanChanged,
     Refusal,
     RequesterMayNotDecide,
 )
 from fta import audit, operations, signals
+from fta.healing import plan
 from fta.models import Execution, ExecutionEvent, Person
 from fta.models.engine import DbNow, NotInState
 
@@ -63,7 +65,7 @@ def decide(
 
     `channel` is reply, card, todo, web or api. `seen_sha256` is the plan that the person was shown, where the way tells it.
     Raises AlreadyDecided, Expired, NotPending, NotApprover, RequesterMayNotDecide, NoSuchChoice or PlanChanged, each audited; the
-    last one has asked again already. Raises Approval.DoesNotExist.
+    last one has asked again already, or ended what nobody needs any more (NothingToDo). Raises Approval.DoesNotExist.
     """
     voice = Voice.of(user, answer, comment, channel, seen_sha256, now)
     with _refusals_audited(approval_id, voice), transaction.atomic():
@@ -192,7 +194,8 @@ def _object(approval: Approval, seat: Asked | None, voice: Voice, said: Mapping[
     if voice.user.pk in said:
         raise AlreadyDecided(approval, _("你已经回答过 %(code)s，还在等其他人") % {"code": approval.code})
     if changes := replanning.changes(approval, voice.seen_sha256, approving=voice.answer == Decision.Answer.APPROVE):
-        raise PlanChanged(approval, changes)
+        void = approval.execution is not None and plan.is_void(approval.execution)
+        raise NothingToDo(approval) if void else PlanChanged(approval, changes)
 
 
 def _active(user: User, seat: Asked) -> bool:

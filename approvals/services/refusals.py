@@ -77,6 +77,16 @@ class PlanChanged(Refusal):
         super().__init__(approval, said % {"code": approval.code, "changes": "；".join(changes)})
 
 
+class NothingToDo(PlanChanged):
+    """The alert has resolved, and its rule wants nothing done then: the question is void and is not asked again."""
+
+    code = "alert_resolved"
+
+    def __init__(self, approval: Approval) -> None:
+        super().__init__(approval, [])
+        self.reason = _("%(code)s 的告警已恢复，按规则不再执行，不用审批了") % {"code": approval.code}
+
+
 class NoSuchChoice(Refusal):
     """The comment should choose one of what was offered, and does not."""
 

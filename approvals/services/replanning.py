@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from approvals.models import Approval
 from approvals.services import ending, opening
-from fta.healing import plan
+from fta.healing import plan, start
 from fta.models import Execution
 
 
@@ -24,44 +24,29 @@ def changes(approval: Approval, seen_sha256: str | None, approving: bool) -> lis
     if execution.plan_sha256 != approval.plan_sha256:
         return [_("执行的计划已重新生成")]
     shown = approval.evidence.get("changes", [])
-    return [line for line in _drift(approval, execution) if line not in shown] if approving else []
-
-
-def _drift(approval: Approval, execution: Execution) -> list[str]:
-    """A running execution keeps the version that it began with: a newer one does not touch what its approval node asks."""
-    if approval.kind == Approval.Kind.GATE or not plan.is_intact(execution):
-        return plan.drift(execution)
-    return plan.host_drift(execution)
+    return [line for line in plan.drift(execution) if line not in shown] if approving else []
 
 
 def ask_again(approval_id: int, changed: Sequence[str], now: datetime) -> Approval | None:
     """Void a pending approval whose plan changed and open the next round, which shows what changed.
 
-    Returns None when the approval itself still fits, and only the reader's page was old.
+    Returns None when the approval itself still fits and only the reader's page was old, or when nothing is to be done any more.
     """
     approval = ending.lock(approval_id)
     execution = approval.execution
-    if approval.state != Approval.State.PENDING or execution is None or not _stale(approval, execution):
+    if approval.state != Approval.State.PENDING or execution is None or start.end_void(execution, now):
+        return None
+    if not _stale(approval, execution):
         return None
     shown = [*approval.evidence.get("changes", []), *changed]
     ending.end(approval, Approval.State.SUPERSEDED, "；".join(changed), now)
     if approval.kind == Approval.Kind.NODE and approval.step:
         policy = approval.policy.name if approval.policy else ""
         return opening.open_node(approval.step, approval.message, policy, now, changes=shown)
-    _freeze_again(execution, now)
+    if execution.state == Execution.State.HELD:
+        start.refreeze(execution, changed, now)
     return opening.open_gate(execution, execution.hold_reasons, now, changes=shown)
 
 
 def _stale(approval: Approval, execution: Execution) -> bool:
     return bool(changes(approval, None, approving=True)) or execution.plan_sha256 != approval.plan_sha256
-
-
-def _freeze_again(execution: Execution, now: datetime) -> None:
-    """Freeze the plan as it would be made today; an execution that waits at the gate has done nothing yet."""
-    if execution.package is None or execution.package.current is None:
-        return
-    version = execution.package.current
-    given = execution.rule.parameters if execution.rule else execution.plan.get("given", {})
-    fresh = plan.freeze(execution, execution.rule, version, given, now)
-    waiting = Execution.objects.filter(pk=execution.pk, state=Execution.State.HELD)
-    waiting.update(version=version, plan=fresh.data, plan_sha256=fresh.sha256)

@@ -53,14 +53,20 @@ class PackageViewSet(Configuring):
         return operates(row.business, self.request.user)
 
     def save(self, row: Package, data: Any) -> None:
-        """Check what was said and write it, as a new version when the nodes or parameters differ."""
+        """Check what was said and write it, as a new version when the nodes or parameters differ.
+
+        How far a stored package may go is no part of that: it is set one step at a time, with a reason (see `mode`).
+        """
         faults, user = Faults(), user_of(self.request)
-        reader = Reader({"key": row.key, **data} if isinstance(data, dict) and row.pk else data, "", faults)
+        kept = {"key": row.key, "mode": row.mode}
+        reader = Reader({**kept, **data} if isinstance(data, dict) and row.pk else data, "", faults)
         key, note = healing.package_key(reader), reader.text("note")
         values, nodes, parameters = healing.package_values(key, reader)
         refuse_foreign(values["business"], user, reader)
         if row.pk and key and key != row.key:
             reader.fault("key", "is for good; make a package of the new key and archive this one")
+        if row.pk and values["mode"] != row.mode:
+            reader.fault("mode", f'is set with a reason, by POST packages/{row.key}/mode/ {{"mode", "reason"}}')
         faults.refuse()
         if not operates(values["business"], user):
             raise NotYours

@@ -33,6 +33,11 @@ class RuleSerializer(S.Serializer[Rule]):
     parameters = S.JSONField(required=False)
     timeout = S.IntegerField(required=False, default=2400, help_text=_SPAN)
     stale_after = S.IntegerField(required=False, allow_null=True, help_text=_SPAN)
+    void_when_resolved = S.BooleanField(
+        required=False,
+        default=False,
+        help_text="End what has not begun when the alert resolves, and void its approval.",
+    )
     mode = S.ChoiceField(choices=Mode.choices, required=False, default=Mode.AUTO)
     approval_policy = S.CharField(required=False, allow_blank=True)
     notify = S.JSONField(required=False)

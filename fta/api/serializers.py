@@ -192,7 +192,12 @@ class PackageSerializer(S.Serializer[Package]):
     business = S.CharField(source="business.code", default=None, allow_null=True, help_text="Absent: every business.")
     description = S.CharField(required=False, allow_blank=True)
     risk = S.ChoiceField(choices=Package.Risk.choices, required=False, default=Package.Risk.MEDIUM)
-    mode = S.ChoiceField(choices=Mode.choices, required=False, default=Mode.APPROVAL)
+    mode = S.ChoiceField(
+        choices=Mode.choices,
+        required=False,
+        default=Mode.APPROVAL,
+        help_text="Of a new package; that of a stored one is set by packages/<key>/mode/, with a reason.",
+    )
     budget = S.JSONField(required=False)
     parameters = S.JSONField(source="current.parameters", default=None)
     nodes = S.JSONField(source="current.nodes", default=None)

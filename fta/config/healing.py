@@ -224,6 +224,7 @@ def rule_values(reader: Reader) -> dict[str, Any]:
         "parameters": reader.mapping("parameters"),
         "timeout": timeout,
         "stale_after": reader.seconds("stale_after", None),
+        "void_when_resolved": reader.flag("void_when_resolved", False),
         "mode": reader.choice("mode", Mode.values, Mode.AUTO),
         "approval_policy": reader.text("approval_policy", limit=64),
         "notify": reader.mapping("notify"),
@@ -262,6 +263,8 @@ def rule_out(row: Rule) -> dict[str, Any]:
     }
     if row.stale_after:
         found["stale_after"] = f"{row.stale_after}s"
+    if row.void_when_resolved:
+        found["void_when_resolved"] = True
     if not row.enabled:
         found["enabled"] = False
     return {key: value for key, value in found.items() if value not in ("", {})}

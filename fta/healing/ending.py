@@ -27,9 +27,11 @@ def end_execution(execution: Execution, result: str, reason: str, now: datetime)
     if _is_to_be_judged(execution, result):
         within = execution.rule.verify_within if execution.rule else VERIFY_WITHIN
         fields |= {"healed": Execution.Healed.PENDING, "verify_at": now + timedelta(seconds=within)}
+    ran = execution.state == Execution.State.RUNNING
     shift(execution, result, now, _end_text(result, reason), **fields)
     ports.gate().withdraw(execution, reason or str(Execution.State(result).label), now)
-    _count_for_package(execution, result)
+    if ran:  # the end of what only waited, as of a retry that was refused, says nothing about the package
+        _count_for_package(execution, result)
     if any(node["type"] == "spare_host" for node in execution.plan.get("nodes", [])):
         spares.release(execution)
     wake_sleepers(execution, now)
@@ -91,7 +93,7 @@ def _is_to_be_judged(execution: Execution, result: str) -> bool:
 
 
 def _count_for_package(execution: Execution, result: str) -> None:
-    if execution.package_id is None or execution.started_at is None:
+    if execution.package_id is None:
         return
     package = Package.objects.filter(pk=execution.package_id)
     if result in (Execution.State.SUCCEEDED, Execution.State.ALMOST):

@@ -162,8 +162,7 @@ def _result(nodes: Sequence[Node], runs: Mapping[int, Run], inside: int = 0) -> 
     """Judge by the nodes of one package; those of a package in it are judged by the node that they are inside of."""
     ended = [(node, runs[node.id]) for node in nodes if node.id in runs and node.inside == inside]
     unhandled = [run for node, run in ended if run.state == StepRunState.FAILED and not (node.failure or node.always)]
-    acted = any(node.acting and node.id in runs and runs[node.id].state == StepRunState.SUCCEEDED for node in nodes)
-    refused = any(run.state == StepRunState.FAILED and run.outcome in REFUSALS for _, run in ended)
+    refused = [node for node, run in ended if run.state == StepRunState.FAILED and run.outcome in REFUSALS]
     if any(run.outcome not in REFUSALS for run in unhandled):
         return ExecutionState.FAILED
     states = {run.state for run in runs.values()}
@@ -171,8 +170,15 @@ def _result(nodes: Sequence[Node], runs: Mapping[int, Run], inside: int = 0) -> 
         return ExecutionState.UNKNOWN
     if StepRunState.CANCELLED in states:
         return ExecutionState.CANCELLED
-    if StepRunState.SKIPPED in states or unhandled or (refused and not acted):
+    if StepRunState.SKIPPED in states or unhandled or not all(_acted_after(nodes, runs, node) for node in refused):
         return ExecutionState.SKIPPED
     if any(run.outcome == "almost" for _, run in ended):
         return ExecutionState.ALMOST
     return ExecutionState.SUCCEEDED
+
+
+def _acted_after(nodes: Sequence[Node], runs: Mapping[int, Run], refused: Node) -> bool:
+    """Tell whether something was done on the way that a refusal opened: what was done before it is not what was asked."""
+    after = downstream(nodes, refused.id)
+    done = {number for number, run in runs.items() if run.state == StepRunState.SUCCEEDED}
+    return any(node.acting and node.id in after & done for node in nodes)

@@ -43,6 +43,16 @@ def flatten(nodes: Sequence[Any], key: str, business: Business | None) -> Flat:
     return flat
 
 
+def graph_of(plan: Mapping[str, Any]) -> Flat:
+    """Return the flat graph that a plan holds, with the packages inside in the versions that were frozen."""
+    held = [scope["package"]["key"] for scope in plan["scopes"].values()]
+    return Flat(
+        nodes=[Node.of(node) for node in plan["nodes"]],
+        scopes=dict(plan["scopes"]),
+        packages=list(Package.objects.filter(key__in=held)),
+    )
+
+
 def keys_of(nodes: Sequence[Any]) -> list[str]:
     """Return the keys of the packages that nodes, sound or not, run inside."""
     inside = [each for each in nodes if isinstance(each, dict) and each.get("type") == TYPE]

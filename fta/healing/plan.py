@@ -16,7 +16,7 @@ from fta.healing.validation import Problem, validate
 from fta.healing.versions import InvalidPackage, content_sha256, save_version
 from fta.lib import secrets
 from fta.lib.types import JSON, JSONDict
-from fta.models import Execution, PackageVersion, Person, Rule
+from fta.models import Alert, Execution, PackageVersion, Person, Rule
 
 __all__ = [
     "InvalidPackage",
@@ -28,6 +28,7 @@ __all__ = [
     "freeze",
     "host_drift",
     "is_intact",
+    "is_void",
     "nodes_of",
     "save_version",
     "sha256_of",
@@ -49,29 +50,29 @@ class Plan:
 
 
 def freeze(
-    execution: Execution, rule: Rule | None, version: PackageVersion, params: Mapping[str, JSON], now: datetime
+    execution: Execution,
+    rule: Rule | None,
+    version: PackageVersion,
+    params: Mapping[str, JSON],
+    now: datetime,
+    graph: inner.Flat | None = None,
 ) -> Plan:
     """Return the plan of a stored execution for this package version and these parameters; nothing is written.
 
     Parameters that a rule or person gives may name variables; their values are fitted to the declared type afterwards.
+    `graph` is given where the nodes stay what they were, whatever packages are inside of the version now.
     """
     base = variables.values_of(execution.alert, execution.host, execution, {}, _operators(execution))
     given = {name: variables.render(value, base) for name, value in params.items()}
     values, problems = parameters.resolve(version.parameters, given)
     texts = {f"params.{name}": variables.text_of(value) for name, value in values.items()}
-    flat = inner.flatten(version.nodes, version.package.key, version.package.business)
+    flat = graph or inner.flatten(version.nodes, version.package.key, version.package.business)
     problems += [_("节点 %(node)s：%(text)s") % {"node": number, "text": text} for number, text in flat.problems]
     foreseen = {node.id: _foreseen(node, execution, flat.scopes, base | texts) for node in flat.nodes}
     problems += [problem for each in foreseen.values() for problem in each.problems]
     data: dict[str, Any] = {
         "rule": {"id": rule.pk, "name": rule.name} if rule else None,
-        "package": {
-            "key": version.package.key,
-            "name": version.package.name,
-            "risk": inner.highest_risk(version.package.risk, *(each.risk for each in flat.packages)),
-            "version": version.number,
-            "sha256": version.sha256,
-        },
+        "package": _package(version, flat),
         "given": dict(params),
         "parameters": values,
         "hosts": [hosts.snapshot(execution.host)] if execution.host else [],
@@ -84,6 +85,17 @@ def freeze(
         "frozen_at": now.isoformat(),
     }
     return sealed(data, execution)
+
+
+def _package(version: PackageVersion, graph: inner.Flat) -> JSONDict:
+    package = version.package
+    return {
+        "key": package.key,
+        "name": package.name,
+        "risk": inner.highest_risk(package.risk, *(each.risk for each in graph.packages)),
+        "version": version.number,
+        "sha256": version.sha256,
+    }
 
 
 def sealed(data: Mapping[str, Any], execution: Execution) -> Plan:
@@ -120,11 +132,28 @@ def _sealed_for(execution: Execution) -> str:
 
 
 def drift(execution: Execution) -> list[str]:
-    """Return what has changed since the plan was frozen, a line of words for each; empty when nothing has."""
+    """Return what has changed since the plan was frozen, a line of words for each; empty when nothing has.
+
+    What has begun keeps its packages and parameters, so that only its hosts can have changed.
+    """
     if not is_intact(execution):
         return [_("计划内容与其校验值不符")]
-    packages = _package_drift(execution) + inner.drift(execution.plan)
+    if execution.begun:
+        return host_drift(execution)
+    packages = _alert_drift(execution) + _package_drift(execution) + inner.drift(execution.plan)
     return packages + _parameter_drift(execution) + host_drift(execution)
+
+
+def is_void(execution: Execution) -> bool:
+    """Tell whether there is nothing left to heal: the rule wants nothing begun any more once its alert has resolved."""
+    alert, rule = execution.alert, execution.rule
+    if alert is None or rule is None or execution.begun:
+        return False
+    return rule.void_when_resolved and alert.status == Alert.Status.RESOLVED
+
+
+def _alert_drift(execution: Execution) -> list[str]:
+    return [_("告警已恢复")] if is_void(execution) else []
 
 
 def _package_drift(execution: Execution) -> list[str]:

@@ -12,7 +12,7 @@ from fta.healing import inner
 from fta.healing.claims import not_halted
 from fta.healing.ending import end_execution
 from fta.healing.history import lock, shift, tell
-from fta.healing.plan import drift, freeze, host_drift, is_intact, nodes_of
+from fta.healing.plan import drift, freeze, host_drift, is_intact, is_void, nodes_of
 from fta.healing.steps import after, fail_altered
 from fta.models import Execution, Mode, StepRun
 from fta.models.engine import DbNow
@@ -31,7 +31,9 @@ def start_ready(pk: int, now: datetime) -> None:
         if not is_intact(execution):
             fail_altered(pk, now)
             return
-        if _ends_unstarted(execution, now) or not Execution.objects.filter(not_halted(), pk=pk).exists():
+        if end_void(execution, now) or _ends_unstarted(execution, now):
+            return
+        if not Execution.objects.filter(not_halted(), pk=pk).exists():
             return
         if not _asks(execution, now):
             _run(execution, now)
@@ -54,6 +56,17 @@ def _ends_unstarted(execution: Execution, now: datetime) -> bool:
     return True
 
 
+def end_void(execution: Execution, now: datetime) -> bool:
+    """End a locked execution that waits for nothing any more (see plan.is_void), and void its approval; tell whether it was one."""
+    if execution.state in Execution.ENDED or not is_void(execution):
+        return False
+    reason = _("告警已恢复，规则要求不再执行")
+    ports.gate().supersede(execution, reason, now)
+    end_execution(execution, Execution.State.SKIPPED, reason, now)
+    audit.record("system", "execution.void", execution, at=now, reason=reason)
+    return True
+
+
 def mode_now(execution: Execution) -> str:
     """Return how far the portal may go with this execution by the settings of today, its own and those it stems from."""
     modes = [execution.mode]
@@ -71,26 +84,30 @@ def _asks(execution: Execution, now: datetime) -> bool:
         if changes:
             refreeze(execution, changes, now, current=False)
         return False
-    again = execution.steps.exists()  # a retry stays with the nodes that it has begun
-    changes = host_drift(execution) if again else drift(execution)
+    changes = drift(execution)
     if changes:
         ports.gate().supersede(execution, "；".join(changes), now)
-        refreeze(execution, changes, now, current=not again)
+        refreeze(execution, changes, now)
     elif execution.needs_approval and ports.gate().approved(execution):
         return False
     hold(execution, changes or [_("按现行设置需要审批")], now)
     return True
 
 
-def refreeze(execution: Execution, changes: Sequence[str], now: datetime, *, current: bool) -> None:
-    """Freeze the plan of a locked execution anew, with the package's current version if so wanted; both hashes are audited."""
-    package = execution.package
-    version = package.current if current and package and package.current else execution.version
+def refreeze(execution: Execution, changes: Sequence[str], now: datetime, *, current: bool = True) -> None:
+    """Freeze the plan of a locked execution anew, with the package's `current` version or its own; both hashes are audited.
+
+    What has begun stays with the version, the packages inside and the parameters that its steps were made of.
+    """
+    package, rule, old = execution.package, execution.rule, execution.plan_sha256
+    fresh = package.current if package and current and not execution.begun else None
+    version = fresh or execution.version
     if version is None:
         return
-    params = execution.rule.parameters if execution.rule else execution.plan.get("given", {})
-    old = execution.plan_sha256
-    plan = freeze(execution, execution.rule, version, params, now)
+    kept = execution.begun and is_intact(execution)
+    params = rule.parameters if rule and not kept else execution.plan.get("given", {})
+    graph = inner.graph_of(execution.plan) if kept else None
+    plan = freeze(execution, rule, version, params, now, graph)
     Execution.objects.filter(pk=execution.pk, plan_sha256=old).update(
         plan=plan.data, plan_sha256=plan.sha256, version=version
     )

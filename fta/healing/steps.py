@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 CRASHES = 5  # an idempotent step survives so many starts whose worker vanished
 MAX_OUTPUT = 256 * 1024  # characters kept of a step's output
 MAX_ERROR = 4000
+_NUL = re.compile(r"(\\\\)|\\u0000")  # in JSON; a backslash that stands for itself goes by as a pair
 
 
 def create_step(execution: Execution, node: Node, iteration: int, permit: StepRun | None) -> StepRun:
@@ -211,7 +213,7 @@ def record(step: StepRun, fence: int, node: Node, outcome: Outcome, now: datetim
 def _settled(step: StepRun, node: Node, outcome: Outcome, cancelled: bool, now: datetime) -> tuple[str, dict[str, Any]]:
     """Return the state into which a run leads, and what is written with it."""
     fields: dict[str, Any] = {
-        "result": json.loads(json.dumps(outcome.result).replace("\\u0000", "")),
+        "result": json.loads(_NUL.sub(r"\1", json.dumps(outcome.result))),
         "output": _clean(outcome.output)[:MAX_OUTPUT],
         "error": _clean(outcome.error)[:MAX_ERROR],
         "outcome": outcome.outcome[:16],

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Min
 from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -14,7 +15,7 @@ from fta.engine import doorbell
 from fta.healing.demotion import count_judgement
 from fta.healing.ending import VERIFY_WITHIN
 from fta.healing.history import lock, tell
-from fta.models import Alert, Execution
+from fta.models import Alert, Execution, StepAttempt
 from fta.models.engine import DbNow
 
 VERIFY_STAY = 1800  # seconds, for executions without a rule
@@ -75,12 +76,23 @@ def _judge(execution: Execution, now: datetime) -> None:
 def _judge_pending(execution: Execution, alert: Alert, ended_at: datetime, now: datetime) -> None:
     within = execution.rule.verify_within if execution.rule else VERIFY_WITHIN
     until = ended_at + timedelta(seconds=within)
-    if alert.resolved_at is not None and alert.resolved_at <= until:
+    began = _began_to_act(execution)
+    if alert.resolved_at is not None and began is not None and alert.resolved_at < began:
+        _settle(execution, Healed.NONE, None, now, _("：告警在动手之前已恢复"))
+    elif alert.resolved_at is not None and alert.resolved_at <= until:
         _settle(execution, Healed.RESOLVED, max(alert.resolved_at, ended_at) + _stay(execution), now)
     elif now >= until:
         _settle(execution, Healed.NOT_HEALED, None, now)
     else:
         _settle(execution, Healed.PENDING, until, now)
+
+
+def _began_to_act(execution: Execution) -> datetime | None:
+    """Return when the first step began that may change something: an alert that went away before was healed by nobody."""
+    acting = [node["id"] for node in execution.plan.get("nodes", []) if node.get("acting")]
+    starts = StepAttempt.objects.filter(step__execution=execution, step__node__in=acting)
+    first: datetime | None = starts.aggregate(first=Min("started_at"))["first"]
+    return first
 
 
 def _judge_resolved(execution: Execution, alert: Alert, now: datetime) -> None:
@@ -99,7 +111,7 @@ def _stay(execution: Execution) -> timedelta:
     return timedelta(seconds=execution.rule.verify_stay if execution.rule else VERIFY_STAY)
 
 
-def _settle(execution: Execution, healed: str, verify_at: datetime | None, now: datetime) -> None:
+def _settle(execution: Execution, healed: str, verify_at: datetime | None, now: datetime, why: str = "") -> None:
     """Write the judgement; what was settled for good is announced."""
     before = execution.healed
     changed = Execution.objects.filter(pk=execution.pk, healed=before).update(healed=healed, verify_at=verify_at)
@@ -107,7 +119,7 @@ def _settle(execution: Execution, healed: str, verify_at: datetime | None, now: 
         return
     execution.healed, execution.verify_at = healed, verify_at
     label = Healed(healed).label
-    tell(execution, f"healed.{healed}", _("自愈判定：%(label)s") % {"label": label}, now)
+    tell(execution, f"healed.{healed or 'none'}", _("自愈判定：%(label)s") % {"label": label} + why, now)
     if verify_at is None:
         count_judgement(execution, now)
         signals.announce(signals.healing_judged, execution=execution)

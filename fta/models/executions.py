@@ -163,6 +163,11 @@ class Execution(models.Model):
     def __str__(self) -> str:
         return f"#{self.pk}"
 
+    @property
+    def begun(self) -> bool:
+        """Tell whether steps were made of its plan: from then on, retries included, it stays with the nodes of that plan."""
+        return self.started_at is not None
+
 
 class StepRunState(models.TextChoices):
     READY = "ready", _("待执行")

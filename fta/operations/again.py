@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from fta import audit, ports
 from fta.healing import flow
 from fta.healing.history import lock, shift, tell
-from fta.healing.nodes import START, STRIDE, Node, in_order, path_of
+from fta.healing.nodes import START, STRIDE, Node, downstream, in_order, path_of
 from fta.healing.plan import host_drift, is_intact, nodes_of
 from fta.healing.runners.package import PackageRunner
 from fta.healing.start import hold, mode_now, refreeze
@@ -18,6 +18,7 @@ from fta.healing.steps import after, create_step, named, present_steps, round_of
 from fta.models import Execution, Mode, StepRun
 from fta.models.engine import move
 from fta.operations.reasons import checked
+from fta.pipeline import over_budget
 
 DEFAULT_TIMEOUT = 2400  # seconds, for executions without a rule
 RETRYABLE = frozenset(
@@ -43,13 +44,13 @@ def retry(execution: Execution, user: User, reason: str, node: int | None, only:
     reason, actor = checked(reason), user.get_username()
     locked = lock(execution.pk)
     _guard(locked)
-    present = present_steps(locked)
-    targets = _targets(nodes_of(locked.plan), present, node)
+    nodes, present = nodes_of(locked.plan), present_steps(locked)
+    targets = _targets(nodes, present, node)
     changes = host_drift(locked)
-    reasons = _reasons(locked, [present[each.id] for each in targets if each.id in present], changes)
+    reasons = _reasons(locked, _unsure(locked, nodes, targets, only), [*changes, *over_budget(locked, now)])
     _reopen(locked, now)
     if changes:
-        refreeze(locked, changes, now, current=not present)
+        refreeze(locked, changes, now)
     text = _("%(actor)s 重试：%(reason)s") % {"actor": actor, "reason": reason}
     tell(locked, "execution.retry", text, now, actor=actor)
     _again(locked, targets, present, only, now)
@@ -115,13 +116,27 @@ def _kept(node: Node, present: dict[int, StepRun], by_id: dict[int, Node]) -> bo
     return step.state in (StepRun.State.UNKNOWN, StepRun.State.CANCELLED, StepRun.State.SKIPPED)
 
 
-def _reasons(execution: Execution, steps: Sequence[StepRun], changes: Sequence[str]) -> list[str]:
-    """Return why a person has to be asked before the retry; nothing when the approval so far covers it."""
-    unsure = [
-        step for step in steps if step.policy != StepRun.Policy.IDEMPOTENT and step.state == StepRun.State.UNKNOWN
+def _unsure(execution: Execution, nodes: Sequence[Node], targets: Sequence[Node], only: bool) -> list[StepRun]:
+    """Return the steps of unknown result that the retry does once more: of the targets and, but for `only`, of all after them.
+
+    Of each node the last step counts that has begun: one that was cancelled before, as by a no to an earlier retry, tells nothing.
+    """
+    again = {node.id for node in targets}
+    if not only:
+        again = again.union(*(downstream(nodes, node.id) for node in targets))
+    begun = execution.steps.filter(node__in=again).exclude(started_at=None).order_by("iteration")
+    last = {step.node: step for step in begun}
+    return [
+        step
+        for step in last.values()
+        if step.policy != StepRun.Policy.IDEMPOTENT and step.state == StepRun.State.UNKNOWN
     ]
+
+
+def _reasons(execution: Execution, unsure: Sequence[StepRun], against: Sequence[str]) -> list[str]:
+    """Return why a person has to be asked before the retry; nothing when the approval so far covers it."""
     reasons = [_("%(step)s的结果未知，再做一次可能重复") % {"step": named(step)} for step in unsure]
-    reasons += changes
+    reasons += against
     needed = execution.needs_approval or mode_now(execution) == Mode.APPROVAL
     if not reasons and needed and not ports.gate().approved(execution):
         reasons = list(execution.hold_reasons) or [_("按现行设置需要审批")]

@@ -32,10 +32,10 @@ def refuse(execution: Execution, now: datetime, actor: str, outcome: str, reason
     """End a held execution: it was `refused`, or nobody answered and it `expired`. The caller has locked it. Raises NotInState."""
     _must_be_held(execution)
     why = (_("审批过期：%(reason)s") if outcome == "expired" else _("审批驳回：%(reason)s")) % {"reason": reason}
-    begun = execution.started_at is not None  # what was held is a retry; that something was done stays visible
     cancel_steps(execution, outcome, why, now)
     audit.record(actor, "execution.refuse", execution, at=now, outcome=outcome, reason=reason)
-    end_execution(execution, Execution.State.FAILED if begun else Execution.State.SKIPPED, why, now)
+    # What has begun is a retry: that something was done before stays visible.
+    end_execution(execution, Execution.State.FAILED if execution.begun else Execution.State.SKIPPED, why, now)
 
 
 def _must_be_held(execution: Execution) -> None:

@@ -1,5 +1,6 @@
 """The way of an alert through the portal: shield, match, converge, then hold it for a person or hand it on."""
 
+from fta.pipeline.budget import over_budget
 from fta.pipeline.deciding import process
 from fta.pipeline.fitness import mode_of, nothing_to_run, unfit
 from fta.pipeline.flow_control import FlowControlKind
@@ -17,6 +18,7 @@ __all__ = [
     "checks",
     "mode_of",
     "nothing_to_run",
+    "over_budget",
     "process",
     "resolved",
     "set_going",

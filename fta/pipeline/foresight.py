@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from fta.healing import inner
 from fta.healing.claims import covered_by
 from fta.healing.plan import drift
-from fta.models import Execution, Package, Switch
+from fta.models import Execution, Mode, Package, Switch
 from fta.pipeline.asking import reasons_to_ask
 from fta.pipeline.budget import over_budget
 
@@ -26,15 +26,21 @@ class Check:
 
 def checks(execution: Execution, package: Package, now: datetime) -> list[Check]:
     """Return what each condition says of an execution that is frozen, judged by its package's own mode; nothing is written."""
-    asked, over = reasons_to_ask(inner.mode_of(package), package), over_budget(execution, now)
+    mode, over = Mode(inner.mode_of(package)), over_budget(execution, now)
     taken, halted, changed = list(_taken(execution)), list(_halted(execution)), drift(execution)
     return [
-        _check("approval", asked, _("会先请人审批：%s"), _("不需要审批，会直接执行")),
+        _permitted(mode, package),
         _check("budget", over, _("会先请人审批：%s"), _("没有超出影响面预算")),
         _check("host", taken, _("会等待：%s"), _("主机没有被占用")),
         _check("switch", halted, _("不会开始：%s"), _("没有停止自愈")),
         _check("plan", changed, _("计划已变：%s"), _("计划与套餐当前版本和主机清单一致")),
     ]
+
+
+def _permitted(mode: Mode, package: Package) -> Check:
+    if mode in (Mode.OFF, Mode.SHADOW):
+        return Check("approval", False, _("套餐的模式是「%s」：只会记录，不会执行") % mode.label)
+    return _check("approval", reasons_to_ask(mode, package), _("会先请人审批：%s"), _("不需要审批，会直接执行"))
 
 
 def _check(name: str, against: list[str], bad: str, good: str) -> Check:

@@ -10,6 +10,8 @@ from fta import ports
 from fta.convergence import converge
 from fta.engine import doorbell
 from fta.healing.ending import end_execution
+from fta.healing.history import lock
+from fta.healing.start import end_void
 from fta.models import Alert, Execution
 from fta.pipeline.settling import WAKE_AFTER, hand_on, settle
 
@@ -17,11 +19,17 @@ State = Execution.State
 
 
 def resolved(alert: Alert, now: datetime) -> None:
-    """Have the executions of a resolved alert looked at that still wait for their turn: there is nothing left to heal."""
+    """Have the executions of a resolved alert looked at that still wait for their turn: there is nothing left to heal.
+
+    Those that wait for a person are ended where their rule says so; one that was held a moment ago is seen by the second query.
+    """
     sleeping = Execution.objects.filter(alert=alert, state=State.SLEEPING)
     for pk in sleeping.values_list("pk", flat=True):
         Execution.objects.filter(pk=pk, state=State.SLEEPING).update(wake_at=now)
         doorbell.ring("sleeper", pk)
+    held = Execution.objects.filter(alert=alert, state=State.HELD, rule__void_when_resolved=True)
+    for pk in held.values_list("pk", flat=True):
+        end_void(lock(pk), now)
 
 
 class SleeperKind:
@@ -53,7 +61,8 @@ def _wake(execution: Execution, now: datetime) -> None:
     if now >= execution.deadline_at or (now >= half and not decided):
         end_execution(execution, State.SKIPPED, _("收敛等待超时"), now)
     elif execution.alert is not None and execution.alert.status == Alert.Status.RESOLVED:
-        end_execution(execution, State.SKIPPED, _("等待期间告警已恢复"), now)
+        if not end_void(execution, now):
+            end_execution(execution, State.SKIPPED, _("等待期间告警已恢复"), now)
     elif decided:  # a person wants it; it only waited for its turn on the host
         hand_on(execution, now)
     else:

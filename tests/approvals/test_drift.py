@@ -1,11 +1,14 @@
 """An approval holds for one plan: what happens when another would run."""
 
 import pytest
+from django.utils import timezone
 
 from approvals import gate, services
 from approvals.models import Approval, Decision, Policy
+from fta import operations, pipeline
+from fta.engine.loop import Engine
 from fta.healing import plan
-from fta.models import Execution, Host, PackageVersion, Person
+from fta.models import Alert, AuditEntry, Execution, Host, PackageVersion, Person
 from tests import factories
 from tests.approvals.conftest import ask, held, refused, say
 
@@ -36,12 +39,86 @@ def test_it_asks_again_when_the_package_was_edited(default_policy: Policy, opera
     assert say(again, operator).state == "approved"
 
 
+def test_a_retry_stays_with_the_version_that_its_steps_are_of(default_policy: Policy, operator: Person) -> None:
+    sleep = factories.SLEEP_NODES[0]
+    nodes = [sleep | {"next": {"success": [2]}}, sleep | {"id": 2, "policy": "once"}]
+    package = factories.package(nodes=nodes)
+    execution = held()
+    begun = timezone.now()
+    Execution.objects.update(state="unknown", needs_approval=False, started_at=begun)
+    factories.step(execution, 1, state="succeeded", started_at=begun)
+    factories.step(execution, 2, state="unknown", policy="once", started_at=begun)
+    package.current = PackageVersion.objects.create(package=package, number=2, nodes=[sleep], sha256="1" * 64)
+    package.save()
+    boss = factories.person("boss", "admin")
+    operations.retry(execution, boss.user, "再来", None, False, timezone.now())
+    first = Approval.objects.get()
+    Host.objects.update(connection="local")
+    with pytest.raises(services.PlanChanged) as caught:
+        say(first, operator)
+    assert "v1 → v2" not in caught.value.reason
+    assert say(Approval.objects.get(state="pending"), operator).state == "approved"
+    Engine(threads=1, work=["step", "execution"]).drain()
+    execution.refresh_from_db()
+    assert (execution.state, execution.version and execution.version.number) == ("succeeded", 1)
+    assert execution.plan["hosts"][0]["connection"] == "local"
+    assert list(AuditEntry.objects.filter(verb="execution.refreeze").values_list("actor", flat=True)) == ["system"]
+
+
 def test_it_asks_again_when_the_host_was_pointed_elsewhere(default_policy: Policy, operator: Person) -> None:
     approval = ask()
     Host.objects.update(connection="local")
     with pytest.raises(services.PlanChanged):
         say(approval, operator)
     assert Approval.objects.filter(code=approval.code, state="pending", round=2).exists()
+
+
+def _wanted_no_more(void: bool) -> Approval:
+    """Return the question about an execution whose alert has just resolved, where the rule says what that means."""
+    approval = ask(rule=factories.rule(void_when_resolved=void))
+    Alert.objects.update(status="resolved", resolved_at=timezone.now())
+    return approval
+
+
+def _ended(approval: Approval) -> tuple[str, str, int]:
+    approval.refresh_from_db()
+    execution = Execution.objects.get()
+    voided = AuditEntry.objects.filter(verb="execution.void", actor="system", object_id=str(execution.pk))
+    return approval.state, execution.state, voided.count()
+
+
+@pytest.mark.parametrize(
+    ("void", "ends"), [(True, ("superseded", "skipped", 1)), (False, ("pending", "held", 0))], ids=["void", "valid"]
+)
+def test_a_question_outlives_its_alert_unless_the_rule_says_otherwise(
+    default_policy: Policy, operator: Person, void: bool, ends: tuple[str, str, int]
+) -> None:
+    approval = _wanted_no_more(void)
+    pipeline.resolved(Alert.objects.get(), timezone.now())
+    assert _ended(approval) == ends
+    assert ("告警已恢复" in Execution.objects.get().reason) is void
+    if not void:
+        assert say(approval, operator).state == "approved"
+        Engine(threads=1, work=["step", "execution"]).drain()
+        assert Execution.objects.get().state == "succeeded"
+
+
+def test_a_yes_to_what_nobody_needs_any_more_ends_it(default_policy: Policy, operator: Person) -> None:
+    approval = _wanted_no_more(void=True)  # and nobody has looked at the execution since
+    with pytest.raises(services.NothingToDo) as caught:
+        say(approval, operator)
+    assert "告警已恢复，按规则不再执行" in caught.value.reason
+    assert _ended(approval) == ("superseded", "skipped", 1)
+    assert refused(approval) == ["alert_resolved"]
+    assert Approval.objects.count() == 1, "it is not asked again"
+
+
+def test_a_yes_that_came_before_the_alert_resolved_starts_nothing(default_policy: Policy, operator: Person) -> None:
+    approval = ask(rule=factories.rule(void_when_resolved=True))
+    assert say(approval, operator).state == "approved"
+    Alert.objects.update(status="resolved", resolved_at=timezone.now())
+    Engine(threads=1, work=["step", "execution"]).drain()
+    assert _ended(approval) == ("superseded", "skipped", 1)
 
 
 def test_it_takes_a_no_to_a_plan_that_changed(default_policy: Policy, operator: Person) -> None:

@@ -65,6 +65,13 @@ def test_a_dry_run_says_what_would_stand_in_the_way(actor: Actor, operator: Pers
     assert Execution.objects.count() == before + 1
 
 
+def test_a_dry_run_of_what_is_only_rehearsed_says_so(actor: Actor, operator: Person) -> None:
+    package = factories.package("act", nodes=[ACT], mode="shadow")
+    made = operations.run_by_hand(package, operator.user, "127.0.0.10", {}, "看看", timezone.now(), dry_run=True)
+    told = made.history.get(kind="check.approval")
+    assert (told.data["ok"], told.text) == (False, "套餐的模式是「演练」：只会记录，不会执行")
+
+
 def test_it_refuses_to_run_by_hand_what_cannot_run(actor: Actor, operator: Person) -> None:
     package = factories.package("act", nodes=[ACT], parameters=[{"name": "n", "type": "integer"}])
     off = factories.package("off", nodes=[ACT], mode="off")

@@ -81,7 +81,7 @@ packages:
 rules:
   - {name: 磁盘, priority: -5, match: {alert_type: {glob: "disk*"}, business: game}, package: clean-disk, timeout: 20m,
      parameters: {path: /data}, mode: shadow, stale_after: 15m, approval_policy: default, notify: {channels: [mail]},
-     verify: {within: 5m, stay: 10m}, enabled: false}
+     void_when_resolved: true, verify: {within: 5m, stay: 10m}, enabled: false}
   - {name: 只记录, match: {}}
 convergence_rules:
   - {name: 同机, alert_types: [disk_full], window: 2m, count: 3, dimensions: [host, "label:app", {name: set, values: [s1]}],

@@ -83,6 +83,10 @@ def test_it_says_skipped_when_people_refused_and_nothing_was_done() -> None:
     assert advance(ended, {1: Run("failed", "expired")}) == Advance(finished=True, result="skipped")
     acted = graph((1, {"success": 2}), (2, {"type": "approval", "success": 3, "failure": 4}), (3, {}), (4, {}))
     assert advance(acted, {1: OK, 2: Run("failed", "refused"), 4: OK}).result == "succeeded"
+    told = graph(
+        (1, {"success": 2}), (2, {"type": "approval", "success": 3, "failure": 4}), (3, {}), (4, {"type": "notify"})
+    )
+    assert advance(told, {1: OK, 2: Run("failed", "refused"), 4: OK}).result == "skipped", "1 came before the question"
 
 
 def test_it_ends_skipped_by_a_guard_and_starts_nothing_more() -> None:

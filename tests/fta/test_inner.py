@@ -12,7 +12,7 @@ from fta.healing import plan
 from fta.healing.inner import flatten, mode_of
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
-from fta.models import Execution, Package, PackageVersion
+from fta.models import Execution, Host, Package, PackageVersion, Person
 from tests import factories
 from tests.fta import stage
 from tests.fta.stage import Actor, FakeGate, node
@@ -69,6 +69,26 @@ def test_its_nodes_run_between_what_leads_to_it_and_what_follows(actor: Actor) -
     assert stage.state(execution) == "succeeded"
     assert [number for number, _round, _state in stage.steps(execution)] == [1, 2001, 2002, 2, 3]
     assert "节点 2.1「" in execution.history.filter(kind="step.succeeded")[1].text
+
+
+def test_a_retry_keeps_the_version_inside_that_it_began_with(actor: Actor, operator: Person) -> None:
+    inside = _clean()
+    execution = stage.ready(node(1, success=2), _inside(2, "clean", success=3), node(3))
+    actor.outcomes = [Outcome("succeeded")] * 2 + [Outcome("failed"), Outcome("succeeded")]
+    stage.drain()
+    assert stage.state(execution) == "failed"
+    inside.current = PackageVersion.objects.create(package=inside, number=2, nodes=[node(1)], sha256="2" * 64)
+    inside.save()
+    Host.objects.update(connection="ssh")
+    operations.retry(execution, operator.user, "再来", 2002, False, timezone.now())
+    assert stage.state(execution) == "held"
+    FakeGate.yes.add(execution.plan_sha256)
+    operations.release(execution, timezone.now(), "lisi", "同意")
+    stage.drain()
+    assert stage.state(execution) == "succeeded"
+    assert [number for number, iteration, _state in stage.steps(execution) if iteration == 2] == [2002, 2, 3]
+    assert execution.plan["scopes"]["2"]["package"]["version"] == 1
+    assert execution.plan["hosts"][0]["connection"] == "ssh"
 
 
 @pytest.mark.parametrize("inner_edges", [{}, {"failure": 2}])

@@ -282,6 +282,51 @@ def test_it_wants_a_fresh_approval_to_do_an_unknown_once_step_again(
         stage.drain()
         assert (stage.state(execution), len(actor.seen)) == ("failed", 2)
         assert execution.steps.get(iteration=2).state == "cancelled"
+        assert Package.objects.get().failures_in_a_row == 0, "a no is no failure of the package"
+
+
+@pytest.mark.parametrize(("only", "ends"), [(False, "held"), (True, "unknown")])
+def test_it_wants_one_too_when_a_node_before_the_unknown_step_is_retried(
+    actor: Actor, operator: Person, only: bool, ends: str
+) -> None:
+    execution = _failed(actor, Outcome("unknown", error="连接中断"))
+    FakeGate.yes.add(execution.plan_sha256)  # its plan was approved at the beginning
+    operations.retry(execution, operator.user, "从头来", 1, only, timezone.now())
+    stage.drain()
+    assert (stage.state(execution), len(actor.seen)) == (ends, 2 + only)
+    assert [("节点 2「节点2」的结果未知" in reasons[0]) for _pk, reasons, _sha in FakeGate.told("execution")] == (
+        [] if only else [True]
+    )
+
+
+def test_a_no_to_a_retry_does_not_make_an_unknown_step_known(actor: Actor, operator: Person) -> None:
+    execution = _failed(actor, Outcome("unknown"))
+    FakeGate.yes.add(execution.plan_sha256)
+    for node_again in (2, 1, None):
+        operations.retry(execution, operator.user, "再来", node_again, False, timezone.now())
+        stage.drain()
+        assert (stage.state(execution), len(actor.seen)) == ("held", 2), node_again
+        operations.refuse(execution, timezone.now(), "lisi", "refused", "不行")
+    operations.resolve_unknown(execution.steps.get(state="unknown"), operator.user, False, "没有做", timezone.now())
+    operations.retry(Execution.objects.get(), operator.user, "再来", None, False, timezone.now())
+    stage.drain()
+    assert stage.state(execution) == "succeeded"
+
+
+def test_it_asks_before_a_retry_that_is_over_the_budget(actor: Actor, operator: Person) -> None:
+    execution = _failed(actor, Outcome("failed"))
+    package = Package.objects.get()
+    Package.objects.update(budget={"max_hosts": 1, "window": "10m"})
+    elsewhere = factories.host("127.0.0.11", "other")
+    other = factories.execution(package=package, host=elsewhere, state="running")
+    operations.retry(execution, operator.user, "已修好", None, False, timezone.now())
+    assert (stage.state(execution), len(actor.seen)) == ("held", 2)
+    assert ["第 2 台主机" in reasons[0] for _pk, reasons, _sha in FakeGate.told("execution")] == [True]
+    operations.refuse(execution, timezone.now(), "lisi", "refused", "等一等")
+    Execution.objects.filter(pk=other.pk).delete()
+    FakeGate.yes.add(execution.plan_sha256)
+    operations.retry(execution, operator.user, "轮到了", None, False, timezone.now())
+    assert stage.state(execution) == "running"
 
 
 def test_it_gives_a_retry_its_time_again(actor: Actor, operator: Person) -> None:

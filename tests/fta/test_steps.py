@@ -278,9 +278,11 @@ def test_it_counts_failures_of_a_package_in_a_row_and_forgets_them_at_a_success(
 def test_it_keeps_secrets_and_nul_out_of_what_it_stores(actor: Actor, host: Any) -> None:
     remember("step-secret-1")
     execution = stage.ready()
-    actor.outcomes = [Outcome("succeeded", output="a\x00b token=step-secret-1", result={"line": "x\x00y"})]
+    actor.outcomes = [
+        Outcome("succeeded", output="a\x00b token=step-secret-1", result={"line": "x\x00y", "said": "\\u0000\\"})
+    ]
     stage.drain()
     step = execution.steps.get()
-    assert step.result == {"line": "xy"}
+    assert (step.state, step.result) == ("succeeded", {"line": "xy", "said": "\\u0000\\"})
     assert step.output.startswith("ab token=")
     assert "step-secret-1" not in step.output

@@ -10,7 +10,7 @@ from django.utils import timezone
 from fta import signals
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
-from fta.models import Alert, Execution
+from fta.models import Alert, Execution, StepAttempt
 from tests import factories
 from tests.fta import stage
 from tests.fta.stage import Actor, FakeGate, node
@@ -57,6 +57,7 @@ def _ago(execution: Execution, minutes: int) -> None:
         ended_at=past, received_at=past, verify_at=past + timedelta(minutes=10)
     )
     Alert.objects.update(received_at=past)
+    StepAttempt.objects.update(started_at=past)
 
 
 def _resolve(execution: Execution, minutes_ago: int = 0) -> Alert:
@@ -104,6 +105,17 @@ def test_it_says_not_healed_when_the_alert_goes_too_late(judged: list[str]) -> N
     stage.drain()
     execution.refresh_from_db()
     assert (execution.healed, judged) == ("not_healed", ["not_healed"])
+
+
+def test_it_claims_no_healing_of_an_alert_that_went_before_anything_was_done(judged: list[str]) -> None:
+    execution = _healing()
+    _resolve(execution, minutes_ago=1)
+    stage.drain()
+    execution.refresh_from_db()
+    assert (execution.healed, execution.verify_at, judged) == ("", None, [""])
+    last = execution.history.last()
+    assert last is not None
+    assert (last.kind, "告警在动手之前已恢复" in last.text) == ("healed.none", True)
 
 
 def test_it_says_relapsed_as_soon_as_the_alert_comes_back(judged: list[str]) -> None:

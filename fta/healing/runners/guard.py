@@ -50,7 +50,9 @@ class GuardRunner(NodeType):
         )
         # Without a registered host the target that the alert names stands for it.
         same = same.filter(host=this.host_id) if this.host_id else same.filter(host=None, alert__target=_target(this))
-        seen = same.count()
+        if not this.alert_type:  # run by hand, for which no alert says what is wrong: the package stands for that
+            same = same.filter(package=this.package_id)
+        seen = same.exclude(state=Execution.State.SHADOWED).count()  # a rehearsal has done nothing
         if seen < count:
             return Outcome("succeeded", result={"seen": seen})
         text = _("%(minutes)s 分钟内同一对象的同类告警已有 %(seen)s 次，达到 %(count)s 次，不再处理")

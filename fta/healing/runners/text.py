@@ -18,9 +18,11 @@ HALF = 127 * 1024  # bytes of the beginning, and of the end, of what a script pr
 
 
 def clean(raw: bytes, limit: int) -> str:
-    """Return at most `limit` bytes of output as text; a note says when something was cut off."""
-    text = redact(_plain(raw[:limit].decode(errors="replace")))
-    return text + "\n" + _("（输出超过 %s KiB，其余已截断）") % (limit // 1024) if len(raw) > limit else text
+    """Return at most `limit` bytes of output as text; a note says when something was cut off, of a secret no part is shown."""
+    if len(raw) <= limit:
+        return _piece(raw, begins=True, ends=True)
+    text = _piece(raw[:limit], begins=True, ends=False)
+    return text + "\n" + _("（输出超过 %s KiB，其余已截断）") % (limit // 1024)
 
 
 def excerpt(head: bytes, tail: bytes, total: int, *, ended: bool) -> str:

@@ -43,6 +43,7 @@ class RuleForm(MatchForm):
         "mode",
         "timeout",
         "stale_after",
+        "void_when_resolved",
         "approval_policy",
         "verify_within",
         "verify_stay",
@@ -73,6 +74,11 @@ class RuleForm(MatchForm):
         min_value=1,
         required=False,
         help_text=gettext_lazy("告警开始超过这么久才收到，就只记录；留空为不限"),
+    )
+    void_when_resolved = forms.BooleanField(
+        label=gettext_lazy("告警恢复就作废"),
+        required=False,
+        help_text=gettext_lazy("还没有开始的执行在告警恢复时结束，等待的审批作废；不勾选则审批照旧有效"),
     )
     approval_policy = forms.ChoiceField(label=gettext_lazy("审批策略"), required=False)
     verify_within = MinutesField(label=gettext_lazy("多久内恢复算自愈（分钟）"), min_value=0, initial=600)

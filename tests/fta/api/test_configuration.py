@@ -19,6 +19,7 @@ RULE = {
     "timeout": "40m",
     "mode": "approval",
     "stale_after": "15m",
+    "void_when_resolved": True,
     "approval_policy": "default",
     "notify": {"channels": ["wecom"]},
     "verify": {"within": "5m", "stay": 900},
@@ -224,6 +225,7 @@ def test_put_replaces_and_patch_changes(operator: Call) -> None:
         "package": None,
         "parameters": {},
         "stale_after": None,
+        "void_when_resolved": False,
         "mode": "auto",
     }
     assert {name: replaced.json[name] for name in wanted} == wanted
@@ -247,6 +249,18 @@ def test_put_of_a_package_needs_no_key_and_takes_no_other(operator: Call) -> Non
     plain = {name: value for name, value in PACKAGE.items() if name != "key"}
     assert operator("PUT", "packages/clean-tmp/", plain | {"name": "换名"}).json["name"] == "换名"
     assert list(operator("PUT", "packages/clean-tmp/", plain | {"key": "other"}).error["fields"]) == ["key"]
+
+
+def test_neither_put_nor_patch_sets_how_far_a_package_may_go(operator: Call) -> None:
+    operator("POST", "packages/", PACKAGE | {"mode": "shadow"})
+    for verb, body in (("PATCH", {"mode": "auto"}), ("PUT", PACKAGE | {"mode": "approval"})):
+        answer = operator(verb, "packages/clean-tmp/", body)
+        assert (answer.status, list(answer.error["fields"])) == (400, ["mode"])
+        assert "POST packages/clean-tmp/mode/" in answer.error["fields"]["mode"][0]
+    plain = {name: value for name, value in PACKAGE.items() if name != "mode"}
+    for verb, body in (("PATCH", {"mode": "shadow", "risk": "high"}), ("PUT", plain)):
+        assert operator(verb, "packages/clean-tmp/", body).json["mode"] == "shadow"
+    assert Package.objects.get(key="clean-tmp").mode == "shadow"
 
 
 def test_a_faulty_package_leaves_nothing_of_itself(operator: Call) -> None:

@@ -144,6 +144,15 @@ def test_a_ghost_sends_nothing(sink: Sink) -> None:
     assert (run("http", {"url": sink.url}, lost=lost).state, sink.seen) == ("unknown", [])
 
 
+@pytest.mark.parametrize("shown", [1, 10, 20])
+def test_a_cut_shows_no_part_of_a_secret(sink: Sink, shown: int) -> None:
+    secret = "tok-canary-0123456789"
+    sink.headers, sink.body = {"Content-Type": "text/plain"}, b"x" * (8192 - shown) + secret.encode() + b"y" * 99
+    auth = {"type": "bearer", "secret": "token"}
+    outcome = run("http", {"url": sink.url, "auth": auth}, raw_secrets={"token": secret})
+    assert outcome.output.partition("\n")[0] == "x" * (8192 - shown)
+
+
 def test_a_long_answer_is_cut(sink: Sink) -> None:
     sink.headers, sink.body = {"Content-Type": "text/plain"}, b"x" * 20_000
     outcome = run("http", {"url": sink.url})

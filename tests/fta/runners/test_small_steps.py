@@ -109,6 +109,16 @@ def test_guard_skips_when_the_same_comes_back_too_often() -> None:
 
 
 @pytest.mark.django_db
+def test_guard_counts_neither_rehearsals_nor_what_was_run_by_hand_for_something_else() -> None:
+    host, own, foreign = factories.host(), factories.package("own"), factories.package("foreign")
+    factories.execution(host=host, package=own, state="shadowed")
+    factories.execution(host=host, package=foreign)
+    factories.execution(host=host, package=own)
+    this = factories.execution(host=host, package=own)
+    assert run("guard", {"count": 3, "minutes": 10}, execution=this).result == {"seen": 2}
+
+
+@pytest.mark.django_db
 def test_guard_knows_a_target_without_a_host_by_its_name() -> None:
     source = factories.source()
     alerts = [factories.alert(source=source, target=target, host=None) for target in ("db-vip", "mq-vip", "db-vip")]

@@ -35,6 +35,7 @@ def test_it_saves_every_condition(as_operator: Client, game: Business) -> None:
         days=["1", "2"],
         rest="host: {prefix: web-}",
         stale_after="15",
+        void_when_resolved="on",
     )
 
     answer = as_operator.post("/rules/new/", data)
@@ -60,6 +61,7 @@ def test_it_saves_every_condition(as_operator: Client, game: Business) -> None:
         "host": {"prefix": "web-"},
     }
     assert (rule.package, rule.parameters, rule.timeout, rule.stale_after) == (package, {"path": "/data"}, 2400, 900)
+    assert rule.void_when_resolved
     assert AuditEntry.objects.get().verb == "rule.add"
     assert ConfigVersion.current("rules") == 1
 
