@@ -164,6 +164,12 @@ def people(approvers: Iterable[Mapping[str, Any]], matter: Matter) -> dict[int, 
     return found
 
 
+def verifier(name: str) -> Person | None:
+    """Return the active person whom another system names by WeCom userid or username."""
+    name = name.strip()
+    return Person.objects.by_wecom(name).first() or Person.objects.active().filter(user__username=name).first()
+
+
 def includes(approvers: Iterable[Mapping[str, Any]], matter: Matter, user_id: int) -> bool:
     """Tell whether somebody is one of the `people` behind a list of approvers, in one look."""
     named = Q(approvaladmin__isnull=False)

@@ -125,3 +125,20 @@ def test_it_mails_those_who_have_no_wecom_account(
     assert letter.subject.startswith("【故障自愈】待你审批：clean-disk（127.0.0.10，disk_full）")
     for part in (f"编号 {approval.code}", "最近五次：", "无人回答：", f"/wechat/todo/{approval.pk}/"):
         assert part in str(letter.body)
+
+
+@pytest.mark.parametrize("on_expiry", ["refuse", "escalate"])
+def test_it_escalates_at_once_what_nobody_can_be_written_about(
+    game: Business, faults: list[tuple[str, str]], on_expiry: str
+) -> None:
+    desk = factories.person("desk", "operator", businesses=(game,), wecom="")
+    type(desk.user).objects.update(email="")
+    factories.person("boss")
+    policy(on_expiry=on_expiry, escalate_to=[{"person": "boss"}])
+    approval = ask()
+    escalated = on_expiry == "escalate"
+    told = Delivery.objects.filter(payload__message__form="approval_card", approval_ref=approval.pk)
+    assert [row.recipients for row in told] == ([["boss"]] if escalated else [])
+    assert AuditEntry.objects.filter(verb="approval.escalate").exists() == escalated
+    (fault,) = [text for subject, text in faults if subject == f"approval:{approval.pk}"]
+    assert ("已升级给其他人" in fault, "不会执行" in fault) == (escalated, not escalated)
