@@ -1,5 +1,7 @@
 """Policies, approvals and decisions."""
 
+import functools
+import operator
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -10,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from fta.models import Execution, Incident, Person, StepRun
 from fta.models.engine import DbNow, in_choices
 from fta.models.scope import ScopedQuerySet, in_scope
+
+# A seat that changed hands keeps whose right it is and where that comes from: `delegate:<user id>:<why>`.
+HANDED = ("delegate:", "deputy:")
 
 
 class PolicyOnExpiry(models.TextChoices):
@@ -97,7 +102,8 @@ class ApprovalQuerySet(ScopedQuerySet["Approval"]):
         said = Decision.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=user.pk or 0)
         own = Q(execution__requested_by_id=user.pk or 0) | Q(execution__version__author=user.get_username())
         barred = own & (Q(policy=None) | Q(policy__exclude_requester=True))
-        admin = Exists(ApprovalAdmin.objects.of(user))
+        gone = Asked.objects.handed_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))
+        admin = Exists(ApprovalAdmin.objects.of(user)) & ~Exists(gone)
         return self.filter(Exists(turn) | admin, ~Exists(said), ~barred, state="pending", expires_at__gt=DbNow())
 
 
@@ -189,6 +195,11 @@ class AskedQuerySet(models.QuerySet["Asked"]):
             user__person__deputy_until__gt=DbNow(),
         )
         return self.filter(Q(user_id=user.pk) | deputed)
+
+    def handed_by(self, user: Any) -> "AskedQuerySet":
+        """Return the seats that others have in this user's right."""
+        handed = [Q(why__startswith=f"{how}{user.pk or 0}:") for how in HANDED]
+        return self.filter(functools.reduce(operator.or_, handed))
 
 
 class Asked(models.Model):

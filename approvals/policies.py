@@ -13,14 +13,12 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from approvals.models import Approval, Asked, Policy
+from approvals.models import HANDED, Approval, Asked, Policy
 from fta.models import Alert, Business, Duty, Execution, Host, Person
 
 DEFAULT_POLICY = "default"
 WHY_ADMIN = "admin"
 WHY_NAMED = "person"
-# A seat that changed hands keeps whose right it is and where that comes from: `delegate:<user id>:<why>`.
-HANDED = ("delegate:", "deputy:")
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,12 @@ def own(approval: Approval, user: User) -> Asked | None:
 
 
 def of_admin(approval: Approval, user: User) -> Asked | None:
-    """Return a seat for an approval admin who has none, being appointed after the question: they may decide every approval."""
-    if not ApprovalAdmin.objects.of(user).exists():
+    """Return a seat for an approval admin who has none, being appointed after the question: they may decide every approval.
+
+    None for one who gave the turn away: one right is one voice.
+    """
+    given = approval.asked.filter(stage=approval.stage).handed_by(user)
+    if not ApprovalAdmin.objects.of(user).exists() or given.exists():
         return None
     seat = Asked(approval=approval, user=user, stage=approval.stage, why=policies.WHY_ADMIN)
     if approval.state == Approval.State.PENDING:

@@ -156,6 +156,29 @@ def test_an_admin_decides_also_what_was_asked_before(default_policy: Policy, ope
         say(approval, own if kind == "external" else late)
 
 
+@pytest.mark.parametrize(("appointed", "how"), [("before", "delegate"), ("before", "deputy"), ("after", "delegate")])
+def test_an_admin_who_gave_the_turn_away_has_no_second_voice(
+    game: Business, stranger: Person, appointed: str, how: str
+) -> None:
+    people = [factories.person(name, "operator", businesses=(game,)) for name in ("a", "b")]
+    admin, now = factories.person("admin_wx"), timezone.now()
+    policy(stages=[{"approvers": [{"role": "operator"}], "quorum": 2}])
+    if appointed == "before":
+        ApprovalAdmin.objects.create(person=admin)
+    approval = ask()
+    if appointed == "after":
+        ApprovalAdmin.objects.create(person=admin)
+    if how == "deputy":
+        services.lend(admin, stranger, now + timedelta(hours=1), now)
+    else:
+        services.hand_over(approval.pk, admin.user, stranger, now)
+    assert say(approval, stranger).state == "pending"
+    assert not Approval.objects.decidable_by(admin.user).exists()
+    with pytest.raises(services.NotApprover):
+        say(approval, admin)
+    assert say(approval, people[0]).state == "approved"
+
+
 def test_it_refuses_the_requester_even_among_the_admins(default_policy: Policy, approval_admin: Person) -> None:
     approval = ask(requested_by=approval_admin.user)
     Asked.objects.create(approval=approval, user=approval_admin.user, why="admin")  # as if somebody had slipped it in
