@@ -22,6 +22,8 @@ _WAYS = {"reply": "微信审批", "card": "微信审批", "todo": "微信审批"
 
 # What a WeCom card shows of a text before it cuts it by itself (page 90236 advises these lengths).
 _TITLE, _LINE, _VALUE = 36, 56, 26
+# Characters of a question: what `clean` leaves of a text, and in Chinese still one WeCom text of 2048 bytes with its codes.
+MOST = 500
 
 
 def one_line(text: str) -> str:
@@ -65,7 +67,7 @@ def todo_link() -> str:
 
 def request_text(approval: Approval) -> Message:
     """Return the request that is answered by `TY <code>` or `BH <code>`."""
-    text = REQUEST.format(message=shorten(approval.message, 400), code=approval.code)
+    text = REQUEST.format(message=shorten(approval.message, MOST), code=approval.code)
     return Message(form="text", text=text)
 
 
@@ -114,8 +116,13 @@ def card_text(approval: Approval, evidence: Mapping[str, Any]) -> str:
 
 
 def task_id(approval: Approval, part: str) -> str:
-    """Return the id under which WeCom knows a card; it names the round, so an old card cannot answer a new question."""
-    return f"fta-{approval.pk}-{approval.round}-{part}"
+    """Return the id under which WeCom knows a card; it names the round, so an old card cannot answer a new question.
+
+    WeCom takes an id once for each application, for ever. The moment of asking tells a card from that of another portal on the
+    same application, or of this one before its database was restored, which numbered its approvals alike.
+    """
+    asked = int(approval.created_at.timestamp() * 1_000_000)
+    return f"fta-{approval.pk}-{approval.round}-{asked}-{part}"
 
 
 def card_facts(evidence: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

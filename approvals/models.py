@@ -1,5 +1,7 @@
 """Policies, approvals and decisions."""
 
+import functools
+import operator
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -10,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from fta.models import Execution, Incident, Person, StepRun
 from fta.models.engine import DbNow, in_choices
 from fta.models.scope import ScopedQuerySet, in_scope
+
+# A seat that changed hands keeps whose right it is and where that comes from: `delegate:<user id>:<why>`.
+HANDED = ("delegate:", "deputy:")
 
 
 class PolicyOnExpiry(models.TextChoices):
@@ -55,10 +60,18 @@ class ApproverGroup(models.Model):
         return self.name
 
 
+class ApprovalAdminQuerySet(models.QuerySet["ApprovalAdmin"]):
+    def of(self, user: Any) -> "ApprovalAdminQuerySet":
+        """Return the entry of this user, none for somebody who may not act."""
+        return self.filter(person__in=Person.objects.active().filter(user_id=user.pk or 0))
+
+
 class ApprovalAdmin(models.Model):
     """审批管理员: receives every approval message and may decide every approval. Edited on the WeCom page."""
 
     person = models.OneToOneField(Person, on_delete=models.CASCADE, verbose_name=_("人员"))
+
+    objects = ApprovalAdminQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("审批管理员")
@@ -73,7 +86,7 @@ class ApprovalQuerySet(ScopedQuerySet["Approval"]):
 
     def visible_to(self, user: Any) -> "ApprovalQuerySet":
         """Return the approvals that the user may read: of own businesses, or asked of the user; all for an approval admin."""
-        if ApprovalAdmin.objects.filter(person__user_id=user.pk or 0, person__active=True).exists() and user.is_active:
+        if ApprovalAdmin.objects.of(user).exists():
             return self.all()
         asked = Q(pk__in=Asked.objects.held_by(user).values("approval_id"))
         answered = Q(pk__in=Decision.objects.filter(user_id=user.pk or 0).values("approval_id"))
@@ -81,10 +94,17 @@ class ApprovalQuerySet(ScopedQuerySet["Approval"]):
         return self.filter(scope | asked | answered if user.is_active else Q(pk__in=[]))
 
     def decidable_by(self, user: Any) -> "ApprovalQuerySet":
-        """Return the pending approvals that wait for this user's answer (`decide` judges the right to it again)."""
+        """Return the pending approvals that wait for this user's answer (`decide` judges the right to it again).
+
+        An approval admin answers also what was asked before the appointment; nobody answers what is their own.
+        """
         turn = Asked.objects.held_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))
         said = Decision.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=user.pk or 0)
-        return self.filter(Exists(turn), ~Exists(said), state="pending", expires_at__gt=DbNow())
+        own = Q(execution__requested_by_id=user.pk or 0) | Q(execution__version__author=user.get_username())
+        barred = own & (Q(policy=None) | Q(policy__exclude_requester=True))
+        gone = Asked.objects.handed_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))
+        admin = Exists(ApprovalAdmin.objects.of(user)) & ~Exists(gone)
+        return self.filter(Exists(turn) | admin, ~Exists(said), ~barred, state="pending", expires_at__gt=DbNow())
 
 
 class ApprovalKind(models.TextChoices):
@@ -175,6 +195,11 @@ class AskedQuerySet(models.QuerySet["Asked"]):
             user__person__deputy_until__gt=DbNow(),
         )
         return self.filter(Q(user_id=user.pk) | deputed)
+
+    def handed_by(self, user: Any) -> "AskedQuerySet":
+        """Return the seats that others have in this user's right."""
+        handed = [Q(why__startswith=f"{how}{user.pk or 0}:") for how in HANDED]
+        return self.filter(functools.reduce(operator.or_, handed))
 
 
 class Asked(models.Model):

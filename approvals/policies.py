@@ -13,14 +13,12 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from approvals.models import Approval, Asked, Policy
+from approvals.models import HANDED, Approval, Asked, Policy
 from fta.models import Alert, Business, Duty, Execution, Host, Person
 
 DEFAULT_POLICY = "default"
 WHY_ADMIN = "admin"
 WHY_NAMED = "person"
-# A seat that changed hands keeps whose right it is and where that comes from: `delegate:<user id>:<why>`.
-HANDED = ("delegate:", "deputy:")
 
 
 @dataclass(frozen=True)
@@ -162,6 +160,12 @@ def people(approvers: Iterable[Mapping[str, Any]], matter: Matter) -> dict[int, 
     for user_id in Person.objects.active().filter(approvaladmin__isnull=False).values_list("user_id", flat=True):
         found.setdefault(user_id, WHY_ADMIN)
     return found
+
+
+def verifier(name: str) -> Person | None:
+    """Return the active person whom another system names by WeCom userid or username."""
+    name = name.strip()
+    return Person.objects.by_wecom(name).first() or Person.objects.active().filter(user__username=name).first()
 
 
 def includes(approvers: Iterable[Mapping[str, Any]], matter: Matter, user_id: int) -> bool:

@@ -55,12 +55,8 @@ def pending_for(user: User) -> ApprovalQuerySet:
 
 def find(user: User, code: str) -> Approval | None:
     """Return the newest approval of this code that the user may read."""
-    return (
-        with_related(Approval.objects.visible_to(user))
-        .filter(code__iexact=code.strip())
-        .order_by("-round", "-id")
-        .first()
-    )
+    rows = with_related(Approval.objects.visible_to(user))
+    return _of_code(rows, code).order_by("-round", "-id").first()
 
 
 def by_code(code: str) -> Approval | None:
@@ -68,8 +64,14 @@ def by_code(code: str) -> Approval | None:
 
     It is the one that waits, else the last, so that a late answer learns how it ended.
     """
-    rows = Approval.objects.filter(code__iexact=code.strip())
+    rows = _of_code(Approval.objects.all(), code)
     return rows.filter(state=Approval.State.PENDING).first() or rows.order_by("-round", "-id").first()
+
+
+def _of_code(rows: ApprovalQuerySet, code: str) -> ApprovalQuerySet:
+    """Return the approvals of exactly this code; where there are none, those that differ from it in case alone."""
+    exact = rows.filter(code=code.strip())
+    return exact if exact.exists() else rows.filter(code__iexact=code.strip())
 
 
 def evidence(approval: Approval) -> dict[str, Any]:

@@ -162,7 +162,10 @@ class Allowance(models.Model):
 
 
 class GroupClock(models.Model):
-    """When a group of a notification rule was told last, or will be told next; like things that come before then join it."""
+    """When a group of a notification rule was told last, or will be told next; like things that come before then join it.
+
+    Also when somebody was asked last, which gathers what they are asked within the next minute.
+    """
 
     group = models.CharField(max_length=160, unique=True)
     told_at = models.DateTimeField()

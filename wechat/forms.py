@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from approvals import messages, policies
 from wechat.models import GatewayClient, WecomApp
 from wechat.services.configuration import SECRETS
 
@@ -321,7 +322,10 @@ def _as_text(value: Any) -> str:
 class ExternalForm(forms.Form):
     """The body of create_approve."""
 
-    message = forms.CharField(max_length=2000)
+    message = forms.CharField(
+        max_length=messages.MOST,
+        error_messages={"max_length": gettext_lazy("最多 %(limit_value)d 个字，收到 %(show_value)d 个")},
+    )
     verifier = forms.CharField(max_length=2000)
     obj_id = forms.RegexField(regex=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")
     callback_url = forms.CharField(required=False, max_length=1024)
@@ -346,6 +350,24 @@ class ExternalForm(forms.Form):
             _web_address(value)
         return value
 
+    def clean_verifier(self) -> str:
+        """Refuse a list in which nobody is known: the question would wait for an answer that cannot come."""
+        value = str(self.cleaned_data["verifier"])
+        names = _names(value)
+        if not any(policies.verifier(name) for name in names):
+            raise forms.ValidationError(_("没有这些人员：%(names)s") % {"names": "、".join(names)})
+        return value
+
     def verifiers(self) -> list[str]:
         """Return the names in the list of approvers."""
-        return [name for name in _SPLIT.split(self.cleaned_data["verifier"]) if name]
+        return _names(self.cleaned_data["verifier"])
+
+    def why(self) -> str:
+        """Return which fields are wrong, as the original's callers know it, and in words what is wrong with each."""
+        names = "、".join(self.errors)
+        reasons = "；".join(str(error).rstrip("。") for errors in self.errors.values() for error in errors)
+        return _("字段【%(names)s】为空或不合法：%(reasons)s。") % {"names": names, "reasons": reasons}
+
+
+def _names(listed: str) -> list[str]:
+    return [name for name in _SPLIT.split(listed) if name]

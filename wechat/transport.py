@@ -139,7 +139,7 @@ class AppTransport:
         try:
             answer = client.send(payload)
         except WecomError as error:
-            if error.errcode != _ALREADY_THERE:
+            if error.errcode != _ALREADY_THERE or not _may_have_arrived(delivery):
                 raise
             return base.Receipt(request=shown(message.text), note=_("同一张卡片先前已经送达。"))
         cards.keep_code(delivery, str(answer.get("response_code") or ""))
@@ -163,6 +163,11 @@ class AppTransport:
         if any(_joined(config.get(name)) for name in ("to_user", "to_party", "to_tag")):
             return []
         return [("to_user", _("至少填写一个账号、部门或标签。"))]
+
+
+def _may_have_arrived(delivery: Delivery) -> bool:
+    """Tell whether an earlier try of this very delivery may have reached WeCom: else somebody else used the card's id."""
+    return delivery.tries.filter(outcome=base.UNKNOWN).exists()
 
 
 def repeat_check(delivery: Delivery) -> Payload:

@@ -10,6 +10,7 @@ from approvals.services.posting import (
     ASKED,
     DECIDED,
     REMINDED,
+    card_holders,
     key_of,
     mails,
     post,
@@ -22,33 +23,36 @@ from notify.models import Channel, ChannelKind
 from notify.selectors import Address, addresses
 
 
-def ask(approval: Approval, now: datetime, part: str = "", people: list[Person] | None = None) -> None:
+def ask(approval: Approval, now: datetime, part: str = "", people: list[Person] | None = None) -> bool:
     """Post the request and the card to everybody whose turn it is, or to `people` only; of a storm one message per person.
 
     `part` tells apart what is sent about one approval: its stages, its escalation, a turn that was handed over.
+    Returns whether there is anybody who can be written to.
     """
     people = receivers(approval) if people is None else people
+    userids, addresses = wecom_ids(people), mails(without_wecom(people))
     if storm := storms.around(approval):
         storms.ask(storm, approval, people, now)
-        return
+        return bool(userids or addresses)
     part = part or f"s{approval.stage}"
     card = messages.card(approval, selectors.evidence(approval), part)
-    if to := wecom_ids(people):
-        _ask_by_text(approval, part, to, now)
-        post(approval, ASKED, key_of(approval, f"{part}:card"), card, to, now)
-    if to := mails(without_wecom(people)):
+    if userids:
+        _ask_by_text(approval, part, userids, now)
+        post(approval, ASKED, key_of(approval, f"{part}:card"), card, userids, now)
+    if addresses:
         mail = messages.as_mail(card)
-        post(approval, ASKED, key_of(approval, f"{part}:mail"), mail, to, now, kind=ChannelKind.EMAIL)
+        post(approval, ASKED, key_of(approval, f"{part}:mail"), mail, addresses, now, kind=ChannelKind.EMAIL)
+    return bool(userids or addresses)
 
 
 def _ask_by_text(approval: Approval, part: str, to: list[str], now: datetime) -> None:
     """Post the fixed text to those who are asked nothing else just now; to others it comes along with what else waits."""
-    first = batching.first_asked(to, now)
-    if first:
+    due = {userid: batching.due_at(userid, now) for userid in to}
+    if first := [userid for userid, at in due.items() if at is None]:
         post(approval, ASKED, key_of(approval, f"{part}:text"), messages.request_text(approval), first, now)
-    for userid in to:
-        if userid not in first:
-            batching.join(approval, userid, now)
+    for userid, at in due.items():
+        if at is not None:
+            batching.join(approval, userid, at, now)
 
 
 def tell_end(approval: Approval, now: datetime) -> None:
@@ -59,8 +63,7 @@ def tell_end(approval: Approval, now: datetime) -> None:
     if storms.around(approval):
         return  # nobody got a card or a text about this one alone
     batching.leave(approval)
-    everybody = Person.objects.filter(user_id__in=approval.asked.values("user_id"))
-    if to := wecom_ids(list(everybody)):
+    if to := card_holders(approval):
         post(approval, DECIDED, key_of(approval, f"end:{approval.state}"), messages.card_end(approval), to, now)
 
 

@@ -1,11 +1,10 @@
-"""Several questions for one person within a minute are one text: the first goes out at once, later ones wait for each other.
+"""Several questions for one person within a minute: the first goes out at once, the others as one text when the minute is over.
 
 Only the texts that are answered by a code are gathered. Cards have buttons of their own, come at once and stay single.
 """
 
 import hashlib
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
@@ -13,9 +12,9 @@ from approvals import messages
 from approvals.models import Approval
 from notify import outbox
 from notify.message import Message
-from notify.models import Allowance, Delivery
+from notify.models import Delivery, GroupClock
 
-WAIT_SECONDS = 5  # the longest that a later question waits for company
+MINUTE = timedelta(minutes=1)  # the longest that a later question waits for company
 KIND = "wecom_app"
 
 
@@ -24,19 +23,20 @@ def short(userid: str) -> str:
     return userid if len(userid) <= 40 else hashlib.sha256(userid.encode()).hexdigest()[:40]
 
 
-def first_asked(userids: Iterable[str], now: datetime) -> list[str]:
-    """Return those who have been asked nothing else in this minute, and note that they are now."""
-    minute = int(now.timestamp()) // 60
-    rows = [(name, Allowance.objects.get_or_create(key=f"asked:{short(name)}", minute=minute)) for name in userids]
-    return [name for name, (_row, made) in rows if made]
+def due_at(userid: str, now: datetime) -> datetime | None:
+    """Return when a question for this person is due: None for at once, which begins the minute in which others are gathered."""
+    clock, first = GroupClock.objects.get_or_create(group=f"asked:{short(userid)}", defaults={"told_at": now})
+    over = GroupClock.objects.filter(pk=clock.pk, told_at__lte=now - MINUTE)
+    if first or over.update(told_at=now):
+        return None
+    return clock.told_at + MINUTE
 
 
-def join(approval: Approval, userid: str, now: datetime) -> None:
-    """Put the question into the text that waits for this person, or begin one; it leaves within WAIT_SECONDS."""
-    slot = int(now.timestamp()) // WAIT_SECONDS + 1
-    dedup_key = f"asks:{short(userid)}:{slot}"
+def join(approval: Approval, userid: str, due: datetime, now: datetime) -> None:
+    """Put the question into the text that waits for this person until `due`, or begin it."""
+    dedup_key = f"asks:{short(userid)}:{due.timestamp():.0f}"
     entry = [approval.pk, messages.request_text(approval).text]
-    if _begin(dedup_key, entry, userid, datetime.fromtimestamp(slot * WAIT_SECONDS, UTC), now):
+    if _begin(dedup_key, entry, userid, due, now):
         return
     waiting = Delivery.objects.select_for_update().filter(dedup_key=dedup_key, state=Delivery.State.PENDING).first()
     if waiting is None:  # it left a moment ago
@@ -47,10 +47,11 @@ def join(approval: Approval, userid: str, now: datetime) -> None:
 
 def leave(approval: Approval) -> None:
     """Take an approval that ended out of the texts that still wait: nobody needs to be asked any more."""
-    rows = Delivery.objects.select_for_update().filter(
+    rows = Delivery.objects.filter(
         dedup_key__startswith="asks:", lane=Delivery.Lane.APPROVAL, state=Delivery.State.PENDING
     )
-    for waiting in rows.order_by("dedup_key"):
+    telling = [row.pk for row in rows if any(entry[0] == approval.pk for entry in _entries(row))]
+    for waiting in rows.select_for_update().filter(pk__in=telling).order_by("dedup_key"):  # others' texts stay unlocked
         entries = _entries(waiting)
         left = [entry for entry in entries if entry[0] != approval.pk]
         if left and left != entries:

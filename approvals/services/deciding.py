@@ -14,19 +14,16 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from approvals import messages, policies
+from approvals import messages
 from approvals.models import Approval, ApprovalQuerySet, Asked, Decision
-from approvals.services import asking, ending, replanning
+from approvals.services import asking, ending, replanning, seating
 from approvals.services.refusals import (
-    AlreadyDecided,
-    Expired,
     NoSuchChoice,
     NotApprover,
     NothingToDo,
     NotPending,
     PlanChanged,
     Refusal,
-    RequesterMayNotDecide,
 )
 from fta import audit, operations, signals
 from fta.healing import plan
@@ -131,7 +128,7 @@ def _refusals_audited(approval_id: int, voice: Voice) -> Iterator[None]:
 
 def _decide(approval_id: int, voice: Voice) -> Approval:
     approval = ending.lock(approval_id)
-    seat = _seat(approval, voice)
+    seat = seating.take(approval, voice.user)
     said = _said(approval)
     _object(approval, seat, voice, said)
     fields = _effect(approval, voice, said)
@@ -156,51 +153,17 @@ def _decide(approval_id: int, voice: Voice) -> Approval:
     return approval
 
 
-def _seat(approval: Approval, voice: Voice) -> Asked | None:
-    """Return the seat that the person answers from; a deputy takes over the seat of the one who is away, so it counts once."""
-    seats = Asked.objects.held_by(voice.user).filter(approval=approval, stage=approval.stage).order_by("pk")
-    own = seats.filter(user=voice.user).first()
-    if own or approval.state != Approval.State.PENDING:
-        return own or seats.first()
-    said = approval.decisions.filter(stage=approval.stage).values("user_id")
-    for seat in seats.exclude(user_id__in=said):
-        seat.why = policies.handed("deputy", seat)
-        if seats.filter(pk=seat.pk).update(user=voice.user, why=seat.why):
-            seat.user = voice.user
-            return seat
-    return None
-
-
 def _said(approval: Approval) -> dict[int, str]:
     """Return the answers of the present stage by who gave them."""
     return dict(approval.decisions.filter(stage=approval.stage).values_list("user_id", "answer"))
 
 
 def _object(approval: Approval, seat: Asked | None, voice: Voice, said: Mapping[int, str]) -> None:
-    """Raise what stands against this answer, the plainest first; whoever was not asked learns nothing else."""
-    matter = policies.Matter.of(approval.execution, approval.created_at)
-    if policies.is_excluded(approval.policy, matter, voice.user):
-        raise RequesterMayNotDecide(approval)
-    if seat is None or not policies.still_entitled(approval, seat) or not _active(voice.user, seat):
-        raise NotApprover(approval)
-    if approval.state == Approval.State.EXPIRED:
-        raise Expired(approval)
-    if approval.state in (Approval.State.APPROVED, Approval.State.REFUSED):
-        raise AlreadyDecided(approval)
-    if approval.state != Approval.State.PENDING:
-        raise NotPending(approval)
-    if approval.over:
-        raise Expired(approval)
-    if voice.user.pk in said:
-        raise AlreadyDecided(approval, _("你已经回答过 %(code)s，还在等其他人") % {"code": approval.code})
+    """Raise what stands against this answer: the person first, then the plan."""
+    seating.object_to(approval, seat, voice.user, said)
     if changes := replanning.changes(approval, voice.seen_sha256, approving=voice.answer == Decision.Answer.APPROVE):
         void = approval.execution is not None and plan.is_void(approval.execution)
         raise NothingToDo(approval) if void else PlanChanged(approval, changes)
-
-
-def _active(user: User, seat: Asked) -> bool:
-    """Tell whether an account may still be used; of one who sits for themselves the right to the seat says so."""
-    return policies.principal(seat) == user.pk or Person.objects.active().filter(user_id=user.pk).exists()
 
 
 def _guarded(approval: Approval, voice: Voice) -> ApprovalQuerySet:
@@ -248,7 +211,7 @@ def _carry_on(approval: Approval, stage: int, voice: Voice) -> None:
     if approval.state == Approval.State.PENDING:
         if approval.stage != stage:
             signals.announce(signals.approval_changed, approval=approval, event="asked")
-            asking.ask(approval, voice.now)
+            ending.ask(approval, voice.now)
         return
     try:
         _settle(approval, voice)

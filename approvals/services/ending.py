@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from approvals import policies
 from approvals.models import Approval, Asked, Policy
-from approvals.services import asking
+from approvals.services import asking, storms
 from fta import audit, operations, signals
 from fta.models import Execution
 from fta.models.engine import DbNow, NotInState, move
@@ -119,10 +119,30 @@ def _refuse(approval: Approval, reason: str, now: datetime) -> None:
         operations.settle_approval_step(approval.step_id, False, "expired", SYSTEM, reason, now)
 
 
+def ask(approval: Approval, now: datetime, part: str = "") -> None:
+    """Ask everybody whose turn it is; when none of them can be written to, do what is done when no message gets through."""
+    if asking.ask(approval, now, part):
+        return
+    if not approval.asked.filter(stage=approval.stage).exists():
+        _escalate(lock(approval.pk), now)  # that nobody may answer was reported when it was opened
+    else:
+        unreached(approval.pk, _("问到的人都没有企业微信账号和邮箱。"), now)
+
+
 @transaction.atomic
-def escalate_unreached(approval_id: int, now: datetime) -> bool:
-    """Ask the people of the next resort at once because none of those asked was reached; tell whether there are any."""
-    return _escalate(lock(approval_id), now)
+def unreached(approval_id: int, why: str, now: datetime) -> None:
+    """Ask the people of the next resort at once because none of those asked was reached, and say that nobody knows of it.
+
+    Silence stays what it was: a no at the end.
+    """
+    approval = lock(approval_id)
+    further = _escalate(approval, now)
+    text = _("审批 %(code)s 的消息一条也没有送到：%(why)s") % {"code": approval.code, "why": why}
+    text += _("已升级给其他人。") if further else _("到期无人回答即视为驳回，不会执行。")
+    storm = storms.around(approval)  # one fault for all of a storm
+    signals.announce(
+        signals.system_fault, text=text, subject=f"incident:{storm.pk}" if storm else f"approval:{approval_id}"
+    )
 
 
 def _escalate(approval: Approval, now: datetime, *conditions: Q) -> bool:
@@ -144,5 +164,5 @@ def _escalate(approval: Approval, now: datetime, *conditions: Q) -> bool:
     approval.refresh_from_db()
     audit.record(SYSTEM, "approval.escalate", approval, now, code=approval.code, asked=[s.user_id for s in fresh])
     signals.announce(signals.approval_changed, approval=approval, event="asked")
-    asking.ask(approval, now, part=f"s{approval.stage}e")
+    ask(approval, now, part=f"s{approval.stage}e")
     return True

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 
 from approvals import policies
 from approvals.models import Approval, Asked
-from approvals.services import asking, ending
-from approvals.services.refusals import CannotTakeOver, NotApprover, NotPending
+from approvals.services import asking, ending, seating
+from approvals.services.refusals import CannotTakeOver, NotApprover
 from fta import audit
 from fta.models import Person
 
@@ -18,14 +18,14 @@ from fta.models import Person
 def hand_over(approval_id: int, user: User, to: Person, now: datetime) -> Approval:
     """Give one's turn in the present stage to another active person, who is asked at once.
 
-    Raises NotApprover, NotPending or CannotTakeOver.
+    Raises CannotTakeOver, and what `decide` raises for somebody who may not answer, has answered or comes too late.
     """
     approval = ending.lock(approval_id)
-    seat = Asked.objects.filter(approval=approval, stage=approval.stage, user=user).first()
-    if seat is None or not policies.still_entitled(approval, seat):
+    seat = seating.own(approval, user)
+    if seat is None:
         raise NotApprover(approval)
-    if not Approval.objects.decidable_by(user).filter(pk=approval_id).exists():
-        raise NotPending(approval)
+    said = approval.decisions.filter(stage=approval.stage).values_list("user_id", flat=True)
+    seating.object_to(approval, seat, user, set(said))
     barred = policies.excluded(approval.policy, policies.Matter.of(approval.execution, now))
     if not Person.objects.active().filter(pk=to.pk).exists() or to.user_id in barred:
         raise CannotTakeOver(approval, _("%(who)s 不能审批 %(code)s") % {"who": to.name, "code": approval.code})

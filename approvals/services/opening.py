@@ -46,14 +46,15 @@ def open_gate(execution: Execution, reasons: Iterable[str], now: datetime, chang
     name = execution.package.name if execution.package else _("自愈")
     question = Question(
         kind=Approval.Kind.GATE,
-        code=f"{execution.pk}_{GATE_NODE}",
+        code=_code(execution, GATE_NODE),
         message=f"{name}（{about}）" if about else name,
         execution=execution,
         reasons=[str(reason) for reason in reasons],
         changes=list(changes),
         requested_by=execution.requested_by,
     )
-    _void(question.code, now, Approval.State.PENDING, Approval.State.APPROVED)
+    gates = Approval.objects.filter(kind=Approval.Kind.GATE, execution=execution)
+    _void(gates.filter(state__in=(Approval.State.PENDING, Approval.State.APPROVED)), now)
     return _ask(_with_policy(question, execution.approval_policy), now)
 
 
@@ -63,14 +64,15 @@ def open_node(step: StepRun, message: str, policy_name: str, now: datetime, chan
     execution = _locked(step.execution_id)
     question = Question(
         kind=Approval.Kind.NODE,
-        code=f"{execution.pk}_{step.node}",
+        code=_code(execution, step.node),
         message=message or step.name or _("审批"),
         execution=execution,
         step=step,
         changes=list(changes),
         requested_by=execution.requested_by,
     )
-    _void(question.code, now, Approval.State.PENDING)
+    asked = Approval.objects.filter(kind=Approval.Kind.NODE, execution=execution, step__node=step.node)
+    _void(asked.filter(state=Approval.State.PENDING), now)
     return _ask(_with_policy(question, policy_name or execution.approval_policy), now)
 
 
@@ -80,10 +82,14 @@ def open_external(
 ) -> Approval:
     """Ask on behalf of another system; `verifiers` are WeCom userids or usernames.
 
-    The same question asked twice while it waits is the same approval. Raises CodeInUse when the code waits with another question.
+    The same question asked twice while it waits is the same approval; verifiers who are new to it are asked along. Raises
+    CodeInUse when the code waits with another question, if only in another case, or is one of the portal's own questions.
     """
-    waiting = Approval.objects.filter(code=code, state=Approval.State.PENDING)
-    question = Question(kind=Approval.Kind.EXTERNAL, code=code, message=message, callback_url=callback_url)
+    waiting = Approval.objects.filter(code__iexact=code, state=Approval.State.PENDING)
+    text = messages.one_line(message)  # as the row has it
+    question = Question(kind=Approval.Kind.EXTERNAL, code=code, message=text, callback_url=callback_url)
+    if ours := Approval.objects.filter(code=code).exclude(kind=Approval.Kind.EXTERNAL).first():
+        raise CodeInUse(ours)
     try:
         with transaction.atomic():
             if not waiting.exists():
@@ -91,18 +97,35 @@ def open_external(
     except IntegrityError:  # asked twice at once
         if not waiting.exists():
             raise
-    found = waiting.get()
-    if (found.kind, found.message, found.callback_url) != (question.kind, message, callback_url):
+    found = ending.lock(waiting.earliest("pk").pk)
+    if (found.code, found.message, found.callback_url) != (code, text, callback_url):
         raise CodeInUse(found)
+    _ask_along(found, _named(verifiers), now, actor)
     return found
 
 
+def _ask_along(approval: Approval, seats: Iterable[policies.Seat], now: datetime, actor: str) -> None:
+    """Seat and ask those who were not asked before; whoever handed a turn over was."""
+    present = {user_id for seat in approval.asked.all() for user_id in (seat.user_id, policies.principal(seat))}
+    fresh = [seat for seat in seats if seat.user_id not in present]
+    if not fresh or approval.state != Approval.State.PENDING:
+        return
+    first, *_more = _seat(approval, fresh)
+    people = list(Person.objects.filter(user_id__in=[seat.user_id for seat in fresh]).select_related("user"))
+    names = [person.user.get_username() for person in people]
+    audit.record(actor, "approval.ask", approval, now, code=approval.code, round=approval.round, asked=names)
+    asking.ask(approval, now, part=f"s{approval.stage}m{first.pk}", people=people)
+
+
+def _seat(approval: Approval, seats: Iterable[policies.Seat]) -> list[Asked]:
+    return Asked.objects.bulk_create(
+        Asked(approval=approval, user_id=seat.user_id, stage=seat.stage, why=seat.why) for seat in seats
+    )
+
+
 def _named(verifiers: Iterable[str]) -> list[policies.Seat]:
-    found: dict[int, str] = {}
-    for name in (verifier.strip() for verifier in verifiers):
-        person = Person.objects.by_wecom(name).first() or Person.objects.active().filter(user__username=name).first()
-        if person:
-            found[person.user_id] = policies.WHY_NAMED
+    people = (policies.verifier(name) for name in verifiers)
+    found = {person.user_id: policies.WHY_NAMED for person in people if person}
     for admin in ApprovalAdmin.objects.filter(person__in=Person.objects.active()).select_related("person"):
         found.setdefault(admin.person.user_id, policies.WHY_ADMIN)
     return [policies.Seat(user_id, 0, why) for user_id, why in found.items()]
@@ -123,8 +146,16 @@ def _locked(execution_id: int) -> Execution:
     return rows.select_for_update(no_key=True, of=("self",)).get(pk=execution_id)
 
 
-def _void(code: str, now: datetime, *states: str) -> None:
-    for old in Approval.objects.filter(code=code, state__in=states):
+def _code(execution: Execution, node: int) -> str:
+    """Return the code of a question about an execution, which is no other system's: two would be decided by one answer."""
+    code = f"{execution.pk}_{node}"
+    while Approval.objects.filter(code=code, kind=Approval.Kind.EXTERNAL).exists():
+        code = f"F{code}"
+    return code
+
+
+def _void(approvals: Iterable[Approval], now: datetime) -> None:
+    for old in approvals:
         ending.end(old, Approval.State.SUPERSEDED, _("已重新审批"), now)
 
 
@@ -134,9 +165,7 @@ def _ask(
     if seats is None:
         seats = policies.seats(question.policy, policies.Matter.of(question.execution, now))
     approval = _create(question, now)
-    Asked.objects.bulk_create(
-        Asked(approval=approval, user_id=seat.user_id, stage=seat.stage, why=seat.why) for seat in seats
-    )
+    _seat(approval, seats)
     names = list(approval.asked.order_by("stage", "pk").values_list("user__username", flat=True))
     audit.record(
         actor, "approval.ask", approval, now,
@@ -145,8 +174,8 @@ def _ask(
     )  # fmt: skip
     _note(approval, seats, now)
     signals.announce(signals.approval_changed, approval=approval, event="asked")
-    asking.ask(approval, now)
     _report(approval, question.faults, seats)
+    ending.ask(approval, now)
     return approval
 
 

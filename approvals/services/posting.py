@@ -40,6 +40,14 @@ def wecom_ids(people: Sequence[Person]) -> list[str]:
     return sorted({person.wecom_userid for person in people if person.wecom_userid})
 
 
+def card_holders(approval: Approval) -> list[str]:
+    """Return the userids that the cards of an approval went to, also of those who handed their turn over since."""
+    cards = Delivery.objects.filter(
+        approval_ref=approval.pk, event=ASKED, kind=ChannelKind.WECOM_APP, payload__message__form="approval_card"
+    )
+    return sorted({userid for recipients in cards.values_list("recipients", flat=True) for userid in recipients})
+
+
 def mails(people: Sequence[Person]) -> list[str]:
     """Return the mail addresses of people who have one."""
     return sorted({person.user.email for person in people if person.user.email})

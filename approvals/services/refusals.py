@@ -26,6 +26,11 @@ class AlreadyDecided(Refusal):
         said = _("%(outcome)s了 %(code)s，你的回答没有改变它")
         super().__init__(approval, reason or said % {"outcome": messages.outcome(approval), "code": approval.code})
 
+    @classmethod
+    def by_you(cls, approval: Approval) -> "AlreadyDecided":
+        """Return the refusal for whoever has answered and still waits for others."""
+        return cls(approval, _("你已经回答过 %(code)s，还在等其他人") % {"code": approval.code})
+
 
 class Expired(Refusal):
     """The time to answer is over."""
@@ -48,12 +53,12 @@ class NotPending(Refusal):
 
 
 class NotApprover(Refusal):
-    """This person was not asked, or no longer has the right that the question rested on."""
+    """This person was not asked, not yet, or no longer has the right that the question rested on."""
 
     code = "not_approver"
 
-    def __init__(self, approval: Approval) -> None:
-        super().__init__(approval, _("你不是 %(code)s 的审批人") % {"code": approval.code})
+    def __init__(self, approval: Approval, reason: str = "") -> None:
+        super().__init__(approval, reason or _("你不是 %(code)s 的审批人") % {"code": approval.code})
 
 
 class RequesterMayNotDecide(Refusal):
@@ -94,12 +99,14 @@ class NoSuchChoice(Refusal):
 
 
 class CodeInUse(Refusal):
-    """Another question with this code is still waiting."""
+    """Another question with this code is still waiting, or the code is one of the portal's own questions."""
 
     code = "code_in_use"
 
     def __init__(self, approval: Approval) -> None:
-        super().__init__(approval, _("编号 %(code)s 已有一个待审批") % {"code": approval.code})
+        own = approval.kind != Approval.Kind.EXTERNAL
+        said = _("编号 %(code)s 是门户自己的审批在用的，请换一个") if own else _("编号 %(code)s 已有一个待审批")
+        super().__init__(approval, said % {"code": approval.code})
 
 
 class CannotTakeOver(Refusal):

@@ -9,15 +9,16 @@ from django.test import Client
 from django.utils import timezone
 
 from approvals import services
-from approvals.models import Approval
-from fta.models import Person
+from approvals.models import Approval, Policy
+from fta.models import AuditEntry, Person
 from notify.models import Delivery
 from notify.transports.webhook import sign
 from tests import factories
 from tests.approvals import doors
-from tests.approvals.conftest import age, send_all
+from tests.approvals.conftest import age, ask, held, send_all
 from tests.notify.test_transports import Sink
 from tests.wechat.conftest import Corp
+from wechat.forms import ExternalForm
 from wechat.models import WecomApp
 
 pytestmark = pytest.mark.django_db
@@ -133,3 +134,83 @@ def test_it_names_the_field_that_is_no_text(app: WecomApp, changes: dict[str, An
     answer = Client().post("/wechat/create_approve/", raw, content_type="application/json", headers={"TOKEN": TOKEN})
     assert answer.status_code == 400
     assert not Approval.objects.exists()
+
+
+def post(**changes: Any) -> Any:
+    body = {"message": "发布", "verifier": "lisi", "obj_id": "CHG-2"} | changes
+    return Client().post("/wechat/create_approve/", body, content_type="application/json", headers={"TOKEN": TOKEN})
+
+
+@pytest.mark.parametrize("message", ["发布 3307\n灰度", "发布  3307", "发布\u200b 3307 ", "长" * 500])
+def test_it_takes_the_same_question_again(app: WecomApp, operator: Person, message: str) -> None:
+    first, again = post(message=message), post(message=message)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["data"] == again.json()["data"]
+    assert Delivery.objects.filter(payload__message__form="text").count() == 1
+    assert post(message=message[:-2]).status_code == 409
+
+
+def test_it_cuts_no_question(app: WecomApp, operator: Person) -> None:
+    assert post(message="长" * 501).status_code == 400
+    assert not Approval.objects.exists()
+    post(message="长" * 500, obj_id="A" * 64)
+    (text,) = (row.payload["message"]["text"] for row in Delivery.objects.filter(payload__message__form="text"))
+    assert f"即将执行 {'长' * 500},请审核" in text
+    assert len(text.encode()) <= 2048
+    form = ExternalForm({"message": "长" * 501, "verifier": "lisi", "obj_id": "A"})
+    assert form.why() == "字段【message】为空或不合法：最多 500 个字，收到 501 个。"
+
+
+def test_it_asks_nobody_unknown(app: WecomApp, operator: Person, approval_admin: Person) -> None:
+    assert post(verifier="nobody,ghost").status_code == 400
+    assert not Approval.objects.exists()
+    form = ExternalForm({"message": "发布", "verifier": "nobody,ghost", "obj_id": "A"})
+    assert form.why() == "字段【verifier】为空或不合法：没有这些人员：nobody、ghost。"
+    assert post(verifier="nobody,lisi").status_code == 200
+
+
+def test_it_asks_along_whom_a_repeat_names_besides(app: WecomApp, operator: Person, stranger: Person) -> None:
+    other = factories.person("wangwu")
+    pk = post().json()["data"]["approve_id"]
+    services.hand_over(pk, operator.user, stranger, timezone.now())
+    for _time in range(2):
+        assert post(verifier="lisi,wangwu").json()["data"]["approve_id"] == pk
+    cards = Delivery.objects.filter(payload__message__form="approval_card").order_by("id")
+    assert [row.recipients for row in cards] == [["lisi"], ["stranger"], ["wangwu"]]
+    rows = AuditEntry.objects.filter(verb="approval.ask", actor="api:create_approve").order_by("id")
+    assert [row.data["asked"] for row in rows] == [["lisi"], ["wangwu"]]
+    assert services.decide(pk, other.user, "approve", "", "card", timezone.now()).state == "approved"
+
+
+def test_a_code_belongs_to_the_portal_or_to_another_system(
+    app: WecomApp, operator: Person, default_policy: Policy
+) -> None:
+    execution = held()
+    plain = f"{execution.pk}_0"
+    theirs = Approval.objects.get(pk=post(obj_id=plain).json()["data"]["approve_id"])
+    ours = ask(execution)
+    again = ask(execution)
+    ours.refresh_from_db()
+    theirs.refresh_from_db()
+    assert (theirs.code, theirs.state, ours.state) == (plain, "pending", "superseded")
+    assert (again.code, again.state) == (f"F{plain}", "pending")
+    assert "审批成功" in doors.reply_as("lisi", f"BH {again.code}")
+    assert "审批成功" in doors.reply_as("lisi", f"ty {plain}")
+    states = Approval.objects.in_bulk([theirs.pk, again.pk])
+    assert (states[theirs.pk].state, states[again.pk].state) == ("approved", "refused")
+
+    asked_here = ask(held(ip="127.0.0.11"))
+    services.decide(asked_here.pk, operator.user, "refuse", "", "card", timezone.now())
+    answer = post(obj_id=asked_here.code)
+    assert (answer.status_code, "换一个" in answer.json()["message"]) == (409, True)
+
+
+def test_codes_that_differ_in_case_alone_do_not_wait_together(app: WecomApp, operator: Person) -> None:
+    first = Approval.objects.get(pk=post(obj_id="CHG-1a").json()["data"]["approve_id"])
+    answer = post(obj_id="CHG-1A")
+    assert (answer.status_code, "CHG-1a" in answer.json()["message"]) == (409, True)
+    assert "审批成功" in doors.reply_as("lisi", "TY chg-1A")
+    post(obj_id="CHG-1A")
+    assert "lisi 已在" in doors.reply_as("lisi", "TY CHG-1a")  # the one that it names, though another waits
+    assert "CHG-1a" in doors.reply_as("lisi", f"详情 {first.code}")
+    assert Approval.objects.get(code="CHG-1A").state == "pending"

@@ -121,6 +121,20 @@ def test_it_says_by_message_what_a_card_cannot_show_any_more(
     assert "改发消息" in Delivery.objects.get(payload__message__form="card_update").last_error
 
 
+def test_it_closes_the_card_of_whoever_gave_the_turn_to_somebody_without_wecom(
+    corp: Corp, default_policy: Policy, operator: Person
+) -> None:
+    desk = factories.person("desk", wecom="")
+    approval = ask()
+    services.hand_over(approval.pk, operator.user, desk, timezone.now())
+    send_all()
+    services.decide(approval.pk, desk.user, "approve", "", "web", timezone.now())
+    send_all()
+    (card,) = [bubble.card for bubble in corp.inbox("lisi") if bubble.card]
+    assert card.locked
+    assert "desk 已在" in card.body["main_title"]["desc"]
+
+
 def test_it_closes_the_cards_of_every_stage_escalation_and_turn(corp: Corp, game: Business) -> None:
     for name in ("lisi", "wangwu"):
         factories.person(name, "operator", businesses=(game,))

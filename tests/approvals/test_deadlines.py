@@ -1,12 +1,14 @@
 """What happens when nobody answers, and what people are told meanwhile."""
 
+import re
+import string
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from approvals import services
+from approvals import messages, services
 from approvals.models import Approval, Policy
 from approvals.services import ApprovalKind
 from fta import signals
@@ -158,7 +160,10 @@ def test_it_asks_by_one_fixed_text_and_one_card(default_policy: Policy, operator
     )
     assert (text.recipients, text.kind, text.lane, text.channel) == (["lisi"], "wecom_app", 0, None)
     card = sent("approval_card").get().payload["message"]
-    assert card["task_id"] == f"fta-{approval.pk}-1-s0"
+    assert re.fullmatch(rf"fta-{approval.pk}-1-\d{{16}}-s0", card["task_id"])
+    assert set(card["task_id"]) <= set(string.ascii_letters + string.digits + "_-@")
+    age(approval, created_at=approval.created_at + timedelta(seconds=1))  # another installation, or this one restored
+    assert messages.task_id(approval, "s0") != card["task_id"]
     assert [key for _label, key, _style in card["buttons"]] == [
         f"refuse:{approval.pk}",
         f"approve:{approval.pk}",

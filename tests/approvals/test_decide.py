@@ -134,6 +134,51 @@ def test_it_takes_an_admins_right_away_with_the_list(default_policy: Policy, app
         say(approval, approval_admin)
 
 
+@pytest.mark.parametrize("kind", ["gate", "external"])
+def test_an_admin_decides_also_what_was_asked_before(default_policy: Policy, operator: Person, kind: str) -> None:
+    late, own = factories.person("late"), factories.person("own")
+    other = services.open_external(code="CHG-1", message="发布", verifiers=["lisi"], now=timezone.now())
+    approval = ask(held(requested_by=own.user)) if kind == "gate" else other
+    with pytest.raises(services.NotApprover):
+        say(approval, late)
+    ApprovalAdmin.objects.bulk_create(ApprovalAdmin(person=person) for person in (late, own))
+    listed = Approval.objects.filter(pk=approval.pk)
+    assert listed.decidable_by(late.user).exists()
+    assert listed.decidable_by(own.user).exists() == (kind == "external")
+    if kind == "gate":
+        with pytest.raises(services.RequesterMayNotDecide):
+            say(approval, own)
+        assert not approval.asked.filter(user=own.user).exists()
+    assert say(approval, late).state == "approved"
+    entry = AuditEntry.objects.get(verb="approval.decide")
+    assert (entry.actor, entry.data["why"]) == ("late", "admin")
+    with pytest.raises(services.AlreadyDecided):
+        say(approval, own if kind == "external" else late)
+
+
+@pytest.mark.parametrize(("appointed", "how"), [("before", "delegate"), ("before", "deputy"), ("after", "delegate")])
+def test_an_admin_who_gave_the_turn_away_has_no_second_voice(
+    game: Business, stranger: Person, appointed: str, how: str
+) -> None:
+    people = [factories.person(name, "operator", businesses=(game,)) for name in ("a", "b")]
+    admin, now = factories.person("admin_wx"), timezone.now()
+    policy(stages=[{"approvers": [{"role": "operator"}], "quorum": 2}])
+    if appointed == "before":
+        ApprovalAdmin.objects.create(person=admin)
+    approval = ask()
+    if appointed == "after":
+        ApprovalAdmin.objects.create(person=admin)
+    if how == "deputy":
+        services.lend(admin, stranger, now + timedelta(hours=1), now)
+    else:
+        services.hand_over(approval.pk, admin.user, stranger, now)
+    assert say(approval, stranger).state == "pending"
+    assert not Approval.objects.decidable_by(admin.user).exists()
+    with pytest.raises(services.NotApprover):
+        say(approval, admin)
+    assert say(approval, people[0]).state == "approved"
+
+
 def test_it_refuses_the_requester_even_among_the_admins(default_policy: Policy, approval_admin: Person) -> None:
     approval = ask(requested_by=approval_admin.user)
     Asked.objects.create(approval=approval, user=approval_admin.user, why="admin")  # as if somebody had slipped it in

@@ -10,10 +10,10 @@ from django.utils import timezone
 from approvals import services
 from approvals.models import Approval, Policy
 from fta import signals
-from fta.models import AuditEntry, Business, Execution, Person
+from fta.models import AuditEntry, Business, Execution, Incident, Person
 from notify.models import Channel, Delivery, NotificationRule
 from tests import factories
-from tests.approvals.conftest import age, ask, policy, send_all
+from tests.approvals.conftest import age, ask, held, policy, send_all
 from tests.wechat.conftest import Corp
 
 pytestmark = pytest.mark.django_db
@@ -125,3 +125,38 @@ def test_it_mails_those_who_have_no_wecom_account(
     assert letter.subject.startswith("【故障自愈】待你审批：clean-disk（127.0.0.10，disk_full）")
     for part in (f"编号 {approval.code}", "最近五次：", "无人回答：", f"/wechat/todo/{approval.pk}/"):
         assert part in str(letter.body)
+
+
+@pytest.mark.parametrize("on_expiry", ["refuse", "escalate"])
+def test_it_escalates_at_once_what_nobody_can_be_written_about(
+    game: Business, faults: list[tuple[str, str]], on_expiry: str
+) -> None:
+    desk = factories.person("desk", "operator", businesses=(game,), wecom="")
+    type(desk.user).objects.update(email="")
+    factories.person("boss")
+    policy(on_expiry=on_expiry, escalate_to=[{"person": "boss"}])
+    approval = ask()
+    escalated = on_expiry == "escalate"
+    told = Delivery.objects.filter(payload__message__form="approval_card", approval_ref=approval.pk)
+    assert [row.recipients for row in told] == ([["boss"]] if escalated else [])
+    assert AuditEntry.objects.filter(verb="approval.escalate").exists() == escalated
+    (fault,) = [text for subject, text in faults if subject == f"approval:{approval.pk}"]
+    assert ("已升级给其他人" in fault, "不会执行" in fault) == (escalated, not escalated)
+
+
+def test_it_escalates_at_once_what_nobody_may_answer(game: Business, faults: list[tuple[str, str]]) -> None:
+    boss = factories.person("boss")
+    policy(on_expiry="escalate", escalate_to=[{"person": "boss"}])
+    approval = ask()
+    assert list(approval.asked.values_list("user_id", "stage")) == [(boss.user_id, 0)]
+    assert [text for _subject, text in faults] == [f"审批 {approval.code} 第 1 阶段须 1 人同意，能审批的只有 0 人"]
+
+
+def test_it_tells_once_of_a_storm_that_reaches_nobody(
+    game: Business, storm: Incident, default_policy: Policy, faults: list[tuple[str, str]]
+) -> None:
+    desk = factories.person("desk", "operator", businesses=(game,), wecom="")
+    type(desk.user).objects.update(email="")
+    for number in (1, 2):
+        ask(held(ip=f"127.0.4.{number}", incident=storm))
+    assert {subject for subject, _text in faults} == {f"incident:{storm.pk}"}

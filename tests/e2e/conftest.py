@@ -163,6 +163,7 @@ class Asked:
 
     def __init__(self, stage: Stage, ip: str) -> None:
         self.stage, self.ip = stage, ip
+        _forget(stage, "notify_groupclock")  # what lisi was asked a moment ago, with which this question would wait
         self.alert = stage.post_alert(f"e2e-{ip}", "host_down", ip, content=f"{ip} 连续 3 次 Ping 不通")["alerts"][0][
             "id"
         ]
@@ -187,10 +188,15 @@ def _a_minute_later(request: pytest.FixtureRequest) -> None:
     """Forget on both sides how many messages each member got: WeCom takes 30 a minute, and people are slower than tests."""
     if "portal" in request.fixturenames:
         stage: Stage = request.getfixturevalue("portal")
-        with closing(sqlite3.connect(stage.folder / "stage.sqlite3", timeout=20)) as link, link:
-            link.execute("DELETE FROM notify_allowance")
+        _forget(stage, "notify_allowance", "notify_groupclock")
         with stage.world.lock:
             stage.world.reached_at.clear()
+
+
+def _forget(stage: Stage, *tables: str) -> None:
+    with closing(sqlite3.connect(stage.folder / "stage.sqlite3", timeout=20)) as link, link:
+        for table in tables:
+            link.execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The transports, through the outbox and the engine where that matters, against the simulated corp."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.utils import timezone
 from fta.models import Person
 from notify import transports
 from notify.message import Message
-from notify.models import Delivery
+from notify.models import Delivery, DeliveryAttempt
 from notify.transports import base
 from tests.wechat.conftest import Corp
 from tests.wechat.delivering import channel, row, send
@@ -171,9 +172,28 @@ def test_it_sends_a_card_and_keeps_its_response_code(corp: Corp, asked: Delivery
 
 def test_it_does_not_send_a_card_twice(corp: Corp, asked: Delivery) -> None:
     corp.world.duplicates.clear()
+    DeliveryAttempt.objects.create(delivery=asked, number=1, started_at=timezone.now(), outcome="unknown")
     assert "先前已经送达" in send(asked).note
     assert len(corp.inbox("lisi")) == 1
     assert CardCopy.objects.get().response_code
+
+
+@pytest.mark.parametrize("before", [None, "not_sent", "refused"])
+def test_it_does_not_take_anothers_card_for_its_own(corp: Corp, asked: Delivery, before: str | None) -> None:
+    CardCopy.objects.all().delete()
+    mine = row(ASKED, "zhaoliu", approval_ref=7)
+    if before:
+        DeliveryAttempt.objects.create(delivery=mine, number=1, started_at=timezone.now(), outcome=before)
+    with pytest.raises(base.Refused) as raised:
+        send(mine)
+    assert raised.value.code == "42014"
+    assert "没有送达" in raised.value.text
+
+
+def test_it_shows_no_button_without_a_page(corp: Corp) -> None:
+    send(row(replace(ASKED, url=""), "lisi", approval_ref=7))
+    card = corp.inbox("lisi")[0].body
+    assert [button["key"] for button in card["button_list"]] == ["refuse:7", "approve:7"]
 
 
 def test_it_closes_the_card_of_every_receiver(corp: Corp, asked: Delivery) -> None:
@@ -199,6 +219,34 @@ def test_it_tells_by_message_after_72_hours(corp: Corp, asked: Delivery) -> None
     send(ended())
     assert corp.calls("message/update_template_card") == 0
     assert "李四" in corp.texts("lisi")[-1]
+
+
+def test_it_updates_a_card_by_the_application_that_sent_it(corp: Corp, asked: Delivery) -> None:
+    WecomApp.objects.update(is_default=False)
+    other = WecomApp.objects.create(
+        name="other", is_default=True, corp_id="elsewhere", agent_id=7, secret="s", api_url=corp.app.api_url
+    )
+    assert send(ended()).note == ""
+    (bubble,) = corp.inbox("lisi")
+    assert bubble.card is not None
+    assert bubble.card.locked
+    assert other.pk != CardCopy.objects.get().app_id
+
+
+def test_it_goes_on_when_one_of_the_cards_is_refused(corp: Corp, asked: Delivery) -> None:
+    other = row(replace(ASKED, task_id="fta-7-1-s1"), "zhaoliu", approval_ref=7)
+    send(other)
+    Delivery.objects.filter(pk=other.pk).update(state="sent")
+    corp.world.faults.set({"next_errcodes": [42015, 81013]})  # the first update, and the message instead of it
+    with pytest.raises(base.Refused):
+        send(ended())
+    (bubble,) = corp.inbox("zhaoliu")
+    assert bubble.card is not None
+    assert bubble.card.locked
+    assert list(CardCopy.objects.filter(used_at=None).values_list("task_id", flat=True)) == ["fta-7-1-s0"]
+    corp.world.faults.set({"next_errcodes": [42015]})
+    assert "改发消息：lisi、wangwu" in send(ended()).note
+    assert "李四 已在 14:05:12 同意" in corp.texts("wangwu")[-1]
 
 
 def test_it_takes_a_used_code_for_its_own_earlier_try(corp: Corp, asked: Delivery) -> None:

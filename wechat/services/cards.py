@@ -29,18 +29,23 @@ def approval_card(message: Message) -> Payload:
         "sub_title_text": message.text,
         "horizontal_content_list": facts(message),
         "task_id": message.task_id,
-        "button_list": [_button(message, *button) for button in message.buttons],
+        "button_list": _buttons(message),
     }
     if message.url.startswith("http"):
         card["card_action"] = {"type": 1, "url": message.url}
     return {"msgtype": "template_card", "template_card": card}
 
 
-def _button(message: Message, label: str, key: str, style: str) -> Payload:
-    button: Payload = {"text": label, "style": int(style or 1)}
-    if ":" in key or not message.url.startswith("http"):
-        return button | {"type": 0, "key": key}
-    return button | {"type": 1, "url": message.url}
+def _buttons(message: Message) -> list[Payload]:
+    """Return the buttons that answer, and where the page has an address the one that opens it."""
+    buttons: list[Payload] = []
+    for label, key, style in message.buttons:
+        button: Payload = {"text": label, "style": int(style or 1)}
+        if ":" in key:
+            buttons.append(button | {"type": 0, "key": key})
+        elif message.url.startswith("http"):
+            buttons.append(button | {"type": 1, "url": message.url})
+    return buttons
 
 
 def remember_card(app: WecomApp, delivery: Delivery, message: Message) -> None:
@@ -64,16 +69,30 @@ def keep_code(delivery: Delivery, response_code: str) -> None:
 
 
 def update_all(client: Client, delivery: Delivery, message: Message) -> base.Receipt:
-    """Show on every receiver's card how the approval ended; where a card cannot be updated any more, a message says it."""
+    """Show on every receiver's card how the approval ended; where a card cannot be updated any more, a message says it.
+
+    Each card is updated by the application that sent it, which need not be the default one any more.
+    """
     now = timezone.now()
-    copies = list(CardCopy.objects.filter(approval_ref=delivery.approval_ref or 0, used_at=None))
+    rows = CardCopy.objects.filter(approval_ref=delivery.approval_ref or 0, used_at=None)
+    copies = list(rows.select_related("app").order_by("pk"))
     if any(_is_being_sent(copy) for copy in copies):
         raise base.NotSent(_("卡片还在发送，稍后更新。"), retry_after=SENDING_PAUSE, request=shown(message.text))
     told: list[str] = []
+    refused: WecomError | None = None
     for copy in copies:
-        if not _update(client, delivery, copy, message, now):
-            told += copy.userids
+        sender = client if copy.app_id == client.app.pk else Client(copy.app)
+        try:
+            if not _update(sender, delivery, copy, message, now):
+                told += copy.userids
+        except WecomError as error:
+            if error.info.kind not in ("admin", "data"):
+                raise  # it passes, and all of them are tried again
+            refused = error  # the others may still be told
+            continue
         CardCopy.objects.filter(pk=copy.pk, used_at=None).update(used_at=now)
+    if refused:
+        raise refused
     note = _("卡片不能再更新，已改发消息：%(who)s") % {"who": "、".join(told)} if told else ""
     return base.Receipt({"cards": len(copies)}, shown(message.text), "ok", note)
 
@@ -89,9 +108,9 @@ def _update(client: Client, delivery: Delivery, copy: CardCopy, message: Message
         try:
             client.update_card(_update_body(client, copy, message))
         except WecomError as error:
-            if error.errcode != _SPENT:
+            if error.info.kind != "data":
                 raise
-            if delivery.attempts > 1:
+            if error.errcode == _SPENT and delivery.attempts > 1:
                 return True  # an earlier try of this update arrived, only its answer was lost
         else:
             return True
