@@ -49,7 +49,7 @@ def second_way(delivery: Delivery, now: datetime) -> None:
     """Tell by another way what was not delivered, and let those hear who can mend the channel."""
     _tell_instead(delivery, _meant(delivery), now)
     if delivery.event == FAULT:  # to tell of that by a rule again would go round in circles
-        _mail_again(delivery, "admins", _admins(), now)
+        _mail_again(delivery, _message_of(delivery), "admins", _admins(), now)
         return
     way = str(delivery.channel or transports.label(delivery.kind))
     text = _("“%(way)s”发不出消息：%(error)s%(remedy)s") % {
@@ -68,13 +68,14 @@ def tell_the_missed(delivery: Delivery, userids: Sequence[str], now: datetime) -
 
 def _tell_instead(delivery: Delivery, people: list[Person], now: datetime) -> None:
     """Post what these people did not get by the channel's fallback, once; without one, or when that fails too, mail them."""
-    message = Message.from_json(delivery.payload["message"])
-    if delivery.event == TEST_EVENT or message.form == "card_update" or _goes_with_a_card(delivery, message):
+    message = _message_of(delivery)
+    if message is None or delivery.event == TEST_EVENT or message.form == "card_update":
+        return
+    if _goes_with_a_card(delivery, message):
         return
     other = _fallback_of(delivery)
     if other is None:
-        to = [person.user.email for person in people]
-        _mail_again(delivery, "mail", to, now)
+        _mail_again(delivery, message, "mail", [person.user.email for person in people], now)
         return
     named = (
         people if "people" in delivery.payload else None
@@ -89,6 +90,13 @@ def _tell_instead(delivery: Delivery, people: list[Person], now: datetime) -> No
             channel=other,
             people=named,
         )
+
+
+def _message_of(delivery: Delivery) -> Message | None:
+    try:
+        return Message.from_json(delivery.payload["message"])
+    except ValueError:  # of another version of the portal: that it failed is told all the same
+        return None
 
 
 def _fallback_of(delivery: Delivery) -> Channel | None:
@@ -113,16 +121,16 @@ def _by_account(userids: Sequence[str]) -> list[Person]:
     return list(Person.objects.active().filter(wecom_userid__in=names).select_related("user"))
 
 
-def _mail_again(delivery: Delivery, who: str, to: Iterable[str], now: datetime) -> None:
+def _mail_again(delivery: Delivery, message: Message | None, who: str, to: Iterable[str], now: datetime) -> None:
     """Mail the message of a delivery that failed; what failed as a mail is not mailed again."""
     addresses = sorted({address for address in to if address})
-    if not addresses or delivery.kind == ChannelKind.EMAIL:
+    if message is None or not addresses or delivery.kind == ChannelKind.EMAIL:
         return
     outbox.post(
         **_same(delivery, now),
         dedup_key=f"{who}:{delivery.payload.get('instead_of', delivery.pk)}",  # once, by however many ways it failed
         kind=ChannelKind.EMAIL,
-        message=_in_words(Message.from_json(delivery.payload["message"])),
+        message=_in_words(message),
         recipients=addresses,
     )
 

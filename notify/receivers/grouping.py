@@ -22,11 +22,14 @@ def group_of(rule: NotificationRule, occasion: Occasion) -> str:
 
 @transaction.atomic
 def throttled(rule: NotificationRule, occasion: Occasion, now: datetime) -> bool:
-    """Tell whether the rule told of a like thing less than its `throttle` ago; if not, it does now."""
-    if not rule.throttle:
+    """Tell whether the rule told of a like thing less than its `throttle` ago; if not, it does now.
+
+    What is about no alert and no execution is like nothing else.
+    """
+    alert, run = occasion.alert, occasion.execution
+    if not rule.throttle or (alert is None and run is None):
         return False
-    alert = occasion.alert
-    topic = f"{alert.alert_type}:{alert.target}" if alert else occasion.key
+    topic = f"{alert.alert_type}:{alert.target}" if alert else f"{run.package_id}@{run.host_id}" if run else ""
     clocks = GroupClock.objects.select_for_update()
     name = _named(f"throttle:{rule.pk}:{occasion.event}:{topic}")
     clock, first = clocks.get_or_create(group=name, defaults={"told_at": now})

@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from fta import signals
@@ -65,6 +67,10 @@ def test_without_another_channel_the_receivers_are_mailed(
     assert "https://x/1" in mail.body
     assert "**" not in mail.body
     assert (second(row).state, second(row).event) == ("sent", "alert.firing")
+    client = Client()
+    client.force_login(factories.person("boss", "admin").user)
+    page = client.get(reverse("notify:delivery", args=[second(row).pk])).content.decode()
+    assert f'{reverse("notify:delivery", args=[row.pk])}">#{row.pk}</a>' in page
 
 
 def test_a_storm_of_failures_is_one_mail(

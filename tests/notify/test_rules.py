@@ -124,6 +124,11 @@ def test_it_throttles_like_things_from_the_last_message_on(
     assert Delivery.objects.filter(kind="wecom_robot").count() == told * 2
     ended("skipped", alert=other)
     assert Delivery.objects.filter(kind="wecom_app").count() == told + 1
+    by_hand = {"host": local(), "business": local().business, "state": "skipped"}
+    for _ in range(2):
+        run = factories.execution(**by_hand)
+        signals.announce(signals.execution_changed, execution=run, frm="running", to="skipped")
+    assert Delivery.objects.filter(kind="wecom_app").count() == told + 2
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from django.core import checks, mail
 from django.core.mail.backends import smtp
 from django.utils import timezone
 
+from fta.models import Person
 from notify import outbox, transports
 from notify.message import Message
 from notify.models import Channel, Delivery
@@ -195,12 +196,13 @@ def test_nobody_listens_and_it_says_what_to_do(deliver: Any, settings: Any) -> N
     assert (row.state, bool(row.remedy)) == ("pending", True)
 
 
-def test_a_message_of_another_version_says_what_to_do(deliver: Any) -> None:
+def test_a_message_of_another_version_says_what_to_do(deliver: Any, admin: Person, mailoutbox: Any) -> None:
     row = post(None, recipients=["a@example.com"])
     Delivery.objects.filter(pk=row.pk).update(payload={"message": {"form": "pigeon"}})
     deliver()
     row.refresh_from_db()
     assert (row.state, bool(row.remedy)) == ("failed", True)
+    assert "发不出消息" in mailoutbox[0].subject  # and the admins hear of it
 
 
 def test_mail_to_nobody_fails_with_a_remedy(deliver: Any) -> None:

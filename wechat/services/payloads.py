@@ -58,7 +58,8 @@ def _body(message: Message) -> str:
 
 def _with_link(message: Message) -> Message:
     """Return a card as a text that ends with its link."""
-    link = f"\n[{_('查看详情')}]({message.url})" if _fits_url(message.url) and message.url not in message.text else ""
+    fits = _fits_url(message.url) and message.url not in message.text
+    link = "\n" + _("[查看详情](%(link)s)") % {"link": message.url} if fits else ""
     return replace(message, form="text", text=as_text(message) + link)
 
 
