@@ -77,9 +77,8 @@ def take(row: Delivery, parts: int, now: datetime) -> None:
 def _lately(mine: QuerySet[Allowance], minute: int, second: int) -> dict[str, list[tuple[int, int]]]:
     """Return what each used within the last 60 seconds, the oldest first: (when that began, how much); nobody adds meanwhile."""
     window = mine.filter(Q(minute=minute) | Q(minute=minute - 1, second__gte=second))
-    locked = window.select_for_update().order_by(
-        "key", "minute", "second"
-    )  # in one order, whoever else takes some of them
+    # In one order, whoever else takes some of them.
+    locked = window.select_for_update().order_by("key", "minute", "second")
     found = defaultdict[str, list[tuple[int, int]]](list)
     for key, at, since, used in locked.values_list("key", "minute", "second", "used"):
         found[key].append((at * 60 + since, used))

@@ -77,9 +77,8 @@ def _tell_instead(delivery: Delivery, people: list[Person], now: datetime) -> No
     if other is None:
         _mail_again(delivery, message, "mail", [person.user.email for person in people], now)
         return
-    named = (
-        people if "people" in delivery.payload else None
-    )  # None: it was for the channel's own, and goes to the other's own
+    # What was for the channel's own receivers goes to those of the other.
+    named = people if "people" in delivery.payload else None
     for address in selectors.addresses(other, named or ()):
         outbox.post(
             **_same(delivery, now),
