@@ -1,6 +1,7 @@
 """Sections of the configuration file that belong to notification."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fta.config.document import Run
@@ -29,6 +30,7 @@ class Channels:
                 "enabled": reader.flag("enabled", True),
                 "archived": False,
             }
+            fallback = reader.text("fallback", limit=64)
             # What remains is the transport's own: it knows its keys.
             config = {key: value for key, value in reader.rest(COMMON).items() if value is not None}
             if not name or not kind:
@@ -40,20 +42,31 @@ class Channels:
             for field, message in transports.check(kind, config) if complete else ():
                 reader.fault(field, message)
             run.upsert(Channel, {"name": name}, {**values, "config": config})
+            run.later(partial(_fall_back, name, fallback, f"{reader.path}.fallback", run))
         run.archive(Channel.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def export(self) -> Any:
-        rows = Channel.objects.filter(archived=False)
+        rows = Channel.objects.filter(archived=False).select_related("fallback")
         return [
             {
                 "name": row.name,
                 "kind": row.kind,
                 **({"description": row.description} if row.description else {}),
                 **({} if row.enabled else {"enabled": False}),
+                **({"fallback": row.fallback.name} if row.fallback else {}),
                 **public(transports.fields(row.kind), row.config),
             }
             for row in rows
         ]
+
+
+def _fall_back(name: str, wanted: str, path: str, run: Run) -> None:
+    """Set the channel that stands in for another, when all of them are there."""
+    other = selectors.live_channels().filter(name=wanted).exclude(name=name).first() if wanted else None
+    if wanted and other is None:
+        run.errors.add(path, f'no other channel "{wanted}"')
+        return
+    run.upsert(Channel, {"name": name}, {"fallback": other})
 
 
 def _filled_in(kind: str, config: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -181,6 +194,10 @@ def _options(reader: Reader) -> dict[str, Any]:
     """Take how the rule groups and repeats; spans become seconds."""
     found: dict[str, Any] = {key: seconds for key in selectors.SPANS if (seconds := reader.seconds(key, None))}
     names = reader.texts("group_by")
+    for index, name in enumerate(names):
+        if not selectors.is_group(name):
+            known = ", ".join(selectors.GROUPS)
+            reader.fault(f"group_by[{index}]", f'cannot group by "{name}"; use {known} or the name of a label')
     return found | ({"group_by": names} if names else {})
 
 

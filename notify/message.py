@@ -50,6 +50,12 @@ class Message:
         )
 
 
+def as_text(message: Message) -> str:
+    """Return a message in words: the title of a card stands above its text, that of any other message is in it already."""
+    lines = [message.title, message.text] if message.form in ("textcard", "news") else [message.text]
+    return "\n".join(line for line in map(str.strip, lines) if line) or message.title
+
+
 def size(text: str) -> int:
     """Return the length in UTF-8 bytes, which is what WeCom counts."""
     return len(text.encode())

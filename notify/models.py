@@ -21,6 +21,12 @@ class ChannelKind(StrEnum):
     WEBHOOK = "webhook"
 
 
+BY_PERSON = (
+    ChannelKind.WECOM_APP,
+    ChannelKind.EMAIL,
+)  # these can be told which persons to reach; a group hears it whole
+
+
 class Channel(models.Model):
     """通知服务: one configured way out. `config` is sealed: it holds webhook keys."""
 
@@ -28,6 +34,14 @@ class Channel(models.Model):
     kind = models.CharField(_("类型"), max_length=16, help_text="key of NOTIFY_TRANSPORTS")
     description = models.CharField(_("描述"), max_length=255, blank=True)
     config = SealedJSONField(_("配置"))
+    fallback = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        verbose_name=_("备用通知服务"),
+        help_text="takes what this one could not deliver; without one the receivers are mailed",
+    )
     enabled = models.BooleanField(_("启用"), default=True)
     archived = models.BooleanField(_("已归档"), default=False)
     last_ok_at = models.DateTimeField(_("最近成功"), null=True, blank=True)
@@ -115,7 +129,8 @@ class Delivery(Claimable):
     kind = models.CharField(_("类型"), max_length=16, help_text="key of NOTIFY_TRANSPORTS")
     event = models.CharField(_("事件"), max_length=64)
     lane = models.PositiveSmallIntegerField(choices=Lane.choices, default=Lane.NORMAL)
-    # What the transport needs besides its channel: {"to": {...}, "message": notify.message.Message as JSON}
+    # {"message": notify.message.Message as JSON}, and where it applies "group": what is told together with it, "people": the
+    # persons whom its rule named (ids), "instead_of": the delivery that failed before it
     recipients = models.JSONField(_("接收人"), default=list, blank=True)
     payload = models.JSONField(_("内容"), default=dict)
     state = models.CharField(_("状态"), max_length=10, choices=State.choices, default=State.PENDING)
@@ -146,19 +161,25 @@ class Delivery(Claimable):
     def __str__(self) -> str:
         return f"#{self.pk} {self.event}"
 
+    @property
+    def to_nobody(self) -> bool:
+        """Tell whether it was meant for people of whom this kind reaches none; it must not go to the channel's own instead."""
+        return "people" in self.payload and not self.recipients and self.kind in BY_PERSON
+
 
 class Allowance(models.Model):
-    """How many messages went to a member or a robot in one minute; WeCom drops what exceeds its limits in silence."""
+    """How many messages went to a member or a robot in ten seconds; WeCom drops what exceeds its limits in silence."""
 
     key = models.CharField(max_length=160)
     minute = models.BigIntegerField(help_text="minutes since the epoch")
+    second = models.PositiveSmallIntegerField(default=0, help_text="of the minute, where the ten seconds begin")
     used = models.PositiveIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["key", "minute"], name="allowance_minute")]
+        constraints = [models.UniqueConstraint(fields=["key", "minute", "second"], name="allowance_moment")]
 
     def __str__(self) -> str:
-        return f"{self.key}@{self.minute}"
+        return f"{self.key}@{self.minute}:{self.second}"
 
 
 class GroupClock(models.Model):

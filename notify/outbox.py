@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from fta.engine import doorbell
-from fta.models import Alert, Execution
+from fta.models import Alert, Execution, Person
 from notify import selectors
 from notify.message import Message
 from notify.models import Channel, Delivery
@@ -32,18 +33,22 @@ def post(
     now: datetime,
     not_before: datetime | None = None,
     group: str = "",
+    people: Sequence[Person] | None = None,
+    instead_of: Delivery | None = None,
 ) -> Delivery | None:
     """Write a delivery and ring for it when the transaction commits; None when this `dedup_key` was posted before.
 
     `kind` is a key of NOTIFY_TRANSPORTS. `recipients` are what that transport addresses: WeCom userids, mail addresses,
     the name of one robot group; empty means those that the channel's configuration names.
     Deliveries of one `group` that wait at the same time are sent as one message.
+    `people` are those whom the sender named; where the kind reaches none of them, the delivery fails instead of going to the
+    channel's own. `instead_of` is the delivery that did not get through before this one.
     """
     row = Delivery(
         dedup_key=key(dedup_key),
         kind=kind,
         event=event,
-        payload={"message": message.to_json()} | ({"group": group} if group else {}),
+        payload={"message": message.to_json()} | _marks(group, people, instead_of),
         recipients=list(recipients),
         channel=channel,
         lane=lane,
@@ -57,6 +62,15 @@ def post(
         return None
     doorbell.ring("delivery", row.pk)
     return row
+
+
+def _marks(group: str, people: Sequence[Person] | None, instead_of: Delivery | None) -> dict[str, Any]:
+    marks = {
+        "group": group or None,
+        "people": None if people is None else [person.pk for person in people],
+        "instead_of": instead_of.pk if instead_of else None,
+    }
+    return {name: value for name, value in marks.items() if value is not None}
 
 
 def _insert(row: Delivery) -> bool:

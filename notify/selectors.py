@@ -1,5 +1,6 @@
 """What is asked of the tables: who may see which delivery, which rules tell of an event, who is reached how."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,16 +8,19 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from fta.models import Business, Duty, Host, Person
 from fta.models.scope import in_scope, is_admin, roles_of
-from notify.models import Channel, ChannelKind, Delivery, NotificationRule, Template
+from notify.models import BY_PERSON, Channel, ChannelKind, Delivery, NotificationRule, Template
 
 R = TypeVar("R", bound=Model)
 TEST_EVENT = "channel.test"
 SPANS = ("group_wait", "group_interval", "repeat_interval")  # options of a notification rule, in seconds
-RECEIVING_ROLES = ("operator", "maintainer", "host")
-_READERS = ("operator", "approver", "viewer")
+GROUPS = ("event", "alert_type", "severity", "target", "business", "set", "module", "host", "source", "package")
+_LABEL = re.compile(r"(labels\.)?[A-Za-z_][\w.\-/]*")
+SCOPED_ROLES = ("operator", "approver", "viewer")
+RECEIVING_ROLES = (*SCOPED_ROLES, "maintainer", "host", "admin")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Address:
 
 def visible_deliveries(user: Any) -> QuerySet[Delivery]:
     """Return the deliveries that the user may read: of own businesses; those of no business are for admins."""
-    return _scoped(user, *_READERS)
+    return _scoped(user, *SCOPED_ROLES)
 
 
 def operable_deliveries(user: Any) -> QuerySet[Delivery]:
@@ -76,6 +80,11 @@ def live_rules() -> QuerySet[NotificationRule]:
     return NotificationRule.objects.filter(archived=False).prefetch_related("channels")
 
 
+def is_group(name: str) -> bool:
+    """Tell whether a rule may group by this: one of GROUPS, else a label, which Alertmanager's users name alone."""
+    return name in GROUPS or _LABEL.fullmatch(name) is not None
+
+
 def template_for(event: str, kind: str, chosen: Template | None) -> Template | None:
     """Return the rule's template where it fits, else the one written for this event and kind; None for the shipped text."""
     if chosen is not None and not chosen.archived and chosen.event in ("", event) and chosen.channel_kind in ("", kind):
@@ -87,7 +96,8 @@ def template_for(event: str, kind: str, chosen: Template | None) -> Template | N
 def people(to: Iterable[Any], business: Business | None, host: Host | None, at: datetime) -> list[Person]:
     """Return the active people that a list names: usernames, `{"role": …}` and `{"duty": …}`.
 
-    The roles are operator and maintainer of the business, and host, which is whoever is in charge of the alert's host.
+    The roles are operator, approver, viewer and maintainer of the business, admin of the portal, and host, which is whoever is in
+    charge of the alert's host.
     A duty list is read for the moment `at`.
     """
     names = [item for item in to if isinstance(item, str)]
@@ -97,8 +107,10 @@ def people(to: Iterable[Any], business: Business | None, host: Host | None, at: 
     if not names and not others:
         return []
     wanted = Q(user__username__in=names)
-    if business is not None and "operator" in roles:
-        wanted |= Q(user__groups__name="operator", businesses=business)
+    if business is not None:
+        wanted |= Q(user__groups__name__in=roles & set(SCOPED_ROLES), businesses=business)
+    if "admin" in roles:
+        wanted |= Q(user__groups__name="admin") | Q(user__is_superuser=True)
     if business is not None and "maintainer" in roles:
         wanted |= Q(maintains=business)
     if host is not None and "host" in roles:
@@ -106,22 +118,34 @@ def people(to: Iterable[Any], business: Business | None, host: Host | None, at: 
     return list(Person.objects.active().filter(wanted).select_related("user").distinct())
 
 
-def addresses(channel: Channel, persons: Sequence[Person]) -> list[Address]:
-    """Return where a message by this channel goes: to these people, else to those that its configuration names.
+def people_called(names: Iterable[str]) -> list[Person]:
+    """Return the active people of these usernames or WeCom accounts."""
+    wanted = Q(user__username__in=names) | Q(wecom_userid__in=[name.casefold() for name in names])
+    return list(Person.objects.active().filter(wanted).select_related("user"))
 
+
+def addresses(channel: Channel, persons: Sequence[Person]) -> list[Address]:
+    """Return where a message by this channel goes: to these people, or to those that its configuration names.
+
+    A channel that reaches none of the people has an address without recipients; whoever asked for them says so in the delivery.
     Each group of a robot channel is an address of its own, so that each has an outcome of its own.
     """
+    if channel.kind in BY_PERSON:
+        return [
+            Address(channel.kind, tuple(found for person in persons if (found := address_of(person, channel.kind))))
+        ]
     userids = tuple(person.wecom_userid for person in persons if person.wecom_userid)
-    if channel.kind == ChannelKind.WECOM_APP:
-        return [Address(channel.kind, userids)]
-    if channel.kind == ChannelKind.EMAIL:
-        return [Address(channel.kind, tuple(person.user.email for person in persons if person.user.email))]
     if channel.kind != ChannelKind.WECOM_ROBOT:
         return [Address(channel.kind, mentions=userids)]
     names = [str(group.get("name", "")) for group in channel.config.get("groups") or []]
     robots = [Address(channel.kind, (name,), name, userids) for name in names]
     accounts = tuple(listed(channel.config.get("to_user")))  # one channel may serve groups and accounts at once
     return robots + ([Address(ChannelKind.WECOM_APP, accounts, "@")] if accounts else [])
+
+
+def address_of(person: Person, kind: str) -> str:
+    """Return what a kind of channel that reaches single people calls a person; "" for one whom it does not reach."""
+    return person.user.email if kind == ChannelKind.EMAIL else person.wecom_userid
 
 
 def listed(value: Any) -> list[str]:
@@ -152,8 +176,24 @@ def receivers_of(channel: Channel) -> str:
     return "、".join(names)
 
 
+def reached(channel: Channel, persons: Sequence[Person] | None) -> str:
+    """Return in one line who hears what goes by a channel to these people, or to its own (None), and who of them does not."""
+    if persons is None:
+        return receivers_of(channel)
+    names = [person.name for person in persons]
+    if channel.kind not in BY_PERSON:
+        own = receivers_of(channel)
+        return _("%(who)s（提醒 %(names)s）") % {"who": own, "names": "、".join(names)} if names else own
+    lacking = "、".join(person.name for person in persons if not address_of(person, channel.kind))
+    found = "、".join(person.name for person in persons if address_of(person, channel.kind)) or _("无人")
+    what = _("邮箱") if channel.kind == ChannelKind.EMAIL else _("企业微信账号")
+    return _("%(who)s（%(names)s没有%(what)s）") % {"who": found, "names": lacking, "what": what} if lacking else found
+
+
 def receivers(row: Delivery) -> str:
     """Return in one line who gets a delivery."""
     if row.recipients:
         return "、".join(map(str, row.recipients))
+    if row.to_nobody:
+        return ""
     return receivers_of(row.channel) if row.channel else ""

@@ -19,7 +19,8 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-SIZE_LIMIT = 8 * 1024  # bytes of a template, of a text within it, and of what it renders to
+SIZE_LIMIT = 8 * 1024  # bytes of a template, and of a text within it
+FILLED_LIMIT = 16 * 1024  # bytes of what it renders to: four parts of the longest message
 LOOP_LIMIT = 1000  # items of a list, turns of a loop
 TIME_LIMIT = 0.5  # seconds of this thread's processor time: a machine that is busy with other things does not count
 FILTERS = (
@@ -199,7 +200,7 @@ def render(source: str, values: Mapping[str, Any]) -> str:
         with _timed():
             for piece in template.generate(dict(values)):
                 length += len(piece.encode())
-                if length > SIZE_LIMIT:
+                if length > FILLED_LIMIT:
                     raise SecurityError(_("填出来的文字太长"))
                 pieces.append(piece)
     except _FAULTS as error:
@@ -208,7 +209,7 @@ def render(source: str, values: Mapping[str, Any]) -> str:
 
 
 def _compile(source: str) -> Template:
-    if len(source.encode(errors="replace")) > SIZE_LIMIT:
+    if len(source) > SIZE_LIMIT or len(source.encode(errors="replace")) > SIZE_LIMIT:
         raise BadTemplate(_("模板超过 %(limit)d 字节。") % {"limit": SIZE_LIMIT})
     try:
         return _compiled(hashlib.sha256(source.encode(errors="replace")).hexdigest(), source)

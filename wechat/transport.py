@@ -22,7 +22,7 @@ from wechat.services import cards, chats, media
 from wechat.services.payloads import Payload, bodies, shown
 
 WINDOW_SECONDS = 60.0  # the shortest window of a frequency limit
-BUSY_TRIES = 3  # the vendor asks for no more than three tries when its system is busy
+BUSY_TRIES = 3  # the vendor asks for no more than three tries when its system is busy or gives no answer
 _CHAT_ID = re.compile(r"[0-9A-Za-z]{1,32}")
 _LEAST_MEMBERS, _MOST_MEMBERS = 2, 2000
 _NO_SUCH_CHAT = (86001, 86003, 40050)
@@ -47,10 +47,13 @@ def translated(request: str) -> Iterator[None]:
             str(error), remedy=_("核对地址；内网地址要写进 FTA_HTTP_ALLOW。"), request=request
         ) from error
     except http.NotSent as error:
-        raise base.NotSent(_("没有连上企业微信：%(why)s") % {"why": error}, request=request) from error
+        remedy = _("检查网络与企业微信配置里的接口地址，然后重发。")
+        text = _("没有连上企业微信：%(why)s") % {"why": error}
+        raise base.NotSent(text, remedy=remedy, request=request) from error
     except http.HttpError as error:
         text = _("企业微信没有给出可用的应答，不知道是否已送达：%(why)s") % {"why": error}
-        raise base.OutcomeUnknown(text, request=request) from error
+        remedy = _("向收件人确认是否收到，没有收到则重发；反复出现时检查到企业微信的网络。")
+        raise base.OutcomeUnknown(text, remedy=remedy, max_tries=BUSY_TRIES, request=request) from error
     except NotConfigured as error:
         remedy = _("在企业微信配置页填写企业 ID、AgentId 与 Secret。")
         raise base.Refused(_("还没有配置企业微信应用。"), remedy=remedy, request=request) from error
@@ -124,11 +127,17 @@ class AppTransport:
                 return self._send_card(client, delivery, message)
             return self._send_bodies(client, delivery, message)
 
+    def parts(self, delivery: Delivery, message: Message) -> int:
+        """Return how many requests the message is; a card is one."""
+        return 1 if message.form in ("card_update", "approval_card") else len(self._bodies(delivery, message))
+
+    def _bodies(self, delivery: Delivery, message: Message) -> list[Payload]:
+        return bodies(message, str(_config(delivery).get("message") or "text"), "app")
+
     def _send_bodies(self, client: Client, delivery: Delivery, message: Message) -> base.Receipt:
-        form = str(_config(delivery).get("message") or "text")
         answers = [
             client.send(self._addressed(client, delivery, message) | body | repeat_check(delivery))
-            for body in bodies(message, form, "app")
+            for body in self._bodies(delivery, message)
         ]
         return _receipt(delivery, message, answers)
 
@@ -202,7 +211,9 @@ def _in_turn(parts: Sequence[Payload], send: Callable[[Payload], Answer]) -> lis
             if not answers:
                 raise
             text = _("共 %(all)d 段，前 %(n)d 段已送达，其余没有：%(why)s")
-            raise base.OutcomeUnknown(text % {"all": len(parts), "n": len(answers), "why": error}) from error
+            remedy = _("重发会把已送达的几段再发一遍；可到投递记录里复制其余的内容补发。")
+            said = text % {"all": len(parts), "n": len(answers), "why": error}
+            raise base.OutcomeUnknown(said, remedy=remedy) from error
     return answers
 
 
@@ -248,16 +259,28 @@ class RobotTransport:
         """Send to the group that the delivery names."""
         with translated(shown(message.text)):
             group = self._group(delivery)
-            client, form = Client(self._any_app()), str(_config(delivery).get("message") or "markdown")
-            url = str(group["webhook"])
-            mentions = [*message.mentions, *(group.get("mentions") or [])]
-            parts = bodies(message, form, "robot", mentions)
+            client, form, url = Client(self._any_app()), self._form(delivery), str(group["webhook"])
+            whole = media.whole(message) if form == "file" else None
+            parts = self._bodies(delivery, whole.head if whole else message)
             if form == "image" and (picture := media.picture(message)):
                 parts.append(picture)
-            elif form == "file" and (whole := media.whole(message)):
-                parts = bodies(whole.head, "text", "robot", mentions)
+            elif whole:
                 parts.append({"msgtype": "file", "file": {"media_id": client.robot_upload(url, whole.name, whole.raw)}})
             return _receipt(delivery, message, _in_turn(parts, lambda body: client.robot_send(url, body)))
+
+    def parts(self, delivery: Delivery, message: Message) -> int:
+        """Return how many requests the message is, with its picture or its file."""
+        form = self._form(delivery)
+        whole = media.whole(message) if form == "file" else None
+        beside = 1 if whole or (form == "image" and message.picture) else 0
+        return len(self._bodies(delivery, whole.head if whole else message)) + beside
+
+    def _form(self, delivery: Delivery) -> str:
+        return str(_config(delivery).get("message") or "markdown")
+
+    def _bodies(self, delivery: Delivery, message: Message) -> list[Payload]:
+        mentions = [*message.mentions, *(self._group(delivery).get("mentions") or [])]
+        return bodies(message, self._form(delivery), "robot", mentions)
 
     def _group(self, delivery: Delivery) -> Mapping[str, Any]:
         name = delivery.recipients[0] if delivery.recipients else None

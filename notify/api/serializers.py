@@ -17,6 +17,7 @@ class ChannelSerializer(serializers.Serializer[Channel]):
     kind = serializers.CharField(help_text="key of NOTIFY_TRANSPORTS")
     description = serializers.CharField()
     enabled = serializers.BooleanField()
+    fallback = serializers.CharField(source="fallback.name", default=None, allow_null=True)
     config = serializers.SerializerMethodField()
     last_ok_at = serializers.DateTimeField(allow_null=True)
     last_failed_at = serializers.DateTimeField(allow_null=True)
@@ -39,6 +40,10 @@ class NotificationRuleSerializer(serializers.Serializer[NotificationRule]):
     to = serializers.ListField()
     template = serializers.CharField(source="template.name", default=None, allow_null=True)
     throttle = serializers.IntegerField()
+    group_by = serializers.ListField(source="options.group_by", child=serializers.CharField(), default=list)
+    group_wait = serializers.IntegerField(source="options.group_wait", default=0)
+    group_interval = serializers.IntegerField(source="options.group_interval", default=0)
+    repeat_interval = serializers.IntegerField(source="options.repeat_interval", default=0)
     send_resolved = serializers.BooleanField()
     enabled = serializers.BooleanField()
 

@@ -50,7 +50,7 @@ class ChannelViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
 
     def get_queryset(self) -> QuerySet[Channel]:
         """Return the channels in use."""
-        return selectors.readable(self.request.user, selectors.live_channels())
+        return selectors.readable(self.request.user, selectors.live_channels().select_related("fallback"))
 
     @extend_schema(request=None, responses={202: PostedSerializer})
     @action(detail=True, methods=["post"])

@@ -52,10 +52,11 @@ class DeliveryKind:
 
 def _claim(row: Delivery, now: datetime) -> int:
     """Take the delivery and its share of the limits, and note the try; all of it is committed before the call."""
+    parts = transports.parts(row)
     try:
         with transaction.atomic():
             fence = claim(Delivery, row.pk, State.PENDING, State.SENDING, attempts=F("attempts") + 1)
-            limits.take(row, now)
+            limits.take(row, parts, now)
             row.refresh_from_db(fields=["attempts", "fence", "state"])
             DeliveryAttempt.objects.create(delivery=row, number=row.attempts, started_at=now)
             return fence
@@ -82,6 +83,9 @@ def _send(row: Delivery, fence: int) -> None:
 
 def _prepare(row: Delivery) -> tuple[Transport, Message]:
     """Load what is needed to send; raises Refused when it cannot be sent at all."""
+    if row.to_nobody:
+        remedy = _("给这些人填企业微信账号或邮箱，或另选接收人；之后的消息就能送达。")
+        raise Refused(_("指定的接收人里没有一个能由这个通知服务送达。"), remedy=remedy)
     if row.channel and (row.channel.archived or not row.channel.enabled):
         raise Refused(_("通知服务“%(name)s”已停用。") % {"name": row.channel}, remedy=_("启用后重发。"))
     try:
@@ -91,4 +95,5 @@ def _prepare(row: Delivery) -> tuple[Transport, Message]:
             _("没有“%(kind)s”这种通知方式。") % {"kind": row.kind}, remedy=_("检查 NOTIFY_TRANSPORTS。")
         ) from error
     except ValueError as error:
-        raise Refused(_("消息内容无法识别：%(error)s") % {"error": error}) from error
+        remedy = _("这条投递来自另一个版本的门户，重发也没有用；看它所属的告警或执行。")
+        raise Refused(_("消息内容无法识别：%(error)s") % {"error": error}, remedy=remedy) from error

@@ -66,7 +66,7 @@ def failed(row: Delivery, fence: int, error: TransportError, now: datetime) -> N
     with transaction.atomic():
         finish(Delivery, row.pk, fence, State.SENDING, to, not_before=_again_at(row, error, to), **fields)
         _end_attempt(row, now, error.outcome, error.request, error.answer or error.text)
-        if row.channel_id:
+        if row.channel_id and not row.to_nobody:  # that is not the channel's fault
             health = {"last_failed_at": now, "last_error": redact(error.text)}
             Channel.objects.filter(pk=row.channel_id).update(**health)
         if error.nobody:

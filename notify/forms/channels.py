@@ -10,8 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from fta.lib.secrets import MASK
 from notify import transports
 from notify.models import Channel
-from notify.selectors import listed
+from notify.selectors import listed, live_channels
 from notify.transports.fields import Field, public, with_secrets
+
+_FALLBACK = _("消息最终没有送达，或漏了几个人时，改由它发一次；它也发不出就发邮件给有邮箱的收件人。")
 
 
 class LinesField(forms.CharField):
@@ -62,10 +64,14 @@ class ChannelForm(forms.Form):
         self.old: Mapping[str, Any] = channel.config if channel else {}
         initial = public(self.declared, self.old)
         if channel:
-            initial |= {"name": channel.name, "description": channel.description, "enabled": channel.enabled}
+            initial |= {name: getattr(channel, name) for name in ("name", "description", "enabled", "fallback")}
         super().__init__(data, initial=initial)
         for field in self.declared:
             self.fields[field.name] = _control(field, stored=bool(self.old.get(field.name)))
+        others = live_channels().exclude(pk=channel.pk) if channel else live_channels()
+        self.fields["fallback"] = forms.ModelChoiceField(
+            others, label=_("发不出时改用"), required=False, empty_label=_("给收件人发邮件"), help_text=_FALLBACK
+        )
 
     @property
     def picks(self) -> str:
@@ -85,7 +91,7 @@ class ChannelForm(forms.Form):
     @property
     def values(self) -> dict[str, Any]:
         """Return what to save."""
-        names = ("name", "description", "enabled", "config")
+        names = ("name", "description", "enabled", "fallback", "config")
         return {"kind": self.kind} | {name: self.cleaned_data[name] for name in names}
 
 

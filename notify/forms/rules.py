@@ -18,7 +18,15 @@ from notify.models import NotificationRule
 DAYS = [(1, _("周一")), (2, _("周二")), (3, _("周三")), (4, _("周四")), (5, _("周五")), (6, _("周六")), (7, _("周日"))]
 ROLES = {f"@{role}": role for role in selectors.RECEIVING_ROLES}
 DUTY = "值班:"
-FAMILIES = [("execution.*", _("所有执行事件")), ("approval.*", _("所有审批事件")), ("convergence.*", _("所有收敛事件"))]
+FAMILIES = [
+    ("alert.*", _("所有告警事件")),
+    ("execution.*", _("所有执行事件")),
+    ("approval.*", _("所有审批事件")),
+    ("convergence.*", _("所有收敛事件")),
+    ("shadow.*", _("所有演练事件")),
+    ("system.*", _("所有系统事件")),
+    ("*", _("所有事件")),
+]
 
 
 def _seconds(label: Any, help_text: Any) -> forms.IntegerField:
@@ -42,8 +50,9 @@ class RuleForm(forms.Form):
         label=_("接收人"),
         required=False,
         help_text=_(
-            "每行一个：用户名；@operator 业务操作员；@maintainer 业务运维负责人；@host 主机负责人；“值班:名称”是值班表当时的人。"
-            "留空发给通知服务里填的人。"
+            "每行一个：用户名；@operator 业务操作员；@approver 业务审批人；@viewer 业务只读用户；@maintainer 业务运维负责人；"
+            "@host 主机负责人；@admin 管理员；“值班:名称”是值班表当时的人。"
+            "留空发给通知服务里填的人；填了却找不到人，不会改发给他们。"
         ),
     )
     match = forms.CharField(
@@ -77,7 +86,8 @@ class RuleForm(forms.Form):
     group_by = CommaField(
         label=_("分组"),
         help_text=_(
-            "同组的合并成一条，逗号隔开：alert_type、severity、target、business、host、source、package、labels.<名称>。"
+            "同组的合并成一条，逗号隔开："
+            "event、alert_type、severity、target、business、set、module、host、source、package，其余当作告警标签的名称。"
         ),
     )
     group_wait = _seconds(_("组内先等（秒）"), _("组里第一条等这么久，其间来的一起发。"))
@@ -101,6 +111,13 @@ class RuleForm(forms.Form):
         if problems:
             raise forms.ValidationError([f"{path}：{message}" if path else message for path, message in problems])
         return dict(match)
+
+    def clean_group_by(self) -> list[str]:
+        names: list[str] = self.cleaned_data["group_by"]
+        if wrong := [name for name in names if not selectors.is_group(name)]:
+            said = _now("不能按这些分组：%(names)s；这不是标签的名称。") % {"names": "、".join(wrong)}
+            raise forms.ValidationError(said)
+        return names
 
     def clean_to(self) -> list[Any]:
         names = [name.replace("值班：", DUTY, 1) for name in self.cleaned_data["to"]]

@@ -10,7 +10,14 @@ from notify.messages import EVENTS
 from notify.models import Template
 from notify.templates import SIZE_LIMIT, BadTemplate, check
 
-FORMS = [("text", _("文本")), ("markdown", _("Markdown")), ("textcard", _("文本卡片"))]
+FORMS = [
+    ("text", _("文本")),
+    ("markdown", _("Markdown")),
+    ("markdown_v2", _("Markdown v2")),
+    ("textcard", _("文本卡片")),
+    ("news", _("图文")),
+    ("template_card", _("模板卡片")),
+]
 
 
 class TemplateForm(forms.Form):

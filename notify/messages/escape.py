@@ -2,9 +2,15 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+
+from notify.message import cut, size
+
 _LIMIT = 500  # characters of one value
+_LONG = 8 * 1024  # bytes of one that may have lines: as much as four parts of a text hold
 # WeCom turns these into mentions, links and colours; their full-width twins read the same and do nothing.
 _WECOM = str.maketrans({"<": "＜", ">": "＞"})
 _MARKDOWN = str.maketrans({"[": "［", "]": "］", "`": "＇", "*": "＊", "#": "＃", "\\": "＼"})
@@ -24,12 +30,43 @@ def clean(value: Any, kind: str, form: str) -> Any:
     return _text(value, kind, form) if isinstance(value, str) else value
 
 
+def clean_lines(text: str, kind: str, form: str) -> str:
+    """Return a long text made harmless with its line ends and indents, and with its length where it had to be cut."""
+    lines = ("".join(map(_visible, line)).rstrip() for line in text[: _LONG * 2].splitlines())
+    kept = _harmless("\n".join(line for line in lines if line), kind, form)
+    if size(kept) <= _LONG:
+        return kept
+    note = _("…（共 %(count)d 字）") % {"count": len(text)}
+    return cut(kept, _LONG - size(note)) + note
+
+
+def clean_between(written: Sequence[str], filled: str, kind: str, form: str) -> str:
+    """Return a text into which values were filled with the values made harmless, and what its author wrote as it is.
+
+    `written` is what stands before, between and after the values. A text that it does not fit is taken for a value whole.
+    """
+    first, *middle, last = written if len(written) > 1 else (*written, "")
+    rest, parts = filled[len(first) : len(filled) - len(last)], [first]
+    if f"{first}{rest}{last}" != filled:
+        return clean_lines(filled, kind, form)
+    for own in middle:
+        value, found, rest = rest.partition(own) if own else ("", "", rest)  # two values side by side are one
+        if own and not found:
+            return clean_lines(filled, kind, form)
+        parts += [clean_lines(value, kind, form), own]
+    return "".join([*parts, clean_lines(rest, kind, form), last])
+
+
 def _text(text: str, kind: str, form: str) -> str:
     text = text[: _LIMIT * 2]
     text = "".join(_visible(char) for char in text)
     text = " ".join(text.split())
     if len(text) > _LIMIT:
         text = text[:_LIMIT] + "…"
+    return _harmless(text, kind, form)
+
+
+def _harmless(text: str, kind: str, form: str) -> str:
     if kind.startswith("wecom"):
         text = _SCHEME.sub(r"\1：//", text.translate(_WECOM))
     text = text.translate(_TABLE) if form == "markdown_v2" else text

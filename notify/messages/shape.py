@@ -34,6 +34,13 @@ def lines(text: str) -> Iterator[Line]:
         yield Line(quoted, tuple(_spans(line.removeprefix(">").strip() if quoted else line)))
 
 
+def plain(text: str) -> str:
+    """Return a message in markdown as the words and links that are in it."""
+    return "\n".join(
+        "".join(f"{span.text} {span.url}" if span.url else span.text for span in line.spans) for line in lines(text)
+    )
+
+
 def _spans(line: str) -> Iterator[Span]:
     bold, colour, at = False, "", 0
     for mark in _MARK.finditer(line):

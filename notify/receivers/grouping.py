@@ -1,4 +1,4 @@
-"""Grouping of a notification rule: like things wait a little for each other, and a group is told no more often than asked."""
+"""Grouping of a notification rule: like things wait a little for each other, and are told no more often than asked."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -21,6 +21,29 @@ def group_of(rule: NotificationRule, occasion: Occasion) -> str:
 
 
 @transaction.atomic
+def throttled(rule: NotificationRule, occasion: Occasion, now: datetime) -> bool:
+    """Tell whether the rule told of a like thing less than its `throttle` ago; if not, it does now.
+
+    What is about no alert and no execution is like nothing else.
+    """
+    alert, run = occasion.alert, occasion.execution
+    if not rule.throttle or (alert is None and run is None):
+        return False
+    topic = f"{alert.alert_type}:{alert.target}" if alert else f"{run.package_id}@{run.host_id}" if run else ""
+    clocks = GroupClock.objects.select_for_update()
+    name = _named(f"throttle:{rule.pk}:{occasion.event}:{topic}")
+    clock, first = clocks.get_or_create(group=name, defaults={"told_at": now})
+    if first:
+        _forget_old(now)
+    elif now < clock.told_at + timedelta(seconds=rule.throttle):
+        return True
+    else:
+        clock.told_at = now
+        clock.save(update_fields=["told_at"])
+    return False
+
+
+@transaction.atomic
 def waits_until(rule: NotificationRule, group: str, now: datetime) -> datetime | None:
     """Return when the group is told, as Alertmanager counts it; None when the rule does not group.
 
@@ -33,13 +56,17 @@ def waits_until(rule: NotificationRule, group: str, now: datetime) -> datetime |
     clocks = GroupClock.objects.select_for_update()
     clock, first = clocks.get_or_create(group=_named(group), defaults={"told_at": soon})
     if first:
-        GroupClock.objects.filter(told_at__lt=now - _KEPT).delete()
+        _forget_old(now)
     if first or clock.told_at > now:
         return clock.told_at
     next_at = clock.told_at + timedelta(seconds=rule.options.get("group_interval") or 0)
     clock.told_at = next_at if next_at > now else soon
     clock.save(update_fields=["told_at"])
     return clock.told_at
+
+
+def _forget_old(now: datetime) -> None:
+    GroupClock.objects.filter(told_at__lt=now - _KEPT).delete()
 
 
 def _named(group: str) -> str:
@@ -59,4 +86,6 @@ def _value(occasion: Occasion, name: str) -> str:
         return str(getattr(alert, name))
     if name in ("business", "host", "source"):
         return str(getattr(alert, f"{name}_id"))
+    if name in ("set", "module"):
+        return str(getattr(alert.host, "set_name" if name == "set" else "module")) if alert.host else ""
     return str((alert.labels or {}).get(name.removeprefix("labels."), ""))

@@ -15,9 +15,9 @@ from notify.models import Delivery
 from notify.receivers.fallback import (
     mail_admins,
     mail_maintainers,
-    mail_the_missed,
     mail_those_who_maintain,
     second_way,
+    tell_the_missed,
 )
 from notify.receivers.rules import enabled_rules, tell
 
@@ -124,4 +124,4 @@ def on_delivery_failed(delivery: Delivery, **kwargs: Any) -> None:
 
 @receiver(people_missed)
 def on_people_missed(delivery: Delivery, userids: Sequence[str], **kwargs: Any) -> None:
-    mail_the_missed(delivery, userids, timezone.now())
+    tell_the_missed(delivery, userids, timezone.now())

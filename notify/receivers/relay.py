@@ -18,8 +18,7 @@ EVENT = "source.relayed"
 def on_relayed(source: Source, key: str, said: Any, **kwargs: Any) -> None:
     """Post a news card with title, message, link and picture by each channel; without a link it is a text with both."""
     now = timezone.now()
-    text = said.text if said.url else "\n".join(part for part in (said.title, said.text) if part)
-    message = Message("news", said.title, text, said.url, said.picture)
+    message = Message("news", said.title, said.text, said.url, said.picture)
     found = list(selectors.live_channels().filter(name__in=source.relay_to, enabled=True))
     if lacking := set(source.relay_to) - {channel.name for channel in found}:
         names = "、".join(sorted(lacking))

@@ -7,7 +7,7 @@ from datetime import datetime
 from notify import outbox, selectors
 from notify.messages import Occasion
 from notify.models import Channel, NotificationRule
-from notify.receivers.grouping import group_of, waits_until
+from notify.receivers.grouping import group_of, throttled, waits_until
 from notify.services import compose, judging
 
 
@@ -17,25 +17,35 @@ def enabled_rules() -> list[NotificationRule]:
 
 
 def tell(occasion: Occasion, now: datetime, enabled: Sequence[NotificationRule] | None = None) -> int:
-    """Post the occasion as every rule that covers it wants; return how many rules did."""
-    rules = [rule for rule in (enabled_rules() if enabled is None else enabled) if judging.applies(rule, occasion, now)]
-    for rule in rules:
-        for channel in rule.channels.all():
-            if channel.enabled and not channel.archived:
-                _post(rule, channel, occasion, now)
-    return len(rules)
+    """Post the occasion as every rule that covers it wants; return by how many channels they tell of it.
+
+    A rule all of whose channels are out of use tells nobody. One that is throttled has told already.
+    """
+    told = 0
+    for rule in enabled_rules() if enabled is None else enabled:
+        channels = judging.ways(rule)
+        if not channels or not judging.applies(rule, occasion, now):
+            continue
+        told += len(channels)
+        if throttled(rule, occasion, now):
+            continue
+        group = group_of(rule, occasion)
+        not_before = waits_until(rule, group, now)  # once: the channels of a rule are told together
+        for channel in channels:
+            _post(rule, channel, occasion, now, group, not_before)
+    return told
 
 
-def _post(rule: NotificationRule, channel: Channel, occasion: Occasion, now: datetime) -> None:
-    people = selectors.people(rule.to, judging.business_of(occasion), judging.host_of(occasion), now)
-    group = group_of(rule, occasion)
-    not_before = waits_until(rule, group, now)
-    for address in selectors.addresses(channel, people):
+def _post(
+    rule: NotificationRule, channel: Channel, occasion: Occasion, now: datetime, group: str, not_before: datetime | None
+) -> None:
+    people = judging.receivers(rule, occasion, now)
+    for address in selectors.addresses(channel, people or ()):
         form = selectors.form_of(channel, address.kind)
         template = selectors.template_for(occasion.event, address.kind, rule.template)
         message = compose(occasion, address.kind, form, now, template)
         outbox.post(
-            dedup_key=f"r{rule.pk}:c{channel.pk}:{address.part}:{occasion.event}:{_key(rule, occasion, now)}",
+            dedup_key=f"r{rule.pk}:c{channel.pk}:{address.part}:{occasion.event}:{occasion.key}",
             kind=address.kind,
             event=occasion.event,
             message=replace(message, mentions=address.mentions),
@@ -47,14 +57,5 @@ def _post(rule: NotificationRule, channel: Channel, occasion: Occasion, now: dat
             now=now,
             not_before=not_before,
             group=group,
+            people=people,
         )
-
-
-def _key(rule: NotificationRule, occasion: Occasion, now: datetime) -> str:
-    """Return what tells one telling from another; a throttled rule tells of like things once in each span of time."""
-    span = rule.throttle
-    if not span:
-        return occasion.key
-    alert = occasion.alert
-    topic = f"{alert.alert_type}:{alert.target}" if alert else occasion.key
-    return f"{topic}:{int(now.timestamp()) // span}"

@@ -9,7 +9,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from notify.message import Form, Message
-from notify.messages import Occasion, clean, default_text, facts
+from notify.messages import Occasion, clean, clean_lines, default_text, facts
 from notify.models import Template
 from notify.templates import BadTemplate, render
 
@@ -26,6 +26,7 @@ _COLOURS = {
     "execution.succeeded": "info",
     "execution.almost": "info",
 }
+_LONG = (("alert", "content"), ("execution", "reason"))
 _FORMS: dict[str, Form] = {"text": "text", "markdown": "markdown", "textcard": "textcard", "news": "news"}
 
 
@@ -48,9 +49,11 @@ def _composed(occasion: Occasion, kind: str, form: str, now: datetime, template:
 
 
 def values_for(occasion: Occasion, kind: str, form: str, now: datetime) -> dict[str, Any]:
-    """Return what a template sees; the link is ours, and stays a link."""
+    """Return what a template sees; the link is ours, and stays a link. What an alert or a script says at length keeps its lines."""
     raw = facts(occasion, now)
     values: dict[str, Any] = clean(raw, kind, form)
+    for part, name in _LONG:
+        values[part][name] = clean_lines(str(raw[part][name]), kind, form)
     return values | {"url": raw["url"]}
 
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 from django.utils.translation import gettext as _
 
 from fta.matching import Condition, InvalidMatch, Subject, compile_match
-from fta.models import Business, Host
+from fta.models import Business, Host, Person
 from notify import selectors
 from notify.messages import Occasion, covers
-from notify.models import Delivery, NotificationRule
+from notify.models import Channel, Delivery, NotificationRule
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def why_not(rule: NotificationRule, occasion: Occasion, now: datetime) -> str:
             return _("不在通知时段")
         if not rule.match:
             return ""
-        if occasion.alert is None or not _compiled(json.dumps(rule.match)).holds(Subject.of(occasion.alert)):
+        if not _compiled(json.dumps(rule.match)).holds(_subject(occasion, now)):
             return _("条件不符")
     except InvalidMatch as error:
         logger.warning("Notification rule %s cannot be used: %s", rule.name, error)
@@ -55,14 +55,35 @@ def hearings(occasion: Occasion, now: datetime) -> Iterator[Hearing]:
         if reason := why_not(rule, occasion, now):
             yield Hearing(rule, reason)
             continue
-        people = selectors.people(rule.to, business_of(occasion), host_of(occasion), now)
-        names = "、".join(person.name for person in people)
-        ways = tuple(
-            (channel.name, names or selectors.receivers_of(channel))
-            for channel in rule.channels.all()
-            if channel.enabled and not channel.archived
-        )
-        yield Hearing(rule, "" if ways else _("没有启用的通知服务"), ways)
+        people = receivers(rule, occasion, now)
+        found = tuple((channel.name, selectors.reached(channel, people)) for channel in ways(rule))
+        yield Hearing(rule, "" if found else _("没有启用的通知服务"), found)
+
+
+def ways(rule: NotificationRule) -> list[Channel]:
+    """Return the rule's channels that are in use."""
+    return [channel for channel in rule.channels.all() if channel.enabled and not channel.archived]
+
+
+def receivers(rule: NotificationRule, occasion: Occasion, now: datetime) -> list[Person] | None:
+    """Return the people whom the rule names for the occasion; None when it leaves that to its channels."""
+    return selectors.people(rule.to, business_of(occasion), host_of(occasion), now) if rule.to else None
+
+
+def _subject(occasion: Occasion, now: datetime) -> Subject:
+    """Return what conditions look at: the alert, else what is known of the business and the host."""
+    if occasion.alert is not None:
+        return Subject.of(occasion.alert)
+    business, host, run = business_of(occasion), host_of(occasion), occasion.execution
+    fields = {
+        "alert_type": run.alert_type if run else "",
+        "business": business.code if business else "",
+        "set": host.set_name if host else "",
+        "module": host.module if host else "",
+        "ip": host.ip if host else "",
+        "host": host.name if host else "",
+    }
+    return Subject({name: (word,) if word else () for name, word in fields.items()}, now)
 
 
 def business_of(occasion: Occasion) -> Business | None:

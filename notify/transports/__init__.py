@@ -10,7 +10,9 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from notify.transports.base import Acted, Acting, Action, Transport
+from notify.message import Message
+from notify.models import Delivery
+from notify.transports.base import Acted, Acting, Action, Splitting, Transport, TransportError
 from notify.transports.fields import Field, misfits
 
 
@@ -50,6 +52,16 @@ def act(kind: str, name: str, action: str, config: Mapping[str, Any]) -> Acted:
     if action not in {each.name for each in actions(kind)}:
         raise KeyError(action)
     return cast(Acting, get(kind)).act(name, action, config)
+
+
+def parts(delivery: Delivery) -> int:
+    """Return as how many messages a delivery is sent; 1 also for one that cannot be sent at all."""
+    try:
+        transport = get(delivery.kind)
+        message = Message.from_json(delivery.payload["message"])
+        return cast(Splitting, transport).parts(delivery, message) if hasattr(transport, "parts") else 1
+    except (KeyError, ValueError, TransportError):
+        return 1
 
 
 def check(kind: str, config: Mapping[str, Any]) -> list[tuple[str, str]]:

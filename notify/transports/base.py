@@ -105,6 +105,13 @@ class Acting(Protocol):
         """Do it for a channel of this name and configuration. Raises NotSent, Refused or OutcomeUnknown."""
 
 
+class Splitting(Protocol):
+    """What a transport that sends one message as several is besides; the limits of the far side count each of them."""
+
+    def parts(self, delivery: Delivery, message: Message) -> int:
+        """Return as how many messages this one is sent; nothing is asked of the far side."""
+
+
 class Transport(Protocol):
     """How the messages of one channel kind travel."""
 

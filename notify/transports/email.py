@@ -2,12 +2,13 @@
 
 import hashlib
 import smtplib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -38,18 +39,24 @@ class EmailTransport:
         mail = self._mail(delivery, message, to)
         request = f"To: {', '.join(to)}\nSubject: {mail.subject}\nMessage-ID: {mail.extra_headers['Message-ID']}"
         try:
-            mail.send()
+            with _refusals(mail) as refused:
+                mail.send()
         except smtplib.SMTPResponseException as error:
             raise _answered(error.smtp_code, error.smtp_error, request) from error
         except smtplib.SMTPRecipientsRefused as error:
             code, text = next(iter(error.recipients.values()))
             raise _answered(code, text, request) from error
         except smtplib.SMTPServerDisconnected as error:
-            raise OutcomeUnknown(_("邮件服务器中途断开。"), request=request, answer=str(error)) from error
+            remedy = _("检查邮件服务器后重发；已收到的人不会看到两封，两封的 Message-ID 相同。")
+            raise OutcomeUnknown(
+                _("邮件服务器中途断开。"), remedy=remedy, request=request, answer=str(error)
+            ) from error
         except OSError as error:
             words = _("连不上邮件服务器：%(error)s") % {"error": error}
             raise NotSent(words, remedy=_("检查 EMAIL_URL 与网络。"), request=request) from error
-        return Receipt(provider={"message_id": mail.extra_headers["Message-ID"]}, request=request, answer="OK")
+        lacking = "、".join(f"{who} {code}" for who, (code, _text) in refused.items())
+        note = _("邮件服务器没有收下：%(who)s。核对这些地址。") % {"who": lacking} if lacking else ""
+        return Receipt({"message_id": mail.extra_headers["Message-ID"]}, request, str(refused or "OK"), note)
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         """Check the addresses."""
@@ -66,6 +73,24 @@ class EmailTransport:
         mail = EmailMultiAlternatives(subject, body, to=list(to), headers=headers)
         mail.attach_alternative(_as_html(message, subject), "text/html")
         return mail
+
+
+@contextmanager
+def _refusals(mail: EmailMultiAlternatives) -> Iterator[dict[str, tuple[int, bytes]]]:
+    """Open the mail's connection and note the receivers that the server refuses while it takes others: Django drops them."""
+    refused: dict[str, tuple[int, bytes]] = {}
+    mail.connection = get_connection()
+    with mail.connection as connection:
+        server = getattr(connection, "connection", None)
+        if isinstance(server, smtplib.SMTP):
+            send = server.sendmail
+
+            def noting(*args: Any, **kwargs: Any) -> dict[str, tuple[int, bytes]]:
+                refused.update(send(*args, **kwargs))
+                return refused
+
+            server.sendmail = noting  # type: ignore[method-assign]
+        yield refused
 
 
 def _as_html(message: Message, subject: str) -> str:

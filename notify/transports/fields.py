@@ -14,7 +14,9 @@ Kind = Literal[
     "secret",  # a text that is never shown again
     "groups",  # a list of {name, webhook, mentions}; the webhook is never shown again
 ]
-COMMON = frozenset({"name", "kind", "description", "enabled"})  # what every channel has: no name for a field
+COMMON = frozenset(
+    {"name", "kind", "description", "enabled", "fallback"}
+)  # what every channel has: no name for a field
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ class WebhookTransport:
             return Receipt(request=shown, answer=_("（应答过大，未读完）"))
         except HttpError as error:
             kind = NotSent if error.outcome == NOT_SENT else OutcomeUnknown
-            raise kind(_("Webhook 没有应答：%(error)s") % {"error": error}, request=shown) from error
+            remedy = _("检查对方的服务与到它的网络，然后重发；重复的由 Idempotency-Key 识别。")
+            raise kind(_("Webhook 没有应答：%(error)s") % {"error": error}, remedy=remedy, request=shown) from error
         return _judge(answer, shown)
 
     def validate(self, config: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -129,7 +130,8 @@ def _judge(answer: Response, shown: str) -> Receipt:
     again = answer.status in (408, 425, 429) or answer.status >= 500
     code = str(answer.status)
     if again:
-        raise NotSent(_("Webhook 应答 %(code)s") % {"code": code}, code=code, request=shown, answer=text)
+        remedy = _("对方暂时不能处理；等它恢复后重发。")
+        raise NotSent(_("Webhook 应答 %(code)s") % {"code": code}, code=code, remedy=remedy, request=shown, answer=text)
     raise Refused(
         _("Webhook 拒收：%(code)s") % {"code": code},
         code=code,

@@ -1,6 +1,7 @@
 """通知模板: the list, the form, and the preview on a real alert."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,11 +13,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from fta.models import Alert, Execution
 from fta.models.scope import is_admin
-from notify import selectors, services
+from notify import selectors, services, transports
 from notify.forms import PreviewForm, TemplateForm
 from notify.forms.templates import FORMS
+from notify.message import Message
 from notify.messages import LIBRARY, Occasion, default_text, facts, library_text, shape
-from notify.models import Template
+from notify.models import Channel, ChannelKind, Delivery, Template
 from notify.templates import BadTemplate
 from notify.templates import render as fill
 
@@ -77,7 +79,8 @@ def preview(request: HttpRequest) -> HttpResponse:
     if not is_admin(request.user) or not form.is_valid():
         raise Http404
     data = form.cleaned_data
-    form_of, kind = data["form"] or "text", data["channel_kind"] or "wecom_app"
+    kind = data["channel_kind"] or ChannelKind.WECOM_APP
+    form_of = (data["form"] or "text") if kind.startswith("wecom") else "plain"
     occasion = _chosen(request, data["event"], data["alert"])
     values = services.values_for(occasion, kind, form_of, timezone.now())
     try:
@@ -86,7 +89,8 @@ def preview(request: HttpRequest) -> HttpResponse:
         return render(request, "notify/_preview.html", {"error": str(error)})
     lines, dress = [line for line in rest if line.strip()], "" if data["body"] else occasion.event
     message = services.build(title, lines, values["url"], form_of, dress)
-    context = {"message": message, "alert": occasion.alert, "lines": list(shape.lines(message.text))}
+    context = {"message": message, "form": form_of, "alert": occasion.alert, "lines": list(shape.lines(message.text))}
+    context["parts"] = _parts(message, kind, form_of)
     return render(request, "notify/_preview.html", context)
 
 
@@ -98,6 +102,12 @@ def archive(request: HttpRequest, pk: int) -> HttpResponse:
     services.archive(template, request.user, timezone.now())
     messages.success(request, _("已归档“%(name)s”，改用自带文案。") % {"name": template})
     return redirect("notify:templates")
+
+
+def _parts(message: Message, kind: str, form: str) -> int:
+    """Return as how many messages a channel of this kind would send it."""
+    values: dict[str, Any] = {"kind": kind, "config": {"message": form, "groups": [{"name": ""}]}}
+    return transports.parts(Delivery(kind=kind, channel=Channel(**values), payload={"message": message.to_json()}))
 
 
 def _chosen(request: HttpRequest, event: str, wanted: int | None) -> Occasion:

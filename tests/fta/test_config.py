@@ -89,7 +89,9 @@ convergence_rules:
 shields:
   - {name: 发布, match: {business: game}, from: "2026-01-31T01:00:00", to: "2026-01-31T03:00:00+08:00", repeat: weekly,
      reason: 发布, enabled: false}
-channels: [{name: mail, kind: email, to: [ops@example.com], description: 值班邮箱}]
+channels:
+  - {name: app, kind: wecom_app, to_user: [lisi], fallback: mail}
+  - {name: mail, kind: email, to: [ops@example.com], description: 值班邮箱}
 templates: [{name: 短, event: execution.failed, channel_kind: email, body: "{{ title }}"}]
 notification_rules:
   - {name: 结果, events: [execution.*], match: {business: game}, channels: [mail], to: [lisi, {role: host}, {duty: 值班}],

@@ -11,8 +11,15 @@ from django.conf import settings
 
 from notify.templates import BadTemplate, render
 
-NAME, TEXT = "web-1", "c" * 500  # as long as a value can be
-VALUES = {"name": NAME, "text": TEXT, "n": 3, "labels": {f"k{i}": TEXT for i in range(64)}, "rows": [1, 2, 3]}
+NAME, TEXT, LONG = "web-1", "c" * 500, "c" * 8192  # as long as a value can be, and one that may have lines
+VALUES = {
+    "name": NAME,
+    "text": TEXT,
+    "long": LONG,
+    "n": 3,
+    "labels": {f"k{i}": TEXT for i in range(64)},
+    "rows": [1, 2, 3],
+}
 BOMBS = {
     "repeated text": "{{ 'a' * 500000000 }}",
     "padded text": "{{ '%500000000d' % 1 }}",
@@ -35,7 +42,10 @@ BOMBS = {
     "a macro in itself": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
     "a long loop": "{% for c in '" + "c" * 4000 + "' %}{{ name }}{% endfor %}",
     "a range": "{% for i in range(500000000) %}{% endfor %}",
+    "a long value in a loop": "{% for c in text %}{% if " + "long|upper|title|length + " * 270 + "0 < 0 %}{% endif %}{% endfor %}",
+    "a long value again and again": "{{ long }}{{ long }}{{ name }}",
     "too long": "x" * 9000,
+    "far too long": "x" * (24 << 20),
     "a number of 5,000 digits": "{{ " + "9" * 5000 + " }}",
     "a number of 7,000 digits": "{{ 0x" + "f" * 7000 + " }}",
     "deep brackets": "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",

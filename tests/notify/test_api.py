@@ -51,8 +51,10 @@ def test_channels_are_read_without_their_secrets(robots: Channel) -> None:
     Channel.objects.create(
         name="钩", kind="webhook", config={"url": "https://h/x", "secret": "signing-secret-0123456789"}
     )
+    Channel.objects.filter(pk=robots.pk).update(fallback=Channel.objects.get(name="钩"))
     answer = call(VIEWER, "channels/")
     assert answer.status_code == 200
+    assert {row["name"]: row["fallback"] for row in answer.json()["results"]} == {"值班群": "钩", "钩": None}
     assert {row["name"] for row in answer.json()["results"]} == {"值班群", "钩"}
     assert "signing-secret" not in answer.content.decode()
     assert "https://h/1" not in answer.content.decode()
@@ -96,12 +98,18 @@ def test_only_the_business_sends_again_and_only_what_failed(
 
 
 def test_notification_rules_are_listed(app_channel: Channel) -> None:
-    rule = NotificationRule.objects.create(name="自愈结果", events=["execution.*"])
+    options = {"group_by": ["alert_type"], "group_wait": 30}
+    rule = NotificationRule.objects.create(name="自愈结果", events=["execution.*"], options=options)
+    other = NotificationRule.objects.create(name="自愈", events=["*"])
+    other.channels.add(app_channel)
     rule.channels.add(app_channel)
-    row = call(VIEWER, "notification-rules/").json()["results"][0]
+    bare, row = call(VIEWER, "notification-rules/").json()["results"]
     assert (row["name"], row["events"], row["channels"], row["template"]) == (
         "自愈结果",
         ["execution.*"],
         ["wecom"],
         None,
     )
+    spans = ("group_by", "group_wait", "group_interval", "repeat_interval")
+    assert [row[name] for name in spans] == [["alert_type"], 30, 0, 0]
+    assert [bare[name] for name in spans] == [[], 0, 0, 0]

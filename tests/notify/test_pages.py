@@ -1,6 +1,7 @@
 """The notification pages and their API, by who may see and change what."""
 
 import html
+import re
 from typing import Any
 
 import pytest
@@ -185,7 +186,7 @@ def test_an_admin_keeps_rules(admin: Person, operator: Person, viewer: Person, a
         "channels": [app_channel.pk],
         "to": "lisi\n@maintainer\n值班：一线",
         "match": '{"business": "game"}',
-        "group_by": "alert_type, business",
+        "group_by": "alert_type, business, module, labels.team",
         "group_wait": "30",
         "start": "09:00",
         "end": "18:00",
@@ -202,6 +203,7 @@ def test_an_admin_keeps_rules(admin: Person, operator: Person, viewer: Person, a
         {"to": "nobody"},
         {"to": "值班:x"},
         {"events": ["pigeon"]},
+        {"group_by": "alert_type, 告警 名"},
     )
     for wrong in wrongs:
         assert client.post(url, {**data, **wrong}).status_code == 400
@@ -210,9 +212,21 @@ def test_an_admin_keeps_rules(admin: Person, operator: Person, viewer: Person, a
     assert rule.hours == {"from": "09:00", "to": "18:00", "days": [1, 5]}
     assert rule.to == ["lisi", {"role": "maintainer"}, {"duty": "一线"}]
     assert (rule.throttle, rule.match) == (60, {"business": "game"})
-    assert rule.options == {"group_by": ["alert_type", "business"], "group_wait": 30}
+    assert rule.options == {"group_by": ["alert_type", "business", "module", "labels.team"], "group_wait": 30}
     edit = reverse("notify:rule", args=[rule.pk])
-    assert "@maintainer" in client.get(edit).content.decode()
+    NotificationRule.objects.update(events=["alert.*", "system.*", "shadow.*", "*"])
+    page = client.get(edit)
+    assert "@maintainer" in page.content.decode()
+    ticked = re.findall(r'name="events" value="([^"]+)"[^>]* checked', page.content.decode())
+    assert sorted(ticked) == ["*", "alert.*", "shadow.*", "system.*"]
+    fallback = reverse("notify:channel", args=[app_channel.pk])
+    other = Channel.objects.create(name="邮件", kind="email", config={"to": ["a@example.com"]})
+    kept = {"name": "wecom", "to_user": "lisi", "enabled": "on"}
+    assert client.post(fallback, kept | {"fallback": app_channel.pk}).status_code == 400  # itself
+    assert client.post(fallback, kept | {"fallback": other.pk}).status_code == 302
+    app_channel.refresh_from_db()
+    assert app_channel.fallback == other
+    assert AuditEntry.objects.filter(verb="channel.change").get().data["changed"] == ["fallback"]
     assert client.post(edit, {**data, "name": "改名", "channels": [app_channel.pk]}).status_code == 302
     assert "改名" in signed_in(viewer).get(reverse("notify:rules")).content.decode()
     assert client.post(reverse("notify:rule-archive", args=[rule.pk])).status_code == 302
@@ -221,21 +235,26 @@ def test_an_admin_keeps_rules(admin: Person, operator: Person, viewer: Person, a
 
 
 def test_it_says_who_would_hear_of_an_alert_and_why_not(
-    operator: Person, approver: Person, stranger: Person, app_channel: Channel
+    operator: Person, approver: Person, stranger: Person, app_channel: Channel, robots: Channel
 ) -> None:
     alert = factories.alert(host=factories.host())
+    factories.person("bob", wecom="")
     for name, fields in (
         ("全部", {"events": ["alert.*"], "to": ["lisi"], "options": {"group_wait": 30}}),
         ("别的事", {"events": ["execution.failed"]}),
         ("别的业务", {"events": ["alert.*"], "match": {"business": "pay"}}),
+        ("间隔", {"events": ["alert.*"], "to": ["lisi", "bob"], "options": {"group_interval": 300}}),
     ):
         NotificationRule.objects.create(name=name, **fields).channels.add(app_channel)
+    NotificationRule.objects.create(name="群", events=["alert.*"], to=["lisi"]).channels.add(robots)
     url = reverse("notify:rule-hearing")
 
     page = signed_in(operator).get(url, {"alert": alert.pk}).content.decode()
 
     assert f"{app_channel.name}：{operator.name}" in page
-    for words in ("先等 30 秒", "不发：不含这类事件", "不发：条件不符"):
+    assert f"{app_channel.name}：{operator.name}（bob没有企业微信账号）" in page
+    assert "值班群：值班一群、值班二群（提醒 lisi）" in page
+    for words in ("先等 30 秒", "同组最快每隔 5 分", "不发：不含这类事件", "不发：条件不符"):
         assert words in page.replace("</span>", "")
     assert "没有这条告警" in signed_in(approver).get(url, {"alert": alert.pk}).content.decode()  # of another business
     assert "没有这条告警" in signed_in(operator).get(url, {"alert": "9" * 18}).content.decode()
@@ -252,10 +271,20 @@ def test_an_admin_writes_templates_and_previews_them_on_a_real_alert(admin: Pers
     other = factories.alert(target="127.0.0.77", labels={"team": "sre", "k8s-app": "pay"})
     shown = client.post(preview, {"event": "alert.firing", "form": "markdown", "alert": other.pk}).content.decode()
     assert '<span class="is-bold is-warning">127.0.0.77 磁盘写满</span>' in shown  # nothing written: the shipped text
-    for form, words in (("text", "127.0.0.77"), ("markdown", '<span class="is-bold ">大</span>'), ("textcard", "详情")):
-        data = {"body": "**大** {{ alert.target }}", "alert": other.pk, "form": form}
+    bold = '<span class="is-bold ">大</span>'
+    for kind, form, words in (
+        ("", "text", "127.0.0.77"), ("", "markdown", bold), ("wecom_robot", "markdown_v2", bold), ("", "textcard", "详情"),
+        ("", "news", "详情"), ("", "template_card", '<p class="is-bold">**大**'), ("email", "text", "<h3>**大** 127.0.0.77</h3>"),
+    ):  # fmt: skip
+        data = {"body": "**大** {{ alert.target }}", "alert": other.pk, "form": form, "channel_kind": kind}
         assert words in (shown := client.post(preview, data).content.decode()), shown
         assert f"告警 #{other.pk}" in shown
+    other.content = "\n".join(["磁盘写满了"] * 200)
+    other.save()
+    for kind, parts in (("wecom_app", "2 条"), ("wecom_robot", ""), ("email", "")):
+        data = {"body": "{{ alert.content }}", "alert": other.pk, "form": "markdown", "channel_kind": kind}
+        assert (parts or "会分成") in (shown := client.post(preview, data).content.decode()) or not parts, shown
+        assert ("会分成" in shown) is bool(parts)
     url = reverse("notify:template-new")
     assert "告警类型: {{ alert.type }}" in html.unescape(client.get(url, {"from": "alertmanager"}).content.decode())
     listed = dict(client.get(url).context["variables"])

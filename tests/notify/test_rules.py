@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
-from fta import ports, signals
-from fta.models import Alert, Duty, Execution, Host, Incident, Member, Person
+from fta import signals
+from fta.models import Alert, Business, Duty, Execution, Host, Incident, Member, Person
+from notify import outbox
+from notify.message import Message, size
 from notify.models import Channel, Delivery, NotificationRule, Template
 from notify.receivers.grouping import waits_until
 from notify.receivers.repeating import RepeatKind
@@ -89,13 +93,74 @@ def test_it_addresses_people_by_name_and_role(app_channel: Channel, maintainer: 
     assert [row.recipients for row in Delivery.objects.order_by("id")] == [["wangwu"], ["lisi"]]
 
 
-@time_machine.travel(NOON, tick=False)
-def test_it_throttles_like_things(app_channel: Channel) -> None:
-    rule(app_channel, throttle=86400)
-    alert = factories.alert(host=local())
-    for _ in range(3):
-        ended("skipped", alert=alert)
-    assert Delivery.objects.count() == 1
+@pytest.mark.parametrize("role", ["operator", "approver", "viewer", "maintainer", "admin", "host"])
+def test_it_addresses_every_role_of_the_business(
+    app_channel: Channel, game: Business, pay: Business, role: str
+) -> None:
+    host, group = local(), () if role in ("maintainer", "host") else (role,)
+    mine = factories.person("mine", *group, businesses=(game,) if role != "admin" else ())
+    factories.person("other", *((group or ("operator",)) if role != "admin" else ("viewer",)), businesses=(pay,))
+    if role == "maintainer":
+        game.maintainers.add(mine)
+    if role == "host":
+        host.operators.add(mine)
+    rule(app_channel, to=[{"role": role}])
+    ended("skipped", host=host)
+    assert Delivery.objects.get().recipients == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("moments", "told"), [([0, 59, 59.9], 1), ([-1, 1, 58], 1), ([0, 59, 60], 2), ([0, 61, 119, 122], 3)]
+)
+def test_it_throttles_like_things_from_the_last_message_on(
+    app_channel: Channel, robots: Channel, moments: list[float], told: int
+) -> None:
+    rule(app_channel, robots, throttle=60)
+    alert, other = factories.alert(host=local()), factories.alert(host=local(), alert_type="ping")
+    for at in moments:
+        with time_machine.travel(NOON + timedelta(seconds=at), tick=False):
+            ended("skipped", alert=alert)
+    assert Delivery.objects.filter(kind="wecom_app").count() == told
+    assert Delivery.objects.filter(kind="wecom_robot").count() == told * 2
+    ended("skipped", alert=other)
+    assert Delivery.objects.filter(kind="wecom_app").count() == told + 1
+    by_hand = {"host": local(), "business": local().business, "state": "skipped"}
+    for _ in range(2):
+        run = factories.execution(**by_hand)
+        signals.announce(signals.execution_changed, execution=run, frm="running", to="skipped")
+    assert Delivery.objects.filter(kind="wecom_app").count() == told + 2
+
+
+@pytest.mark.parametrize(
+    ("match", "heard"),
+    [
+        ({"business": "game"}, True),
+        ({"business": "pay"}, False),
+        ({"ip": "127.0.0.0/24", "alert_type": "manual", "module": "web", "set": "shanghai-1", "host": "local-1"}, True),
+        ({"severity": "critical"}, False),
+        ({"labels": {"team": "sre"}}, False),
+    ],
+)
+def test_what_has_no_alert_meets_conditions_by_what_is_known(
+    app_channel: Channel, match: dict[str, Any], heard: bool
+) -> None:
+    rule(app_channel, match=match)
+    host = local()
+    run = factories.execution(host=host, business=host.business, alert_type="manual", state="skipped")
+    signals.announce(signals.execution_changed, execution=run, frm="running", to="skipped")
+    assert Delivery.objects.exists() is heard
+
+
+@pytest.mark.parametrize("options", [{"group_interval": 300}, {"group_wait": 30, "group_interval": 300}])
+def test_all_channels_of_a_group_are_told_together(
+    app_channel: Channel, robots: Channel, options: dict[str, int]
+) -> None:
+    rule(app_channel, robots, options=options)
+    with time_machine.travel(NOON, tick=False):
+        ended("skipped")
+    wait = timedelta(seconds=options.get("group_wait", 0))
+    assert {row.not_before for row in Delivery.objects.all()} == {NOON + wait}
+    assert Delivery.objects.count() == 3
 
 
 def test_it_tells_a_recovery_only_where_the_alert_was_told(app_channel: Channel) -> None:
@@ -182,25 +247,7 @@ def test_it_uses_the_rules_template_and_falls_back_when_that_fails(app_channel: 
     assert texts()[1].startswith("local-1（127.0.0.10） 磁盘清理 失败")
 
 
-def test_the_messenger_sends_a_nodes_message(app_channel: Channel, robots: Channel, operator: Person) -> None:
-    run = factories.execution(alert=factories.alert(host=local()))
-    step = factories.step(run, type="notify", idem_key="6f9619ff-8b86-d011-b42d-00c04fc964aa")
-    now = timezone.now()
-    ids = ports.messenger().tell(step, "127.0.0.10 处理完毕", ["wecom", "值班群"], ["lisi"], now)
-    assert len(ids) == 3
-    assert ports.messenger().tell(step, "127.0.0.10 处理完毕", ["wecom", "值班群"], ["lisi"], now) == ids
-    assert Delivery.objects.get(pk=ids[0]).recipients == ["lisi"]
-    assert texts(pk=ids[0])[0].startswith("127.0.0.10 处理完毕")
-    with pytest.raises(ValueError, match="没有名为“nobody”"):
-        ports.messenger().tell(step, "x", ["nobody"], [], now)
-    with pytest.raises(ValueError, match="没有可用的"):
-        ports.messenger().tell(step, "x", [], ["nobody"], now)
-    assert Delivery.objects.count() == 3
-
-
-@pytest.mark.parametrize(
-    ("to", "heard"), [({"duty": "night"}, ["wangwu"]), ({"role": "host"}, ["lisi"]), ({"duty": "nobody"}, [])]
-)
+@pytest.mark.parametrize(("to", "heard"), [({"duty": "night"}, ["wangwu"]), ({"role": "host"}, ["lisi"])])
 def test_it_addresses_whoever_has_the_duty_or_the_host(
     app_channel: Channel, operator: Person, approver: Person, to: Any, heard: list[str]
 ) -> None:
@@ -210,6 +257,64 @@ def test_it_addresses_whoever_has_the_duty_or_the_host(
     host.operators.add(operator)
     ended("skipped", host=host)
     assert Delivery.objects.get().recipients == heard
+
+
+@pytest.mark.parametrize("to", [{"duty": "nobody"}, {"role": "operator"}, "bob"])
+@pytest.mark.parametrize("kind", ["wecom_app", "email"])
+def test_a_message_for_nobody_is_not_for_the_channels_own(
+    fake: type[FakeTransport], deliver: Any, admin: Person, mailoutbox: Any, to: Any, kind: str
+) -> None:
+    bob = factories.person("bob", wecom="")
+    bob.user.email = ""
+    bob.user.save()
+    channel = Channel.objects.create(name="全员", kind=kind, config={"to_user": ["@all"], "to": ["all@example.com"]})
+    rule(channel, to=[to])
+    rule(channel)  # this one does speak to the channel's own
+    alert = factories.alert(host=local())
+    ended("skipped", alert=alert)
+    for _ in range(2):  # and a person who sends it again does not change that
+        deliver()
+        Delivery.objects.filter(state="failed").update(state="pending")
+    deliver()
+    failed = Delivery.objects.get(event="execution.skipped", state="failed")
+    assert ("没有一个能" in failed.last_error, bool(failed.remedy)) == (True, True)
+    assert not Delivery.objects.filter(event="execution.skipped", state="pending").exists()
+    assert [mail.to for mail in mailoutbox].count(["all@example.com"]) + len(fake.sent) == 1
+    client = Client()
+    client.force_login(admin.user)
+    page = client.get(
+        reverse("notify:rule-hearing"), {"alert": alert.pk, "event": "execution.skipped"}
+    ).content.decode()
+    assert page.count("全员：无人") == 1
+    assert page.count("全员：@all") + page.count("全员：all@example.com") >= 1
+
+
+@pytest.mark.parametrize("form", ["textcard", "news", "template_card", "markdown"])
+def test_a_group_is_one_message_in_every_form(fake: type[FakeTransport], deliver: Any, form: str) -> None:
+    channel = Channel.objects.create(name="卡片", kind="wecom_app", config={"to_user": ["lisi"], "message": form})
+    rule(channel, options={"group_by": ["alert_type"], "group_wait": 30})
+    for number in range(3):
+        ended("skipped", alert=factories.alert(host=local(), title=f"{number} 号" + "很长的标题" * 90))
+    Delivery.objects.update(not_before=timezone.now() - timedelta(seconds=1))
+    deliver()
+    ((_row, message),) = fake.sent
+    assert message.form == ("markdown" if form == "markdown" else "text")
+    assert message.text.startswith("3 条通知合并为一条\n· ")
+    assert size(message.text) < 2048
+
+
+def test_a_digest_mixes_no_receivers_that_the_message_itself_names(fake: type[FakeTransport], deliver: Any) -> None:
+    for number in range(10):
+        outbox.post(
+            dedup_key=f"g{number}", kind="wecom_app", event="gateway.message", now=timezone.now(),
+            message=Message("text", "x", "x", data={"to": {"toparty": str(number % 2)}}),
+            not_before=timezone.now() - timedelta(seconds=1),
+        )  # fmt: skip
+    deliver()
+    assert [(message.data["to"]["toparty"], message.title[:3]) for _, message in fake.sent] == [
+        ("0", "5 条"),
+        ("1", "5 条"),
+    ]
 
 
 def test_a_group_waits_and_is_told_in_one_message(

@@ -12,6 +12,7 @@ from django.utils import translation
 
 from approvals.models import Approval
 from notify import services
+from notify.message import size
 from notify.messages import EVENTS, LIBRARY, Occasion, clean, default_text, library_text, shape
 from notify.services import compose
 from notify.templates import LOOP_LIMIT, BadTemplate, check, render
@@ -135,6 +136,33 @@ def test_it_makes_values_harmless_for_their_channel(kind: str, form: str) -> Non
         assert "`" not in text
     if kind == "email":
         assert text.startswith("a bc <@all>")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("form", "quote"), [("text", ""), ("markdown", "> ")])
+def test_what_an_alert_says_at_length_keeps_its_lines(form: str, quote: str) -> None:
+    lines = [f"  第 {number} 行 <@all> http://evil" for number in range(60)]
+    alert = factories.alert(content="\r\n".join(lines), host=factories.host())
+    now = factories.timezone.now()
+    text = compose(Occasion("alert.firing", "k", alert), "wecom_app", form, now).text
+    assert "\n".join(f"{quote}  第 {number} 行 ＜@all＞ http：//evil" for number in range(60)) in text
+    run = factories.execution(alert=alert, state="failed", reason="一\n二", package=factories.package())
+    assert f"原因：一\n{quote}二" in compose(Occasion("execution.failed", "k", alert, run), "wecom_app", form, now).text
+    alert.content = "长" * 9000
+    text = compose(Occasion("alert.firing", "k", alert), "wecom_app", form, now).text
+    assert "…（共 9000 字）" in text
+    assert 8000 < size(text) < 9000
+
+
+@pytest.mark.django_db
+def test_every_shipped_text_fills_with_the_longest_values() -> None:
+    long = "长" * 20000
+    host = factories.host(name="长" * 64)
+    alert = factories.alert(content=long, title="长" * 255, alert_type="长" * 255, host=host)
+    package = factories.package(name="长" * 64)
+    run = factories.execution(alert=alert, state="failed", reason=long, package=package)
+    for event in EVENTS:
+        assert compose(Occasion(event, "k", alert, run, text=long), "wecom_app", "text", factories.timezone.now()).text
 
 
 @pytest.mark.django_db

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from django.core import checks, mail
+from django.core.mail.backends import smtp
 from django.utils import timezone
 
+from fta.models import Person
 from notify import outbox, transports
 from notify.message import Message
 from notify.models import Channel, Delivery
@@ -95,6 +97,7 @@ def test_a_webhooks_answer_decides(sink: Sink, deliver: Any, status: int, state:
     deliver()
     row.refresh_from_db()
     assert (row.state, row.last_code, len(sink.got)) == (state, str(status), 1)
+    assert row.remedy
 
 
 def test_a_webhook_goes_nowhere_it_may_not(sink: Sink, deliver: Any, settings: Any) -> None:
@@ -160,6 +163,46 @@ def test_mail_errors_keep_their_class(
     row.refresh_from_db()
     assert row.state == state
     assert row.last_error
+    assert row.remedy
+
+
+def test_mail_says_whom_the_server_refused_while_it_took_others(deliver: Any) -> None:
+    class Half(smtplib.SMTP):
+        def sendmail(self, frm: str, to: Any, *args: Any, **kwargs: Any) -> dict[str, tuple[int, bytes]]:
+            return {to[1]: (550, b"unknown user")}
+
+    class Backend(smtp.EmailBackend):
+        def open(self) -> bool:
+            self.connection, new = self.connection or Half(), self.connection is None
+            return new
+
+    row = post(None, recipients=["a@example.com", "b@example.com"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("notify.transports.email.get_connection", lambda *args, **kwargs: Backend())
+        deliver()
+    row.refresh_from_db()
+    assert (row.state, "b@example.com 550" in row.last_error, "a@example.com" in row.last_error) == (
+        "sent",
+        True,
+        False,
+    )
+
+
+def test_nobody_listens_and_it_says_what_to_do(deliver: Any, settings: Any) -> None:
+    settings.FTA_HTTP_ALLOW = ["127.0.0.1:9"]
+    row = post(webhook(9))
+    deliver()
+    row.refresh_from_db()
+    assert (row.state, bool(row.remedy)) == ("pending", True)
+
+
+def test_a_message_of_another_version_says_what_to_do(deliver: Any, admin: Person, mailoutbox: Any) -> None:
+    row = post(None, recipients=["a@example.com"])
+    Delivery.objects.filter(pk=row.pk).update(payload={"message": {"form": "pigeon"}})
+    deliver()
+    row.refresh_from_db()
+    assert (row.state, bool(row.remedy)) == ("failed", True)
+    assert "发不出消息" in mailoutbox[0].subject  # and the admins hear of it
 
 
 def test_mail_to_nobody_fails_with_a_remedy(deliver: Any) -> None:

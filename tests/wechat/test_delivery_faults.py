@@ -86,6 +86,27 @@ def test_each_fault_has_its_fate(corp: Corp, operator: Person, name: str) -> Non
     assert corp.texts("lisi") == (["磁盘写满 k"] if fate.last == "sent" else [])
 
 
+@pytest.mark.parametrize("kind", ["wecom_app", "wecom_robot"])
+def test_long_messages_stay_within_the_limits_in_all_their_parts(corp: Corp, operator: Person, kind: str) -> None:
+    hook = f"{corp.base}/cgi-bin/webhook/send?key=demo1"
+    groups = [{"name": "一群", "webhook": hook}]
+    channel = Channel.objects.create(name="长", kind=kind, config={"groups": groups, "message": "text"})
+    long = "\n".join(f"第 {number} 行，磁盘使用率超过阈值" for number in range(140))
+    for number in range(9):
+        outbox.post(
+            dedup_key=f"k{number}", kind=kind, event="test", message=Message("text", "长", f"{number}{long}"),
+            recipients=("lisi",) if kind == "wecom_app" else ("一群",), now=timezone.now(), channel=channel,
+        )  # fmt: skip
+    work = DeliveryKind()
+    for pk in work.due(100, timezone.now()):
+        work.do(pk)
+    sent = Delivery.objects.filter(state="sent").count()
+    calls = corp.calls("message/send") + corp.calls("webhook/send")
+    assert (sent, calls) == ((6, 18) if kind == "wecom_app" else (5, 15))
+    assert Delivery.objects.filter(state="pending", attempts=0).count() == 9 - sent
+    assert not corp.world.dropped
+
+
 def test_a_late_answer_is_no_second_message(corp: Corp, operator: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """The work was done and no answer came: the same request again, which WeCom itself drops."""
     real = http.request

@@ -54,6 +54,7 @@ def test_it_reminds_by_mobile_number_in_a_text_only(corp: Corp) -> None:
         ("markdown_v2", ["markdown_v2"]),
         ("template_card", ["template_card"]),
         ("news", ["news"]),
+        ("textcard", ["markdown"]),  # there is none for robots
         ("image", ["markdown"]),  # without a picture only its words
         ("file", ["text"]),
     ],
@@ -66,6 +67,7 @@ def test_a_robot_speaks_in_every_form(corp: Corp, form: str, kinds: list[str]) -
     bubbles = corp.world.robots["demo1"].bubbles
     assert [bubble.msgtype for bubble in bubbles] == kinds
     assert "磁盘写满" in str(bubbles[0].body)
+    assert "https://fta.example/1" in str(bubbles[0].body)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +130,4 @@ def test_it_does_not_repeat_a_robots_message_of_which_a_part_is_out(
     with pytest.raises(base.OutcomeUnknown) as raised:
         send(row(long, "值班一群", kind="wecom_robot", channel=robot(corp)))
     assert "前 1 段已送达" in raised.value.text
+    assert raised.value.remedy

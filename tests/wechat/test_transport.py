@@ -11,6 +11,7 @@ from fta.models import Person
 from notify import transports
 from notify.message import Message
 from notify.models import Delivery, DeliveryAttempt
+from notify.services.composing import build
 from notify.transports import base
 from tests.wechat.conftest import Corp
 from tests.wechat.delivering import channel, row, send
@@ -71,6 +72,9 @@ def test_it_sends_cards_with_a_link_and_text_without(corp: Corp, form: str) -> N
     send(row(Message(form="plain", title="磁盘写满", text="98%", url="http://mycompany.com/x"), channel=made))
     send(row(Message(form="plain", title="磁盘写满", text="98%"), channel=made))
     assert [bubble.msgtype for bubble in corp.inbox("lisi")] == [form, "text"]
+    built = build("磁盘写满", ["98%"], "", form)  # as a rule's message for this channel is
+    send(row(built, channel=made))
+    assert corp.texts("lisi")[-1] == "磁盘写满\n98%"
 
 
 def test_it_reports_who_did_not_get_it(corp: Corp) -> None:
@@ -126,14 +130,16 @@ def test_it_refuses_when_all_receivers_are_wrong_or_none_is_named(corp: Corp) ->
 
 def test_it_says_unknown_when_the_answer_is_lost(corp: Corp) -> None:
     corp.world.faults.set({"next_http_statuses": [502]})
-    with pytest.raises(base.OutcomeUnknown):
+    with pytest.raises(base.OutcomeUnknown) as raised:
         send(row(Message(form="text", text="x"), "lisi"))
+    assert (raised.value.max_tries, bool(raised.value.remedy)) == (3, True)
 
 
 def test_it_says_not_sent_when_nobody_listens(app: WecomApp) -> None:
     WecomApp.objects.update(api_url="http://127.0.0.1:9/")
-    with pytest.raises(base.NotSent):
+    with pytest.raises(base.NotSent) as raised:
         send(row(Message(form="text", text="x"), "lisi"))
+    assert raised.value.remedy
 
 
 def test_it_says_what_to_do_without_an_application(db: None) -> None:

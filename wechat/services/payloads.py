@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from django.utils.translation import gettext as _
 
 from fta.lib.secrets import redact
-from notify.message import Message, cut, split
+from notify.message import Message, as_text, cut, split
 
 Payload = dict[str, Any]
 Way = Literal["app", "robot", "chat"]
@@ -30,19 +31,19 @@ def bodies(message: Message, preferred: str, way: Way, mentions: Sequence[str] =
     A message that is `plain` takes the form which the channel prefers. A card needs a link; without one it becomes text.
     """
     form = preferred if message.form == "plain" else message.form
-    if way == "robot" and form == "textcard":
-        form = "markdown"
+    if way == "robot" and form == "textcard":  # a robot has none
+        form, message = "markdown", _with_link(message)
     if form in ("textcard", "news", "template_card") and _fits_url(message.url):
         if form == "news":
             return [_news(message)]
         return [_notice(message)] if form == "template_card" and way != "chat" else [_textcard(message)]
     if form in ("markdown", "markdown_v2", "image"):
         kind = form if way == "robot" and form == "markdown_v2" else "markdown"
-        words = _words(message) if kind == "markdown_v2" else _with_people(_words(message), mentions)
+        words = as_text(message) if kind == "markdown_v2" else _with_people(as_text(message), mentions)
         return [{"msgtype": kind, kind: {"content": part}} for part in split(words, MARKDOWN_BYTES[way], message.url)]
     return [
         {"msgtype": "text", "text": {"content": part} | (_mentioned(mentions, way) if number == 0 else {})}
-        for number, part in enumerate(split(_words(message), TEXT_BYTES, message.url))
+        for number, part in enumerate(split(as_text(message), TEXT_BYTES, message.url))
     ]
 
 
@@ -50,9 +51,16 @@ def _fits_url(url: str) -> bool:
     return url.startswith(("http://", "https://")) and len(url.encode()) <= URL_BYTES
 
 
-def _words(message: Message) -> str:
-    """Return the text of a message; an empty one is refused by WeCom (44004), so the title stands in."""
+def _body(message: Message) -> str:
+    """Return the text of a card; an empty one is refused by WeCom (41033), so the title stands in."""
     return message.text.strip() or message.title
+
+
+def _with_link(message: Message) -> Message:
+    """Return a card as a text that ends with its link."""
+    fits = _fits_url(message.url) and message.url not in message.text
+    link = "\n" + _("[查看详情](%(link)s)") % {"link": message.url} if fits else ""
+    return replace(message, form="text", text=as_text(message) + link)
 
 
 def _with_people(text: str, mentions: Sequence[str]) -> str:
@@ -72,8 +80,8 @@ def _mentioned(mentions: Sequence[str], way: Way) -> Payload:
 
 def _textcard(message: Message) -> Payload:
     card = {
-        "title": cut(message.title or _words(message), TITLE_BYTES),
-        "description": cut(_words(message), DESCRIPTION_BYTES),
+        "title": cut(message.title or _body(message), TITLE_BYTES),
+        "description": cut(_body(message), DESCRIPTION_BYTES),
         "url": message.url,
     }
     return {"msgtype": "textcard", "textcard": card}
@@ -83,7 +91,7 @@ def _news(message: Message) -> Payload:
     if message.data.get("articles"):
         return {"msgtype": "news", "news": {"articles": [_within(each) for each in message.data["articles"]]}}
     article = {
-        "title": cut(message.title or _words(message), TITLE_BYTES),
+        "title": cut(message.title or _body(message), TITLE_BYTES),
         "description": cut(message.text, DESCRIPTION_BYTES),
         "url": message.url,
     }
@@ -102,7 +110,7 @@ def _notice(message: Message) -> Payload:
     card: Payload = {
         "card_type": "text_notice",
         "source": {"desc": _("故障自愈"), "desc_color": 0},
-        "main_title": {"title": (message.title or _words(message))[:64]},
+        "main_title": {"title": (message.title or _body(message))[:64]},
         "sub_title_text": message.text[:200],
         "horizontal_content_list": facts(message),
         "card_action": {"type": 1, "url": message.url},
