@@ -22,18 +22,17 @@ _WAYS = {"reply": "微信审批", "card": "微信审批", "todo": "微信审批"
 
 # What a WeCom card shows of a text before it cuts it by itself (page 90236 advises these lengths).
 _TITLE, _LINE, _VALUE = 36, 56, 26
-# Characters of a question: what `clean` leaves of a text, and in Chinese still one WeCom text of 2048 bytes with its codes.
-MOST = 500
+MOST = 2000  # characters of a question: in Chinese three WeCom texts of 2048 bytes, the codes at the end of the last
 
 
 def one_line(text: str) -> str:
     """Return the text on one line, without characters that hide or turn it."""
-    return str(clean(text, "", ""))
+    return str(clean(text, "", "", MOST))
 
 
 def shorten(text: str, length: int) -> str:
     """Return at most `length` characters of a text, its cut marked, with nothing that WeCom would make a mention or link of."""
-    plain = str(clean(text, "wecom_app", "text"))
+    plain = str(clean(text, "wecom_app", "text", MOST))
     return plain if len(plain) <= length else plain[: length - 1] + "…"
 
 

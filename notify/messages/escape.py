@@ -18,16 +18,16 @@ _TABLE = str.maketrans({"|": "｜", "~": "～", "!": "！"})  # what only markdo
 _SCHEME = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://")
 
 
-def clean(value: Any, kind: str, form: str) -> Any:
-    """Return plain data with every text in it made harmless for a channel kind and a form of message.
+def clean(value: Any, kind: str, form: str, limit: int = _LIMIT) -> Any:
+    """Return plain data with every text in it made harmless for a channel kind and a form of message, and at most so long.
 
     Line ends, control, bidirectional and zero-width characters go everywhere; for WeCom also mentions, tags and links.
     """
     if isinstance(value, dict):
-        return {_text(str(key), kind, form): clean(item, kind, form) for key, item in value.items()}
+        return {_text(str(key), kind, form, limit): clean(item, kind, form, limit) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(item, kind, form) for item in value]
-    return _text(value, kind, form) if isinstance(value, str) else value
+        return [clean(item, kind, form, limit) for item in value]
+    return _text(value, kind, form, limit) if isinstance(value, str) else value
 
 
 def clean_lines(text: str, kind: str, form: str) -> str:
@@ -57,12 +57,12 @@ def clean_between(written: Sequence[str], filled: str, kind: str, form: str) -> 
     return "".join([*parts, clean_lines(rest, kind, form), last])
 
 
-def _text(text: str, kind: str, form: str) -> str:
-    text = text[: _LIMIT * 2]
+def _text(text: str, kind: str, form: str, limit: int) -> str:
+    text = text[: limit * 2]
     text = "".join(_visible(char) for char in text)
     text = " ".join(text.split())
-    if len(text) > _LIMIT:
-        text = text[:_LIMIT] + "…"
+    if len(text) > limit:
+        text = text[:limit] + "…"
     return _harmless(text, kind, form)
 
 

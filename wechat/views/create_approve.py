@@ -28,7 +28,7 @@ def create_approve(request: HttpRequest) -> JsonResponse:
     except (ValueError, RecursionError, RequestDataTooBig):
         return _failed(_("POST不是合法JSON"), 400)
     if not form.is_valid():
-        return _failed(_("字段【%(names)s】为空或不合法") % {"names": "、".join(form.errors)}, 400)
+        return _failed(form.why(), 400)
     data = form.cleaned_data
     try:
         approval = services.open_external(
