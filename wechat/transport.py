@@ -3,19 +3,22 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.lib import http
+from fta.lib.links import absolute
 from fta.lib.secrets import redact
 from notify.message import Message
 from notify.models import Delivery
 from notify.transports import base
 from notify.transports.fields import Field
-from wechat.client import Answer, Client, NotConfigured, default_app
+from wechat.client import Answer, Client, NotConfigured, default_app, nothing_sent_yet
 from wechat.errors import WecomError, seen_ip
 from wechat.models import WecomApp
 from wechat.services import cards, chats, media
@@ -116,6 +119,7 @@ class AppTransport:
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send; a card is kept so that it can be updated when its approval ends."""
+        message = on_page(delivery, message)
         with translated(shown(message.text)):
             client = Client(_app(delivery, message))
             if message.form == "card_update":
@@ -163,6 +167,12 @@ class AppTransport:
         if any(_joined(config.get(name)) for name in ("to_user", "to_party", "to_tag")):
             return []
         return [("to_user", _("至少填写一个账号、部门或标签。"))]
+
+
+def on_page(delivery: Delivery, message: Message) -> Message:
+    """Return the message with the address of its delivery's page, where all of it is read when it is too long to be sent."""
+    page = absolute(reverse("notify:delivery", args=[delivery.pk]))
+    return replace(message, data={**message.data, "page": page})
 
 
 def repeat_check(delivery: Delivery) -> Payload:
@@ -241,6 +251,7 @@ class RobotTransport:
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send to the group that the delivery names."""
+        message = on_page(delivery, message)
         with translated(shown(message.text)):
             group = self._group(delivery)
             client, form = Client(self._any_app()), str(_config(delivery).get("message") or "markdown")
@@ -318,6 +329,7 @@ class ChatTransport:
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send to the chat."""
+        message = on_page(delivery, message)
         with translated(shown(message.text)):
             config, client = _config(delivery), Client(_app(delivery, message))
             if not config.get("chat_id"):
@@ -336,7 +348,8 @@ class ChatTransport:
         except WecomError as error:
             if error.errcode not in _NO_SUCH_CHAT or len(config.get("members") or []) < _LEAST_MEMBERS:
                 raise
-        client.chat_create(chats.made(name, config))
+        with nothing_sent_yet():
+            client.chat_create(chats.made(name, config))
         return client.chat_send(payload)
 
     def act(self, name: str, action: str, config: Mapping[str, Any]) -> base.Acted:
@@ -356,6 +369,7 @@ class ChatTransport:
             wrong.append(("members", _("填写成员来建群，或填写已有的群聊 ID。")))
         if members and not _LEAST_MEMBERS <= len(members) <= _MOST_MEMBERS:
             wrong.append(("members", _("群聊要有 2 至 2000 个成员。")))
-        if members and config.get("owner") and config["owner"] not in members:
+        known = {str(userid).casefold() for userid in members}
+        if members and config.get("owner") and str(config["owner"]).casefold() not in known:
             wrong.append(("owner", _("群主要在成员里。")))
         return wrong

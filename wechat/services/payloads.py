@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from django.utils.translation import gettext as _
@@ -34,8 +35,9 @@ def bodies(message: Message, preferred: str, way: Way, mentions: Sequence[str] =
         form = "markdown"
     if form in ("textcard", "news", "template_card") and _fits_url(message.url):
         if form == "news":
-            return [_news(message)]
-        return [_notice(message)] if form == "template_card" and way != "chat" else [_textcard(message)]
+            return _in_full(_news(message), message)
+        return _in_full(_notice(message) if form == "template_card" and way != "chat" else _textcard(message), message)
+    message = replace(message, url=message.url or str(message.data.get("page") or ""))
     if form in ("markdown", "markdown_v2", "image"):
         kind = form if way == "robot" and form == "markdown_v2" else "markdown"
         words = _words(message) if kind == "markdown_v2" else _with_people(_words(message), mentions)
@@ -96,6 +98,34 @@ def _within(article: Payload) -> Payload:
     """Return an article of somebody else's within WeCom's sizes."""
     sizes = {"title": TITLE_BYTES, "description": DESCRIPTION_BYTES}
     return {name: cut(str(value), sizes.get(name, URL_BYTES)) for name, value in article.items()}
+
+
+def _in_full(card: Payload, message: Message) -> list[Payload]:
+    """Return a card, marked where it shows only the beginning of a text, and after it the whole as messages of their own."""
+    body, words = card[card["msgtype"]], message.text.strip() or message.title
+    own = {"title": message.title or words, "description": words}
+    if card["msgtype"] == "template_card":
+        rows = [(body["main_title"], "title", own["title"]), (body, "sub_title_text", words)]
+    else:
+        parts = zip(body.get("articles", [body]), message.data.get("articles") or [own], strict=True)
+        rows = [(part, name, str(given.get(name, ""))) for part, given in parts for name in own]
+    lost = [_marked(part, name, whole) for part, name, whole in rows]
+    seen = [whole for (_part, _name, whole), cut_off in zip(rows, lost, strict=True) if not cut_off]
+    wholes = [whole for _part, _name, whole in rows]
+    if all(any(whole in text for text in seen) for whole in wholes):
+        return [card]
+    page = str(message.data.get("page") or message.url)
+    texts = split("\n".join(filter(None, dict.fromkeys(wholes))), TEXT_BYTES, page)
+    return [card, *({"msgtype": "text", "text": {"content": text}} for text in texts)]
+
+
+def _marked(part: Payload, name: str, whole: str) -> bool:
+    """Tell whether a card shows no more than the beginning of a text, and let its end say so."""
+    shown = str(part.get(name, ""))
+    if not shown or len(shown) >= len(whole.strip()):
+        return False
+    part[name] = cut(shown, len(shown.encode()) - 3) + "…"
+    return True
 
 
 def _notice(message: Message) -> Payload:
