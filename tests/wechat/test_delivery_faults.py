@@ -181,7 +181,8 @@ def test_no_answer_before_anything_was_sent_is_tried_again(
     monkeypatch.setattr("wechat.client.http.request", once)
     made = Channel.objects.create(
         name="群", kind=kind, config={
-            "chat_id": "NEWCHAT" if silent == "appchat/create" else "FTAALERTS", "members": ["lisi", "wangwu"], "message": form or "text",
+            "chat_id": "NEWCHAT" if silent == "appchat/create" else "FTAALERTS", "members": ["lisi", "wangwu"],
+            "message": form or "text",
             "groups": [{"name": "一群", "webhook": f"{corp.base}/cgi-bin/webhook/send?key=demo1"}],
         },
     )  # fmt: skip
