@@ -1,13 +1,18 @@
 """Which approvals a reply decides: those that its writer named, or the only one that waits, and no other."""
 
+import re
+
 import pytest
 from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from approvals.models import Approval, Asked
 from fta.models import AuditEntry, Business, Person, StepRun, Switch
 from tests import factories
 from tests.wechat.conftest import external
 from wechat.commands import answer, answers_in
+from wechat.commands.grammar import parse
 
 REQUEST = "【故障自愈】即将执行 清理磁盘,请审核！\n同意请回复: TY 9_0\n驳回请回复: BH 9_0"
 
@@ -63,7 +68,6 @@ UNKNOWN = [
     ("TY 第2台", "2"),
     ("3_0\nTY", "3_0"),
     ("「故障自愈：即将执行 3_0」\n- - - -\nTY", "3_0"),
-    ("TY 9_0BH", "9_0BH"),
     ("BH 5", "5"),
     ("BH 3_0不急", "3_0"),
     ("驳回 release", "release"),
@@ -93,6 +97,10 @@ def test_it_decides_no_other_approval_than_the_one_that_is_named(operator: Perso
         "TY 9_0 驳回",
         "TY 9_0 BH",
         "T Y 9_0 B H",
+        "TY 9_0BH",
+        "TY 9_0BH 1_0",
+        "TY 9_0 …BH",
+        "TY 9_0 -BH",
         "TY 9_0\tBH",
         "TY 9_0 已看\n写错了，驳回",
         "我说错了，驳回\nTY 9_0",
@@ -113,6 +121,9 @@ def test_it_decides_no_other_approval_than_the_one_that_is_named(operator: Perso
         f"{REQUEST.replace(chr(10), ' ')}\nTY 9_0",
         "12:30:00 过期。同意请回复: TY 9_0，驳回请回复: BH 9_0\nTY",
         "TY 1_0\nTY 9_0 BH 2_0",
+        "驳回请回复: TY",
+        "OK 驳回请回复:",
+        "同意请回复: BH 9_0",
     ],
 )
 def test_it_decides_nothing_for_a_message_that_says_both(operator: Person, text: str) -> None:
@@ -136,6 +147,7 @@ def test_it_decides_nothing_for_a_message_that_says_both(operator: Person, text:
         ("TY 9_0\n已看过\nweb-11 已摘", "9_0", "已看过 web-11 已摘"),
         ("TY 9_0 上线单 CHG-3307", "9_0", "上线单 CHG-3307"),
         ("TY 9_0已看", "9_0", "已看"),
+        ("TY 9_0 web-bh-1 已摘", "9_0", "web-bh-1 已摘"),
         ("TY <9_0>", "9_0", ""),
         ("TY（9_0）已看", "9_0", "已看"),
         ("TY 编号 9_0", "9_0", ""),
@@ -162,6 +174,25 @@ def test_it_takes_several_codes_and_no_third(operator: Person, text: str) -> Non
     assert states() == {"1_0": "approved", "2_0": "approved"}
 
 
+PIECES = [
+    *"TY ty OK ok 同意 批准 BH bh 驳回 不同意 9_0 3_0 2024-001 rel 5 编号 和 已看 了 不 我".split(),
+    *" \n\t<>()“”，：。、/-！「」",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join))
+def test_a_yes_names_its_code_or_holds_nothing_that_could_be_one(text: str) -> None:
+    commands = parse(text, {"9_0"})
+    yes = [command for command in commands if command.verb == "approve" and not command.doubt]
+    if any("9_0" in command.words for command in yes):
+        assert "9_0" in text
+    if any(not command.words for command in yes):
+        assert not re.search("[A-Za-z0-9]", re.sub("ty|ok", "", text, flags=re.IGNORECASE))
+    others = [command for command in commands if command.verb == "refuse" and command.words]
+    assert not yes or others or not re.search("驳回|不同意|(?<![A-Za-z])bh(?![A-Za-z])", text, re.IGNORECASE)
+
+
 def test_a_refusal_may_speak_of_consent_and_lines_of_different_codes(operator: Person) -> None:
     for code in ("1_0", "2_0"):
         external(code, operator)
@@ -173,8 +204,14 @@ def test_a_refusal_may_speak_of_consent_and_lines_of_different_codes(operator: P
 def test_an_answer_without_a_code_means_what_waited_before_the_message(operator: Person) -> None:
     for code in ("1_0", "2_0"):
         external(code, operator)
-    assert "有 2 个审批在等你" in say("TY 1_0\nTY", operator)
+    assert say("TY 1_0\nTY", operator) == "【故障自愈】审批成功"
     assert states() == {"1_0": "approved"}
+    assert say("TY\nTY", operator) == "【故障自愈】审批成功"
+    assert states() == {"1_0": "approved", "2_0": "approved"}
+    external("3_0", operator)
+    for text in ("TY 5\nOK", "OK\nOK, 5", "OK\n同意 见 5"):
+        assert "没有编号为 5 的审批" in say(text, operator)
+    assert states() == {"1_0": "approved", "2_0": "approved"}
 
 
 def test_a_code_that_was_decided_is_answered_as_such_and_decides_no_other(operator: Person) -> None:

@@ -30,7 +30,9 @@ _VERBS = {verb: re.compile(pattern, re.IGNORECASE) for verb, pattern in _SPOKEN.
 _ANSWERS: tuple[Verb, ...] = ("approve", "refuse")
 _ALONE = frozenset({"list", "help"})  # with more text behind, these words were not meant as commands
 # The request's own line, copied whole: "同意请回复: TY 20431_2".
-_QUOTED = re.compile(r"(?:同意|驳回)请回复\s*:\s*")
+_QUOTED = re.compile(
+    rf"同意请回复\s*:\s*(?={_SPOKEN['approve']})|驳回请回复\s*:\s*(?={_SPOKEN['refuse']})", re.IGNORECASE
+)
 _SEPARATORS = " ,;:、。+"
 _ENDING = ".!~"
 _OPENING, _CLOSING = "<([{\"'“‘「『《〈【`*#", ">)]}\"'”’」』》〉】`*"
@@ -55,16 +57,16 @@ _QUESTION = re.compile(r"(?:吗|么|呢)?[^\S\n]*\?+$|吗$", re.MULTILINE)
 _PAUSE = r"\s,;:、。+.!?~()"
 # What takes an answer back. A yes must be nothing but a yes; in a no "等业务同意再说" is a reason, and "我同意" is none.
 _AGAINST: dict[Verb, re.Pattern[str]] = {
-    "approve": re.compile(r"不\s*(?:同意|批准|ok)|驳回|拒绝|(?<![a-z.\-])b\s*h(?![a-z])", re.IGNORECASE),
+    "approve": re.compile(r"不\s*(?:同意|批准|ok)|驳回|拒绝|(?<![a-z])(?<![a-z\d][.\-])b\s*h(?![a-z])", re.IGNORECASE),
     "refuse": re.compile(
         rf"(?:^|(?<=[{_PAUSE}]))[^{_PAUSE}不未没无]{{0,2}}(?:同意|批准)(?:[^{_PAUSE}]{{0,2}}(?=[{_PAUSE}]|$)|[a-z\d])"
-        r"|(?<![a-z.\-不])(?:t\s*y|ok)(?![a-z])",
+        r"|(?<![a-z不])(?<![a-z\d][.\-])(?:t\s*y|ok)(?![a-z])",
         re.IGNORECASE,
     ),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two that say the same are two
 class Command:
     """One thing that a member asks for; `words` are codes or the other arguments, `text` is what was typed.
 
@@ -104,11 +106,19 @@ def _consistent(commands: list[Command]) -> list[Command]:
     if against or _contradict(given) or any(command.verb == "conflict" for command in commands):
         others = [command for command in commands if command.verb not in (*_ANSWERS, "conflict", "unknown")]
         return [Command("conflict", "\n".join(command.text for command in commands)), *others]
-    doubt = _doubt(loose)
+    said_again = _said_again(given)
+    doubt = next(filter(None, [_doubt(loose), *(command.doubt for command in given)]), "")
     return [
-        replace(command, doubt=doubt) if doubt and command.verb in _ANSWERS and not command.words else command
+        replace(command, doubt=doubt) if command.verb in _ANSWERS and not command.words else command
         for command in commands
+        if command not in said_again
     ]
+
+
+def _said_again(given: list[Command]) -> list[Command]:
+    """Return the answers that name nothing beside others: "TY 1_0⏎TY" says the same twice, as "TY 1_0 TY" does."""
+    bare = [command for command in given if not command.words]
+    return bare if len(bare) < len(given) else bare[1:]
 
 
 def _contradict(given: list[Command]) -> bool:
@@ -135,14 +145,14 @@ def _seen(character: str) -> str:
 
 
 def _begins(line: str) -> Verb:
-    words = _QUOTED.sub("", line)
+    words = _after(_QUOTED, line)
     return next((verb for verb, pattern in _VERBS.items() if pattern.match(words)), "unknown")
 
 
 def _command(verb: Verb, text: str, known: frozenset[str]) -> Command:
     if verb == "unknown":
         return Command("unknown", text)
-    rest = _VERBS[verb].sub("", _QUOTED.sub("", text), count=1)
+    rest = _after(_VERBS[verb], _after(_QUOTED, text))
     if verb in _ANSWERS:
         return _decision(verb, text, rest, known)
     if verb in _ALONE:
@@ -179,12 +189,13 @@ def _codes(verb: Verb, rest: str, known: frozenset[str]) -> tuple[list[str], str
     while left:
         ahead = _after(_BEFORE, _after(_AND, left) if codes else left)
         found = _known_codes(ahead, known)
-        if not found and not _AGAINST[verb].match(ahead):
+        run = _RUN.match(ahead)
+        against = _AGAINST[verb].match(ahead) or (run and _AGAINST[verb].search(run[0]))  # "TY 1_0BH 2_0"
+        if not found and not against:
             if again := _AGAIN[verb].match(ahead):
                 left, expected = ahead[again.end() :].lstrip(_SEPARATORS), True
                 continue
-            run = _RUN.match(ahead) if expected else None
-            found = [run[0].rstrip(_ENDING)] if run else []
+            found = [run[0].rstrip(_ENDING)] if run and expected else []
         if not found:
             break
         codes += found
