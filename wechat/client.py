@@ -92,7 +92,9 @@ class Client:
         remember(*(value for name, value in parse_qsl(urlsplit(url).query) if name == "key"))
         same_origin = urlsplit(url)[:2] == urlsplit(self.app.api_base)[:2]
         with _counted("webhook/send"):
-            return _answer(http.request("POST", url, data=_encode(payload), headers=_BODY, trusted=same_origin))
+            return _answer(
+                "webhook/send", http.request("POST", url, data=_encode(payload), headers=_BODY, trusted=same_origin)
+            )
 
     def robot_upload(self, url: str, name: str, content: bytes) -> str:
         """Upload a file of 5 bytes to 20 MB for a robot, and return its media id: for this robot alone, for three days."""
@@ -100,9 +102,9 @@ class Client:
         address = parts._replace(path=parts.path.replace("webhook/send", "webhook/upload_media")).geturl()
         same_origin = parts[:2] == urlsplit(self.app.api_base)[:2]
         files = {"media": (name, content, "application/octet-stream")}
-        with _counted("webhook/upload_media"):
+        with nothing_sent_yet(), _counted("webhook/upload_media"):
             response = http.request("POST", address, params={"type": "file"}, files=files, trusted=same_origin)
-            return str(_answer(response).get("media_id") or "")
+            return str(_answer("webhook/upload_media", response).get("media_id") or "")
 
     # --- people, the application, its menu ---
 
@@ -160,7 +162,7 @@ class Client:
                 trusted=True,
             )
             self.ahead = _ahead(response)
-            return _answer(response)
+            return _answer(name, response)
 
     # --- the token ---
 
@@ -194,8 +196,9 @@ class Client:
         try:
             secret = {"corpid": self.app.corp_id, "corpsecret": self.app.secret}
             remember(self.app.secret)
-            with _counted("gettoken"):
-                answer = _answer(http.request("GET", self.app.api_base + "gettoken", params=secret, trusted=True))
+            with nothing_sent_yet(), _counted("gettoken"):
+                response = http.request("GET", self.app.api_base + "gettoken", params=secret, trusted=True)
+                answer = _answer("gettoken", response)
         except http.HttpError:
             row.update(refreshing_until=None)
             raise
@@ -232,6 +235,15 @@ class Client:
         """Drop this token for everybody, but not the newer one that somebody else may have fetched meanwhile."""
         rows = AccessToken.objects.filter(app=self.app, value_digest=digest(token))
         rows.update(value="", value_digest="", expires_at=None)
+
+
+@contextmanager
+def nothing_sent_yet() -> Iterator[None]:
+    """Let no answer to a call that only prepares a message mean that the message was not sent, which is then safe to try again."""
+    try:
+        yield
+    except http.OutcomeUnknown as error:
+        raise http.NotSent(str(error)) from error
 
 
 @contextmanager
@@ -278,7 +290,7 @@ def _encode(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _answer(response: http.Response) -> Answer:
+def _answer(api: str, response: http.Response) -> Answer:
     try:
         body = response.json() if response.status == 200 else None
     except ValueError:
@@ -286,5 +298,5 @@ def _answer(response: http.Response) -> Answer:
     if not isinstance(body, dict):
         raise http.OutcomeUnknown(_("状态码 %(status)s，内容不是约定的 JSON") % {"status": response.status})
     if body.get("errcode"):  # some calls leave it out when all is well
-        raise WecomError(int(body["errcode"]), str(body.get("errmsg", "")))
+        raise WecomError(int(body["errcode"]), str(body.get("errmsg", "")), api)
     return body

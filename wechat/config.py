@@ -1,18 +1,25 @@
 """The section of the configuration file that sets WeCom up."""
 
+from collections.abc import Callable
 from typing import Any
+
+from django.core.exceptions import ValidationError
 
 from approvals.models import ApprovalAdmin
 from fta.config.document import Run
 from fta.config.reader import Reader
 from fta.lib.secrets import digest
-from wechat.forms import check_aes_key, check_token, check_verify_file, verify_content
-from wechat.models import DEFAULT_API_URL, GatewayClient, WecomApp
+from wechat import forms
+from wechat.forms import check_aes_key, check_api_token, check_token, check_verify_file, verify_content
+from wechat.models import GatewayClient, WecomApp
 from wechat.selectors import person_of_userid
 from wechat.services.configuration import rotated
 from wechat.services.gateway_clients import MIN_SECRET
 
 _SECRETS = ("secret", "token", "encoding_aes_key", "api_token")
+# As the configuration page checks them: what it refuses must not come in by the file.
+_CHECKS = {"token": check_token, "encoding_aes_key": check_aes_key, "api_token": check_api_token}
+_ADDRESSES = {"api_url": forms.api_url, "app_url": forms.app_url, "static_url": forms.static_url}
 
 
 class Wecom:
@@ -33,9 +40,7 @@ class Wecom:
         values: dict[str, Any] = {
             "corp_id": reader.text("corp_id", limit=64),
             "agent_id": reader.number("agent_id", 0) or None,
-            "api_url": reader.text("api_url") or DEFAULT_API_URL,
-            "app_url": reader.text("app_url"),
-            "static_url": reader.text("static_url", "/static/wechat/"),
+            **{key: _address(reader, key, stored, run) for key, stored in _ADDRESSES.items()},
             "verify_files": [_verify_file(each) for each in reader.children("verify_files")],
             "is_default": default,
             "archived": False,
@@ -43,7 +48,7 @@ class Wecom:
         for key in _SECRETS:
             if secret := reader.text(key, limit=255):
                 values[key] = secret  # one that the file does not give stays as it is: an export gives none
-        for key, check in (("token", check_token), ("encoding_aes_key", check_aes_key)):
+        for key, check in _CHECKS.items():
             problem = check(values[key]) if key in values else ""
             if problem:
                 reader.fault(key, problem)
@@ -68,6 +73,17 @@ class Wecom:
                 ]
             found.append({key: value for key, value in item.items() if value not in ("", None)})
         return found[0] if len(found) == 1 else found
+
+
+def _address(reader: Reader, key: str, stored: Callable[[str], str], run: Run) -> str:
+    """Return an address as it is stored; one whose origin is a variable that is not set, of which was warned, is none."""
+    given = reader.text(key)
+    unset = any(warning.startswith(f"{reader.path}.{key}: ") for warning in run.warnings)
+    try:
+        return stored("" if unset else given)
+    except ValidationError as error:
+        reader.fault(key, error.messages[0])
+        return ""
 
 
 def _verify_file(reader: Reader) -> dict[str, str]:

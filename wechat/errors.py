@@ -27,15 +27,16 @@ class ErrorInfo:
 class WecomError(Exception):
     """WeCom answered with an error code other than 0."""
 
-    def __init__(self, errcode: int, errmsg: str = "") -> None:
+    def __init__(self, errcode: int, errmsg: str = "", api: str = "") -> None:
         super().__init__(f"{errcode} {errmsg}".strip())
         self.errcode = errcode
         self.errmsg = errmsg
+        self.api = api  # the call that was refused, such as message/send
 
     @property
     def info(self) -> ErrorInfo:
         """Return what the code means."""
-        return explain(self.errcode)
+        return explain(self.errcode, self.api)
 
 
 _SECRET = _("在企业微信管理后台打开该应用，重新复制 Secret，填到本门户的企业微信配置里；应用被停用时先启用它。")
@@ -44,6 +45,10 @@ _AGENT = _("核对企业微信配置里的 AgentId 与 Secret 属于同一个应
 _TOKEN = _("门户会自动重新获取令牌并重发一次；若反复出现，检查是否有别的系统在用同一个 Secret。")
 _PERSON = _("在门户的人员里核对企业微信账号，它不是内部登录名；账号必须在应用的可见范围里。")
 _VISIBLE = _("在管理后台打开该应用，把相关成员或部门加入“可见范围”。")
+_ROOT = _(
+    "群聊接口只给可见范围是根部门（全公司）的应用用：在管理后台打开该应用，把“可见范围”改为最上级部门，再重发；"
+    "不能这样改时，改用群机器人。"
+)
 _CARD = _("卡片内容不符合企业微信的格式，消息未发出；检查模板里的标题、按钮和链接。")
 _CHAT = _("核对群聊的 chatid、群主与成员；群必须由本应用创建。")
 _ROBOT = _("在群里重新添加消息推送机器人，把新的 Webhook 地址填到通知服务里。")
@@ -88,6 +93,7 @@ _ROWS: tuple[_Row, ...] = (
     ((60111, 46004), "data", _("没有这个成员，或不在应用的可见范围里"), _PERSON),
     ((81013,), "data", _("接收人全部无效或不可见"), _PERSON),
     ((82001,), "data", _("没有接收人"), _("为通知服务或通知规则填上接收人。")),
+    ((40032,), "data", _("一条消息里的成员超过 1000 个"), _("改发给部门、标签或 @all，或拆成几个通知服务。")),
     ((82002, 82003), "data", _("部门或标签超过 100 个"), _("把接收范围拆成几条规则。")),
     ((82102,), "data", _("更新的对象不是卡片的接收人"), _("只更新收到过这张卡片的成员。")),
     ((40066, 40068), "data", _("没有这个部门或标签"), _("核对通知服务里的部门或标签编号。")),
@@ -111,11 +117,17 @@ _ROWS: tuple[_Row, ...] = (
      _("群聊不存在，或群名、群主、成员不合法"), _CHAT),
 )  # fmt: skip
 _TABLE = {code: ErrorInfo(kind, meaning, remedy) for codes, kind, meaning, remedy in _ROWS for code in codes}
+# The same codes mean something else where an application speaks in a group chat (page 90244).
+_IN_CHATS = {
+    code: ErrorInfo("admin", _("该应用不能使用群聊：它的可见范围不是根部门"), _ROOT) for code in (48002, 60011)
+}
 _UNLISTED = ErrorInfo("data", _("企业微信返回了未收录的错误"), _("在企业微信开发者中心的错误码查询工具里查看原因。"))
 
 
-def explain(errcode: int) -> ErrorInfo:
-    """Return what an error code asks for, its meaning and its remedy; an unlisted code is treated as bad data."""
+def explain(errcode: int, api: str = "") -> ErrorInfo:
+    """Return what an error code of a call asks for, its meaning and its remedy; an unlisted code is treated as bad data."""
+    if api.startswith("appchat/") and errcode in _IN_CHATS:
+        return _IN_CHATS[errcode]
     return _TABLE.get(errcode, _UNLISTED)
 
 

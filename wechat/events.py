@@ -127,7 +127,9 @@ def _answer(app: WecomApp, message: Message, key: str, text: str, now: datetime)
         dedup_key=f"reply:{app.pk}:{key}",
         kind="wecom_app",
         event="reply",
-        message=Outgoing(form="text", text=text),
+        message=Outgoing(
+            form="text", text=text, data={"app": app.name}
+        ),  # there, and not where the writer may not look
         recipients=[message.from_user.casefold()],
         lane=Delivery.Lane.APPROVAL,
         now=now,

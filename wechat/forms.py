@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from approvals import messages, policies
-from wechat.models import GatewayClient, WecomApp
+from wechat.models import DEFAULT_API_URL, GatewayClient, WecomApp
 from wechat.services.configuration import SECRETS
 
 # Printed in the original's manual and in its start-up data: whoever knows them could forge callbacks.
@@ -134,25 +134,13 @@ class ConfigForm(forms.Form):
         return names
 
     def clean_app_url(self) -> str:
-        value = str(self.cleaned_data["app_url"])
-        if not value:
-            return ""
-        parts = _web_address(value)
-        path = f"{parts.path.rstrip('/')}/"
-        if not path.endswith("/wechat/") or parts.query or parts.fragment:
-            raise ValidationError(_("地址要以 wechat/ 结尾，后面不带参数。"))
-        return f"{parts.scheme}://{parts.netloc}{path}"
+        return app_url(str(self.cleaned_data["app_url"]))
 
     def clean_static_url(self) -> str:
-        value = str(self.cleaned_data["static_url"]) or "/static/wechat/"
-        if not value.startswith("/") or value.startswith("//"):
-            _web_address(value)
-        return f"{value.rstrip('/')}/"
+        return static_url(str(self.cleaned_data["static_url"]))
 
     def clean_api_url(self) -> str:
-        value = str(self.cleaned_data["api_url"]) or "https://qyapi.weixin.qq.com/cgi-bin/"
-        _web_address(value)
-        return value
+        return api_url(str(self.cleaned_data["api_url"]))
 
     def clean_verify_name(self) -> list[str]:
         names = [name for name in _SPLIT.split(str(self.cleaned_data["verify_name"])) if name]
@@ -185,6 +173,32 @@ class ConfigForm(forms.Form):
         given = {name: data[name] for name in SECRETS if data[name]}
         cleared = {name: "" for name in data["clear"] if name not in given}
         return {name: data[name] for name in plain} | given | cleared
+
+
+def app_url(value: str) -> str:
+    """Return 微信端地址 as it is stored, "" for none; raises ValidationError."""
+    if not value:
+        return ""
+    parts = _web_address(value)
+    path = f"{parts.path.rstrip('/')}/"
+    if not path.endswith("/wechat/") or parts.query or parts.fragment:
+        raise ValidationError(_("地址要以 wechat/ 结尾，后面不带参数。"))
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def static_url(value: str) -> str:
+    """Return 静态资源地址 as it is stored; raises ValidationError."""
+    value = value or "/static/wechat/"
+    if not value.startswith("/") or value.startswith("//"):
+        _web_address(value)
+    return f"{value.rstrip('/')}/"
+
+
+def api_url(value: str) -> str:
+    """Return 接口地址 as it is stored; raises ValidationError."""
+    value = value or DEFAULT_API_URL
+    _web_address(value)
+    return value
 
 
 def check_token(value: str) -> str:
@@ -298,7 +312,7 @@ class GatewayClientForm(forms.Form):
     per_minute = forms.IntegerField(
         label=gettext_lazy("每分钟最多"), min_value=1, max_value=MOST_PER_MINUTE, initial=200,
         widget=_mono(inputmode="numeric"),
-        help_text=gettext_lazy("一分钟里收下的消息条数；超过的答 45009，由工具自己重发。"),
+        help_text=gettext_lazy("一分钟里收下的消息条数；超过的答 45009 不发，工具不一定重发（Alertmanager 不会），要留足余量。"),
         error_messages={
             "required": gettext_lazy("请填写每分钟最多几条，一般 200。"),
             **dict.fromkeys(

@@ -14,6 +14,7 @@ from fta.templatetags.moments import rough_text
 
 APPROVED = "【故障自愈】审批成功"
 LIST_LENGTH = 10
+CODE_LENGTH = 64  # of an approval's code; what is longer was typed by somebody
 
 
 def failed(reason: str) -> str:
@@ -83,7 +84,16 @@ def which_code(codes: Sequence[str]) -> str:
 
 def unknown_code(code: str) -> str:
     """Return that no approval has this code."""
-    return _("没有编号为 %(code)s 的审批。") % {"code": code}
+    return _("没有编号为 %(code)s 的审批。") % {"code": _cut(code)}
+
+
+def misplaced_code(code: str) -> str:
+    """Return why an answer whose comment mentions a code, and which names none itself, is not taken."""
+    return _("%(code)s 没有写在 TY 或 BH 后面，不能确定要处理的是不是它。") % {"code": _cut(code)}
+
+
+def _cut(code: str) -> str:
+    return code if len(code) <= CODE_LENGTH else f"{code[:CODE_LENGTH]}…"
 
 
 def unknown_button() -> str:
@@ -92,8 +102,8 @@ def unknown_button() -> str:
 
 
 def both_answers() -> str:
-    """Return why a line that says yes and no is not taken."""
-    return _("一行里既有同意又有驳回，没有处理。请分成两行。")
+    """Return why a message that says yes and no is not taken."""
+    return _("消息里既有同意又有驳回，没有处理。请只写一种；分别处理几个审批时一行写一个，都带上编号。")
 
 
 def pending(approvals: Sequence[Approval], now: datetime, link: str) -> str:
@@ -121,6 +131,13 @@ def switched_on(count: int) -> str:
     return _("已恢复自愈，解除 %(n)d 处停止。") % {"n": count} if count else _("自愈没有被停止。")
 
 
+def others_halted(scope: str, halted: Sequence[str]) -> str:
+    """Return that this scope is not halted by itself, and what is; "" is everything."""
+    everything = _("全部")
+    names = "、".join(key or everything for key in halted[:LIST_LENGTH])
+    return _("没有单独停止 %(scope)s。现在停止的有：%(names)s。") % {"scope": scope or everything, "names": names}
+
+
 def only_admins() -> str:
     """Return who may halt healing."""
     return _("只有管理员可以停止或恢复自愈。")
@@ -131,9 +148,14 @@ def switch_form() -> str:
     return _("请写明范围和分钟数，例如：停止 all 30，停止 game 30，停止 clean-disk 30。")
 
 
+def resume_form() -> str:
+    """Return how to let healing go on."""
+    return _("请写：恢复，或 恢复 范围，例如：恢复 game。")
+
+
 def unknown_scope(key: str) -> str:
-    """Return that there is nothing of this name to halt."""
-    return _("没有代码为 %(key)s 的业务，也没有标识为 %(key)s 的套餐。") % {"key": key}
+    """Return that there is nothing of this name to halt or resume."""
+    return _("没有代码为 %(key)s 的业务，也没有标识为 %(key)s 的套餐。") % {"key": _cut(key)}
 
 
 def delegated(code: str, name: str) -> str:

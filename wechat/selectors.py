@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from approvals import selectors
-from approvals.models import Approval
+from approvals.models import Approval, ApprovalQuerySet
 from fta.models import Incident, Person
 from wechat.models import ApiCallCount, WecomApp
 
@@ -40,6 +40,12 @@ def callback_secret() -> str:
     """Return what the callbacks of create_approve are signed with: the TOKEN that its callers have."""
     app = active_app()
     return app.api_token if app else ""
+
+
+def exactly(rows: ApprovalQuerySet, code: str) -> Approval | None:
+    """Return the approval whose code is written just so, the one that waits, else the last; codes may differ in case only."""
+    alike = rows.filter(code=code)
+    return alike.filter(state=Approval.State.PENDING).first() or alike.order_by("-round", "-id").first()
 
 
 def api_calls() -> Iterator[Metric]:

@@ -15,11 +15,11 @@ from notify.message import Message
 from notify.models import Delivery
 from notify.transports import base
 from notify.transports.fields import Field
-from wechat.client import Answer, Client, NotConfigured, default_app
+from wechat.client import Answer, Client, NotConfigured, default_app, nothing_sent_yet
 from wechat.errors import WecomError, seen_ip
 from wechat.models import WecomApp
 from wechat.services import cards, chats, media
-from wechat.services.payloads import Payload, bodies, shown
+from wechat.services.payloads import Payload, bodies, on_page, shown
 
 WINDOW_SECONDS = 60.0  # the shortest window of a frequency limit
 BUSY_TRIES = 3  # the vendor asks for no more than three tries when its system is busy or gives no answer
@@ -119,6 +119,7 @@ class AppTransport:
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send; a card is kept so that it can be updated when its approval ends."""
+        message = on_page(delivery, message)
         with translated(shown(message.text)):
             client = Client(_app(delivery, message))
             if message.form == "card_update":
@@ -257,6 +258,7 @@ class RobotTransport:
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send to the group that the delivery names."""
+        message = on_page(delivery, message)
         with translated(shown(message.text)):
             group = self._group(delivery)
             client, form, url = Client(self._any_app()), self._form(delivery), str(group["webhook"])
@@ -346,6 +348,7 @@ class ChatTransport:
 
     def send(self, delivery: Delivery, message: Message) -> base.Receipt:
         """Send to the chat."""
+        message = on_page(delivery, message)
         with translated(shown(message.text)):
             config, client = _config(delivery), Client(_app(delivery, message))
             if not config.get("chat_id"):
@@ -364,7 +367,8 @@ class ChatTransport:
         except WecomError as error:
             if error.errcode not in _NO_SUCH_CHAT or len(config.get("members") or []) < _LEAST_MEMBERS:
                 raise
-        client.chat_create(chats.made(name, config))
+        with nothing_sent_yet():
+            client.chat_create(chats.made(name, config))
         return client.chat_send(payload)
 
     def act(self, name: str, action: str, config: Mapping[str, Any]) -> base.Acted:
@@ -384,6 +388,7 @@ class ChatTransport:
             wrong.append(("members", _("填写成员来建群，或填写已有的群聊 ID。")))
         if members and not _LEAST_MEMBERS <= len(members) <= _MOST_MEMBERS:
             wrong.append(("members", _("群聊要有 2 至 2000 个成员。")))
-        if members and config.get("owner") and config["owner"] not in members:
+        known = {str(userid).casefold() for userid in members}
+        if members and config.get("owner") and str(config["owner"]).casefold() not in known:
             wrong.append(("owner", _("群主要在成员里。")))
         return wrong

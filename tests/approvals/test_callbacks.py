@@ -162,7 +162,9 @@ def test_it_cuts_no_question(app: WecomApp, operator: Person) -> None:
 def test_it_asks_nobody_unknown(app: WecomApp, operator: Person, approval_admin: Person) -> None:
     assert post(verifier="nobody,ghost").status_code == 400
     assert not Approval.objects.exists()
-    assert post(verifier="nobody,ghost").json()["message"] == "字段【verifier】为空或不合法：没有这些人员：nobody、ghost。"
+    assert (
+        post(verifier="nobody,ghost").json()["message"] == "字段【verifier】为空或不合法：没有这些人员：nobody、ghost。"
+    )
     assert post(verifier="nobody,lisi").status_code == 200
 
 

@@ -43,6 +43,18 @@ def test_it_makes_the_chat_what_the_channel_says(corp: Corp, admin: Person) -> N
     assert (before.name, before.owner, set(before.members)) == ("值班群", "wangwu", {"wangwu", "zhaoliu"})
 
 
+def test_it_compares_members_as_wecom_does_whatever_their_case(corp: Corp, admin: Person) -> None:
+    made = chat(chat_id="FTAALERTS", owner="LiSi", members=["LiSi", "zhaoliu"])
+    assert "已更新群" in act(admin, made, "push")
+    before = corp.world.chats["FTAALERTS"]
+    assert (before.owner, before.members) == ("lisi", ["lisi", "zhaoliu"])
+
+
+def test_it_says_what_a_group_chat_needs_of_the_application(corp: Corp, admin: Person) -> None:
+    object.__setattr__(corp.world.config.apps[0], "root_visible", False)
+    assert "改为最上级部门" in act(admin, chat(members=["lisi", "wangwu"]), "push")
+
+
 def test_it_takes_over_a_chat_that_there_is(corp: Corp, admin: Person) -> None:
     there = corp.world.chats["FTAALERTS"]
     made = chat(chat_id="FTAALERTS")

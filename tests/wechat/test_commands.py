@@ -152,7 +152,7 @@ def test_it_decides_nothing_for_a_line_that_says_both(operator: Person, approval
 def test_it_lists_and_shows_details(operator: Person, approval: Approval, stranger: Person) -> None:
     assert "CHG-1　发布 CHG-1　剩 " in say("待办", operator)
     assert "发布 CHG-1" in say("详情 CHG-1", operator)
-    assert say("详情 CHG-1", stranger) == "没有编号为 CHG-1 的审批。"
+    assert say("详情 CHG-1", stranger).startswith("没有编号为 CHG-1 的审批。")
     assert "详情 20431_2" in say("详情", operator)
 
 

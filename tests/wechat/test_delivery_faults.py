@@ -178,6 +178,46 @@ def test_nobody_known_marks_them_all(corp: Corp, default_policy: Policy, operato
     assert ghost.unreached_at is not None
 
 
+@pytest.mark.parametrize(
+    ("silent", "kind", "form"),
+    [
+        ("gettoken", "wecom_chat", "text"),
+        ("appchat/create", "wecom_chat", "text"),
+        ("webhook/upload_media", "wecom_robot", "file"),
+        ("appchat/send", "wecom_chat", ""),
+    ],
+)
+def test_no_answer_before_anything_was_sent_is_tried_again(
+    corp: Corp, monkeypatch: pytest.MonkeyPatch, silent: str, kind: str, form: str
+) -> None:
+    """A chat and a robot drop no repeats: only of the call that carries the words the outcome is unknown."""
+    real, calls = http.request, []
+
+    def once(method: str, url: str, **kwargs: Any) -> http.Response:
+        calls.append(url)
+        if silent in url and sum(silent in each for each in calls) == 1:
+            raise http.OutcomeUnknown("timed out")
+        return real(method, url, **kwargs)
+
+    monkeypatch.setattr("wechat.client.http.request", once)
+    made = Channel.objects.create(
+        name="群", kind=kind, config={
+            "chat_id": "NEWCHAT" if silent == "appchat/create" else "FTAALERTS", "members": ["lisi", "wangwu"],
+            "message": form or "text",
+            "groups": [{"name": "一群", "webhook": f"{corp.base}/cgi-bin/webhook/send?key=demo1"}],
+        },
+    )  # fmt: skip
+    row = outbox.post(
+        dedup_key="k", kind=kind, event="test", message=Message("plain", text="磁盘写满" * 300),
+        recipients=["一群"] if kind == "wecom_robot" else (), now=timezone.now(), channel=made,
+    )  # fmt: skip
+    assert row is not None
+    for state in ("pending", "sent") if form else ("unknown", "unknown"):
+        work()
+        row.refresh_from_db()
+        assert row.state == state, row.last_error
+
+
 @pytest.fixture
 def default_policy(db: None) -> Policy:
     return policy()

@@ -13,7 +13,7 @@ from django.utils import timezone
 from approvals.models import Approval, Decision
 from fta.models import AuditEntry, Person
 from notify.models import Delivery
-from tests.wechat.conftest import AGENT
+from tests.wechat.conftest import AGENT, external
 from tests.wechat.entry_stub import AES_KEY, CORP, TOKEN
 from wechat.crypto import Crypto
 from wechat.models import WecomApp, WecomEvent
@@ -159,6 +159,24 @@ def test_it_approves_by_reply(client: Client, app: WecomApp, approval: Approval)
     assert approval.comment == "同意（微信审批）：已确认"
     assert replies() == ["【故障自愈】审批成功"]
     assert AuditEntry.objects.filter(verb="approval.decide", actor="lisi").count() == 1
+
+
+def test_it_answers_by_the_application_that_was_written_to(client: Client, app: WecomApp, approval: Approval) -> None:
+    WecomApp.objects.create(
+        name="ops", corp_id=CORP, agent_id=AGENT + 1, secret="s" * 43, token=TOKEN, encoding_aes_key=AES_KEY
+    )
+    sealed, _signature = CRYPTO.encrypt(text("TY CHG-1", agent=AGENT + 1), "0", "0")
+    assert send(client, envelope(sealed, agent=AGENT + 1), query(sealed)).status_code == 200
+    post(client, text("待办", msg_id=2))
+    sent_by = [row.payload["message"]["data"]["app"] for row in Delivery.objects.filter(event="reply").order_by("pk")]
+    assert sent_by == ["ops", "default"]
+
+
+def test_it_audits_the_answer_of_an_unknown_sender_to_any_code(client: Client, app: WecomApp, operator: Person) -> None:
+    made = external("release", operator)
+    post(client, text("TY release", sender="nobody"))
+    refused = AuditEntry.objects.get(verb="approval.decide_refused")
+    assert (refused.actor, refused.object_id, refused.data["why"]) == ("nobody", str(made.pk), "not_registered")
 
 
 def test_it_refuses_by_card(client: Client, app: WecomApp, approval: Approval) -> None:

@@ -31,6 +31,14 @@ def test_it_explains_a_code(errcode: int, kind: str) -> None:
     assert (info.kind, bool(info.meaning), bool(info.remedy)) == (kind, True, True)
 
 
+@pytest.mark.parametrize("errcode", [48002, 60011])
+def test_a_group_chat_asks_for_the_whole_company_in_sight(errcode: int) -> None:
+    for api, wanted in (("appchat/send", "根部门"), ("appchat/create", "根部门"), ("user/get", "相关成员或部门")):
+        said = WecomError(errcode, "no privilege", api).info
+        assert wanted in f"{said.meaning}{said.remedy}"
+        assert said.kind == "admin"
+
+
 def test_it_says_where_a_trusted_address_is_entered() -> None:
     assert "企业可信IP" in str(explain(60020).remedy)
 

@@ -93,6 +93,32 @@ def test_it_sends_for_the_client_by_its_own_application(client: Client, promethe
     assert list(calls)[1] == ("prometheus", "markdown", "toparty= 1 ", 0)
 
 
+def test_what_is_too_long_for_its_form_arrives_whole(client: Client, prometheus: GatewayClient, corp: Corp) -> None:
+    access, content = token(client)["access_token"], "第一行，磁盘写满\n" * 900  # 22 kB
+    body: dict[str, Any] = {"touser": "lisi", "agentid": 7}
+    send(client, access, body | {"msgtype": "text", "text": {"content": content}})
+    card = {"title": "CPU", "description": "高" * 300, "url": "http://grafana/d/1"}
+    send(client, access, body | {"msgtype": "textcard", "textcard": card})
+    article = {"title": "CPU", "description": "高" * 300, "url": "http://grafana/d/1"}
+    send(
+        client,
+        access,
+        body | {"msgtype": "news", "news": {"articles": [article, {"title": "内存", "url": "http://g/2"}]}},
+    )
+    deliver()
+
+    *_parts, last, shown, whole, news, all_of_it = corp.inbox("lisi")
+    page = f"http://mycompany.com/notify/deliveries/{Delivery.objects.order_by('pk')[0].pk}/"
+    assert last.body["content"].endswith(f"字未显示，全文：{page}")
+    assert (shown.msgtype, shown.body["description"][-1], whole.body["content"]) == (
+        "textcard",
+        "…",
+        "CPU\n" + "高" * 300,
+    )
+    assert news.body["articles"][0]["description"].endswith("高…")
+    assert all_of_it.body["content"] == "CPU\n" + "高" * 300 + "\n内存"
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -76,6 +76,7 @@ def test_it_cuts_a_long_text_between_characters(client: Client, world: World) ->
         ({"msgtype": "textcard", "textcard": {"title": "a", "url": "http://a"}}, 41033),
         ({"msgtype": "textcard", "textcard": {"title": "a", "description": "b", "url": "a"}}, 45034),
         ({"msgtype": "news", "news": {"articles": [{"title": "a", "url": "http://a"}] * 9}}, 45008),
+        ({"touser": "|".join(f"u{number}" for number in range(1001))}, 40032),
         ({"toparty": "|".join(map(str, range(101)))}, 82002),
     ],
 )

@@ -326,3 +326,43 @@ def test_it_checks_a_channels_configuration(kind: str, good: dict[str, Any], bad
 def test_it_reaches_the_person_who_replied(corp: Corp, operator: Person) -> None:
     send(row(Message(form="text", text="答"), operator.wecom_userid))
     assert corp.texts("lisi") == ["答"]
+
+
+LONG = "磁盘写满，请尽快清理。" * 40  # 1,320 bytes
+
+
+@pytest.mark.parametrize(
+    ("form", "title", "text", "shown", "follows"),
+    [
+        ("textcard", "磁盘", LONG, "description", f"磁盘\n{LONG}"),
+        ("news", "磁盘", LONG, "description", f"磁盘\n{LONG}"),
+        ("template_card", "磁盘", LONG, "sub_title_text", f"磁盘\n{LONG}"),
+        ("textcard", "标题" * 40, "写满", "title", "标题" * 40 + "\n写满"),
+        ("textcard", "", LONG, "title description", LONG),
+        ("textcard", "标题" * 40, "标题" * 40 + "写满", "title", ""),
+        ("textcard", "磁盘", "写满" * 85, "", ""),
+        ("news", "磁盘", "", "", ""),
+    ],
+)
+def test_a_card_that_is_cut_says_so_and_the_whole_follows(
+    corp: Corp, form: str, title: str, text: str, shown: str, follows: str
+) -> None:
+    made = channel("wecom_app", to_user=["lisi"], message=form)
+    send(row(Message(form="plain", title=title, text=text, url="http://grafana/d/1"), channel=made))
+    card, *rest = corp.inbox("lisi")
+    body = card.body.get("articles", [card.body])[0]
+    marked = {name for name, value in body.items() if str(value).endswith("…")}
+    assert marked == set(shown.split())
+    for name in marked:
+        assert (title if name == "title" and title else text).startswith(body[name].removesuffix("…"))
+        assert len(body[name].encode()) <= {"title": 128, "description": 512, "sub_title_text": 600}[name]
+    assert [bubble.body["content"] for bubble in rest] == ([follows] if follows else [])
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "textcard"])
+def test_what_is_longer_than_four_messages_ends_with_the_page_of_its_delivery(corp: Corp, form: str) -> None:
+    made = channel("wecom_app", to_user=["lisi"], message=form)
+    link = "http://mycompany.com/x" if form == "textcard" else ""
+    delivery = row(Message(form="plain", title="磁盘", text=LONG * 9, url=link), channel=made)
+    send(delivery)
+    assert corp.texts("lisi")[-1].endswith(f"字未显示，全文：http://mycompany.com/notify/deliveries/{delivery.pk}/")

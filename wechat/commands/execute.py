@@ -1,6 +1,7 @@
 """Do what a member typed and word the answer: every message gets one, and a wrong one is told what was wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -16,25 +17,35 @@ from fta.models.scope import roles_of
 from fta.operations.reach import may_halt_by_message
 from wechat import messages
 from wechat.commands.grammar import Command, parse
+from wechat.selectors import exactly
 
 Answer = Literal["approve", "refuse"]
 
 MAX_MINUTES = 7 * 24 * 60
 
 
+@dataclass(frozen=True)
+class Talk:
+    """Who says something and when, and what waited for their answer before any of it was done."""
+
+    person: Person
+    now: datetime
+    waiting: Sequence[Approval]
+
+
 def answer(text: str, person: Person, now: datetime) -> str:
     """Do every command of a message, one after another, and return the answers."""
-    waiting = list(selectors.pending_for(person.user))
-    commands = parse(text, {approval.code for approval in waiting})
+    talk = Talk(person, now, list(selectors.pending_for(person.user)))
+    commands = parse(text, {approval.code for approval in talk.waiting})
     if not commands:
         return messages.help_text()
-    return "\n".join(_DO[command.verb](command, person, now) for command in commands)
+    return "\n".join(_DO[command.verb](command, talk) for command in commands)
 
 
 def answers_in(text: str) -> list[tuple[int, str]]:
     """Return (approval id, answer) of every yes or no in a text that names an approval by its code."""
     given = [command for command in parse(text) if command.verb in ("approve", "refuse")]
-    named = [(selectors.by_code(code), command.verb) for command in given for code in command.words]
+    named = [(_by_code(code), command.verb) for command in given for code in command.words]
     return [(approval.pk, verb) for approval, verb in named if approval]
 
 
@@ -49,91 +60,119 @@ def decide(approval_id: int, person: Person, said: Answer, comment: str, channel
     return messages.APPROVED
 
 
-def _decide(command: Command, person: Person, now: datetime) -> str:
+def _decide(command: Command, talk: Talk) -> str:
     said: Answer = "approve" if command.verb == "approve" else "refuse"
-    codes = command.words or _only_one(person)
+    if chosen := _asked_for_number(command, talk):
+        return decide(chosen.pk, talk.person, said, command.number, "reply", talk.now)
+    codes = command.words or _only_one(command, talk)
     if isinstance(codes, str):
         return codes
     if len(codes) == 1:
-        return _decide_code(codes[0], person, said, command.comment, now)
-    return "\n".join(f"{code} {_decide_code(code, person, said, command.comment, now)}" for code in codes)
+        return _decide_code(codes[0], talk, said, command.comment)
+    return "\n".join(f"{code} {_decide_code(code, talk, said, command.comment)}" for code in codes)
 
 
-def _only_one(person: Person) -> tuple[str, ...] | str:
+def _asked_for_number(command: Command, talk: Talk) -> Approval | None:
+    """Return the one approval that waits, where it offers candidates and "TY 2" takes one of them."""
+    if command.verb != "approve" or not command.number or len(talk.waiting) != 1:
+        return None
+    only = talk.waiting[0]
+    offers = only.step is not None and bool(only.step.result.get("offered"))
+    return only if offers and not any(_by_code(code) for code in command.words) else None
+
+
+def _only_one(command: Command, talk: Talk) -> tuple[str, ...] | str:
     """Return the code that an answer without one means, or why it means none."""
-    codes = [approval.code for approval in selectors.pending_for(person.user)]
+    codes = [approval.code for approval in talk.waiting]
+    if command.doubt:
+        unknown = _by_code(command.doubt) is None
+        reason = messages.unknown_code(command.doubt) if unknown else messages.misplaced_code(command.doubt)
+        return messages.failed(f"{reason}\n{messages.right_form()}")
     if len(codes) == 1:
         return (codes[0],)
-    reason = messages.which_code(codes) if codes else messages.no_code()
-    return messages.failed(reason)
+    return messages.failed(messages.which_code(codes) if codes else messages.no_code())
 
 
-def _decide_code(code: str, person: Person, said: Answer, comment: str, now: datetime) -> str:
-    approval = selectors.by_code(code)
-    if approval is None:
-        return messages.failed(f"{messages.unknown_code(code)}\n{messages.right_form()}")
-    return decide(approval.pk, person, said, comment, "reply", now)
+def _decide_code(code: str, talk: Talk, said: Answer, comment: str) -> str:
+    approval = _meant(code, talk)
+    if isinstance(approval, str):
+        return messages.failed(f"{approval}\n{messages.right_form()}")
+    return decide(approval.pk, talk.person, said, comment, "reply", talk.now)
 
 
-def _list(command: Command, person: Person, now: datetime) -> str:
-    return messages.pending(list(selectors.pending_for(person.user)), now, absolute(reverse("wechat:todo")))
+def _meant(code: str, talk: Talk) -> Approval | str:
+    """Return the approval of this code, or why it names none: of two that differ in case only, one is not guessed."""
+    found = exactly(Approval.objects.all(), code)
+    alike = [approval for approval in talk.waiting if approval.code.casefold() == code.casefold()]
+    if found is None and len(alike) > 1:
+        return messages.which_code([approval.code for approval in alike])
+    return found or next(iter(alike), None) or selectors.by_code(code) or messages.unknown_code(code)
 
 
-def _details(command: Command, person: Person, now: datetime) -> str:
+def _by_code(code: str) -> Approval | None:
+    return exactly(Approval.objects.all(), code) or selectors.by_code(code)
+
+
+def _list(command: Command, talk: Talk) -> str:
+    return messages.pending(list(selectors.pending_for(talk.person.user)), talk.now, absolute(reverse("wechat:todo")))
+
+
+def _details(command: Command, talk: Talk) -> str:
     if not command.words:
         return messages.details_form()
-    approval = selectors.find(person.user, command.words[0])
+    code, readable = command.words[0], selectors.with_related(Approval.objects.visible_to(talk.person.user))
+    approval = exactly(readable, code) or selectors.find(talk.person.user, code)
     if approval is None:
-        return messages.unknown_code(command.words[0])
+        return f"{messages.unknown_code(code)}\n{messages.details_form()}"
     link = absolute(reverse("wechat:todo-detail", args=[approval.pk]))
     return messages.details(approval, selectors.evidence(approval), link)
 
 
-def _duty(command: Command, person: Person, now: datetime) -> str:
-    if not roles_of(person.user):
+def _duty(command: Command, talk: Talk) -> str:
+    if not roles_of(talk.person.user):
         return messages.no_duties()
     wanted = command.words[0] if command.words else ""
     rows = [row for row in Duty.objects.staffed() if wanted in ("", row.name)]
-    turns = [(row.name, row.on_duty(now)) for row in rows]
+    turns = [(row.name, row.on_duty(talk.now)) for row in rows]
     found = Person.objects.filter(user__username__in=[who for _name, who in turns]).select_related("user")
     names = {each.user.get_username(): each.name for each in found}
     return messages.on_duty([(name, names.get(who) or who) for name, who in turns]) if turns else messages.no_duties()
 
 
-def _delegate(command: Command, person: Person, now: datetime) -> str:
+def _delegate(command: Command, talk: Talk) -> str:
     if len(command.words) < 2:
         return messages.delegate_form()
     code, userid = command.words[:2]
-    approval = selectors.by_code(code)
+    approval = _meant(code, talk)
     other = Person.objects.by_wecom(userid).select_related("user").first()
-    if approval is None:
-        return messages.delegate_failed(messages.unknown_code(code))
+    if isinstance(approval, str):
+        return messages.delegate_failed(f"{approval}\n{messages.delegate_form()}")
     if other is None:
-        return messages.delegate_failed(messages.not_registered(userid))
+        return messages.delegate_failed(f"{messages.not_registered(userid)}\n{messages.delegate_form()}")
     try:
-        services.hand_over(approval.pk, person.user, other, now)
+        services.hand_over(approval.pk, talk.person.user, other, talk.now)
     except services.Refusal as refusal:
         return messages.delegate_failed(refusal.reason)
-    return messages.delegated(code, other.name)
+    return messages.delegated(approval.code, other.name)
 
 
-def _halt(command: Command, person: Person, now: datetime) -> str:
-    if not may_halt_by_message(person.user):
+def _halt(command: Command, talk: Talk) -> str:
+    if not may_halt_by_message(talk.person.user):
         return messages.only_admins()
     if len(command.words) < 2 or not _minutes(command.words[1]):
         return messages.switch_form()
     key, minutes = command.words[0], _minutes(command.words[1])
     scope = _scope(key)
     if scope is None:
-        return messages.unknown_scope(key)
+        return f"{messages.unknown_scope(key)}\n{messages.switch_form()}"
     shown = _("全部") if scope == Switch.Scope.ALL else key
     operations.halt(
         scope,
         "" if scope == Switch.Scope.ALL else key,
         _("微信指令"),
-        now + timedelta(minutes=minutes),
-        person.user,
-        now,
+        talk.now + timedelta(minutes=minutes),
+        talk.person.user,
+        talk.now,
     )
     return messages.switched_off(shown, minutes)
 
@@ -152,19 +191,24 @@ def _scope(key: str) -> str | None:
     return Switch.Scope.PACKAGE if Package.objects.filter(key=key).exists() else None
 
 
-def _resume(command: Command, person: Person, now: datetime) -> str:
-    if not may_halt_by_message(person.user):
+def _resume(command: Command, talk: Talk) -> str:
+    if not may_halt_by_message(talk.person.user):
         return messages.only_admins()
     switches = list(Switch.objects.in_force())
     if command.words:
         wanted = "" if command.words[0].casefold() in ("all", "全部") else command.words[0]
-        switches = [switch for switch in switches if switch.key == wanted]
+        if wanted and _scope(wanted) is None and wanted not in {switch.key for switch in switches}:
+            return f"{messages.unknown_scope(wanted)}\n{messages.resume_form()}"
+        named = [switch for switch in switches if switch.key == wanted]
+        if switches and not named:
+            return messages.others_halted(wanted, sorted(switch.key for switch in switches))
+        switches = named
     for switch in switches:
-        operations.resume(switch, person.user, now)
+        operations.resume(switch, talk.person.user, talk.now)
     return messages.switched_on(len(switches))
 
 
-_DO: dict[str, Callable[[Command, Person, datetime], str]] = {
+_DO: dict[str, Callable[[Command, Talk], str]] = {
     "approve": _decide,
     "refuse": _decide,
     "list": _list,
@@ -173,7 +217,7 @@ _DO: dict[str, Callable[[Command, Person, datetime], str]] = {
     "delegate": _delegate,
     "halt": _halt,
     "resume": _resume,
-    "help": lambda command, person, now: messages.help_text(),
-    "conflict": lambda command, person, now: messages.failed(messages.both_answers()),
-    "unknown": lambda command, person, now: messages.not_understood(command.text),
+    "help": lambda command, talk: messages.help_text(),
+    "conflict": lambda command, talk: messages.failed(messages.both_answers()),
+    "unknown": lambda command, talk: messages.not_understood(command.text),
 }

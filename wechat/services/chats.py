@@ -30,12 +30,15 @@ def push(client: Client, name: str, config: Mapping[str, Any]) -> Acted:
         chat_id = str(answer.get("chatid") or config.get("chat_id") or "")
         return Acted({**config, "chat_id": chat_id}, _("已建群“%(name)s”，%(count)d 人。") % _figures(name, config))
     wanted, present = made(name, config), [str(userid) for userid in found.get("userlist") or []]
+    named, there = (
+        {userid.casefold() for userid in each} for each in (wanted["userlist"], present)
+    )  # WeCom knows no case
     change = {
         "chatid": config["chat_id"],
         "name": wanted["name"],
         "owner": wanted["owner"],
-        "add_user_list": [userid for userid in wanted["userlist"] if userid not in present],
-        "del_user_list": [userid for userid in present if userid not in wanted["userlist"]],
+        "add_user_list": [userid for userid in wanted["userlist"] if userid.casefold() not in there],
+        "del_user_list": [userid for userid in present if userid.casefold() not in named],
     }
     client.chat_update({key: value for key, value in change.items() if value})
     return Acted(config, _("已更新群“%(name)s”，%(count)d 人。") % _figures(name, config))

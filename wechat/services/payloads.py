@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from fta.lib.links import absolute
 from fta.lib.secrets import redact
 from notify.message import Message, as_text, cut, split
+from notify.models import Delivery
 
 Payload = dict[str, Any]
 Way = Literal["app", "robot", "chat"]
@@ -35,8 +38,9 @@ def bodies(message: Message, preferred: str, way: Way, mentions: Sequence[str] =
         form, message = "markdown", _with_link(message)
     if form in ("textcard", "news", "template_card") and _fits_url(message.url):
         if form == "news":
-            return [_news(message)]
-        return [_notice(message)] if form == "template_card" and way != "chat" else [_textcard(message)]
+            return _in_full(_news(message), message)
+        return _in_full(_notice(message) if form == "template_card" and way != "chat" else _textcard(message), message)
+    message = replace(message, url=message.url or str(message.data.get("page") or ""))
     if form in ("markdown", "markdown_v2", "image"):
         kind = form if way == "robot" and form == "markdown_v2" else "markdown"
         words = as_text(message) if kind == "markdown_v2" else _with_people(as_text(message), mentions)
@@ -106,6 +110,34 @@ def _within(article: Payload) -> Payload:
     return {name: cut(str(value), sizes.get(name, URL_BYTES)) for name, value in article.items()}
 
 
+def _in_full(card: Payload, message: Message) -> list[Payload]:
+    """Return a card, marked where it shows only the beginning of a text, and after it the whole as messages of their own."""
+    body, words = card[card["msgtype"]], message.text.strip() or message.title
+    own = {"title": message.title or words, "description": words}
+    if card["msgtype"] == "template_card":
+        rows = [(body["main_title"], "title", own["title"]), (body, "sub_title_text", words)]
+    else:
+        parts = zip(body.get("articles", [body]), message.data.get("articles") or [own], strict=True)
+        rows = [(part, name, str(given.get(name, ""))) for part, given in parts for name in own]
+    lost = [_marked(part, name, whole) for part, name, whole in rows]
+    seen = [whole for (_part, _name, whole), cut_off in zip(rows, lost, strict=True) if not cut_off]
+    wholes = [whole for _part, _name, whole in rows]
+    if all(any(whole in text for text in seen) for whole in wholes):
+        return [card]
+    page = str(message.data.get("page") or message.url)
+    texts = split("\n".join(filter(None, dict.fromkeys(wholes))), TEXT_BYTES, page)
+    return [card, *({"msgtype": "text", "text": {"content": text}} for text in texts)]
+
+
+def _marked(part: Payload, name: str, whole: str) -> bool:
+    """Tell whether a card shows no more than the beginning of a text, and let its end say so."""
+    shown = str(part.get(name, ""))
+    if not shown or len(shown) >= len(whole.strip()):
+        return False
+    part[name] = cut(shown, len(shown.encode()) - 3) + "…"
+    return True
+
+
 def _notice(message: Message) -> Payload:
     card: Payload = {
         "card_type": "text_notice",
@@ -121,3 +153,9 @@ def _notice(message: Message) -> Payload:
 def facts(message: Message) -> list[Payload]:
     """Return the rows of a card, at most the six that WeCom takes (42035)."""
     return [{"keyname": name[:10] or "—", "value": value[:60]} for name, value in message.facts[:6]]
+
+
+def on_page(delivery: Delivery, message: Message) -> Message:
+    """Return the message with the address of its delivery's page, where all of it is read when it is too long to be sent."""
+    page = absolute(reverse("notify:delivery", args=[delivery.pk]))
+    return replace(message, data={**message.data, "page": page})

@@ -10,6 +10,7 @@ from wechat.simulator.config import App
 from wechat.simulator.state import Bubble, Card, Conversation, Json, Refused, Sent
 from wechat.simulator.world import World
 
+MOST_MEMBERS = 1000  # a message names; parties, tags and @all reach more
 MEMBER_A_MINUTE = 30
 MEMBER_AN_HOUR = 1000
 ROBOT_A_MINUTE = 20
@@ -71,6 +72,8 @@ def _receivers(world: World, request: Json) -> tuple[list[str], Json]:
     users, parties, tags = (_ids(request, name) for name in ("touser", "toparty", "totag"))
     if not users and not parties and not tags:
         raise Refused(82001, "no receiver")
+    if len(users) > MOST_MEMBERS:
+        raise Refused(40032, "invalid user list size")
     if "@all" in users:
         return list(world.inboxes), {}
     if len(parties) > 100 or len(tags) > 100:

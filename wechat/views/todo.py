@@ -100,8 +100,10 @@ def todo_detail(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("已同意。") if said["answer"] == "approve" else _("已驳回。"))
         return redirect("wechat:todo-detail", pk=pk)
+    if request.method == "POST":
+        messages.error(request, _("没有决定：%(why)s") % {"why": next(iter(form.errors.values()))[0]})
     mine = Approval.objects.decidable_by(user).filter(pk=pk).exists()
-    context = {"approval": approval, "evidence": selectors.evidence(approval), "mine": mine, "user": user}
+    context = {"approval": approval, "evidence": selectors.evidence(approval), "mine": mine, "user": user, "form": form}
     return render(request, "wechat/todo_detail.html", context)
 
 

@@ -48,7 +48,7 @@ def said(raw: bytes) -> Said:
     body = read_json(raw)
     if not isinstance(body, dict):
         raise Rejected("This is not a Grafana webhook: the body is no object.")
-    alerts = [alert for alert in body.get("alerts") or [] if isinstance(alert, dict)]
+    alerts = _objects(body.get("alerts"))
     first = alerts[0] if alerts else {}
     url = body.get("ruleUrl") or first.get("panelURL") or first.get("dashboardURL") or body.get("externalURL")
     title = clean(body.get("title"), 512) or clean(body.get("ruleName"), 512)
@@ -56,6 +56,10 @@ def said(raw: bytes) -> Said:
     return Said(
         title or text.split("\n", 1)[0][:512], text, _link(url), _link(body.get("imageUrl") or first.get("imageURL"))
     )
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _link(value: Any) -> str:
@@ -95,7 +99,7 @@ def _legacy(body: dict[str, Any], source: SourceInfo) -> Parsed:
     if not name:
         raise Rejected("ruleName is missing: an alert needs a name.")
     rule, org = clean(body.get("ruleId"), 64), clean(body.get("orgId"), 64)
-    matches = [match for match in body.get("evalMatches") or [] if isinstance(match, dict)]
+    matches = _objects(body.get("evalMatches"))
     labels = _labels(body, matches)
     link = clean(body.get("ruleUrl"), 2048)
     message = clean(body.get("message"), 6144)

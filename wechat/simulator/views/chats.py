@@ -29,6 +29,13 @@ def _members(world: World, userids: list[object]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _owner(world: World, userid: object, members: list[str]) -> str:
+    member = world.member(str(userid))
+    if member is None or member.userid not in members:
+        raise Refused(86207, "owner not in userlist")
+    return member.userid
+
+
 def _own(call: ApiCall, chat_id: str) -> Conversation:
     _may_chat(call.app)
     chat = call.world.chats.get(chat_id)
@@ -51,9 +58,7 @@ def create(call: ApiCall) -> Json:
     world, body = call.world, call.body
     members = _members(world, list(body.get("userlist") or []))
     _check_size(members)
-    owner = str(body.get("owner") or members[0])
-    if owner not in members:
-        raise Refused(86207, "owner not in userlist")
+    owner = _owner(call.world, body.get("owner") or members[0], members)
     chat_id = str(body.get("chatid") or secrets.token_hex(16))
     if not _CHAT_ID.fullmatch(chat_id):
         raise Refused(86001, "invalid chatid")
@@ -74,9 +79,7 @@ def update(call: ApiCall) -> Json:
     come = _members(call.world, list(body.get("add_user_list") or []))
     members = [userid for userid in dict.fromkeys([*chat.members, *come]) if userid not in gone]
     _check_size(members)
-    owner = str(body.get("owner") or chat.owner)
-    if owner not in members:
-        raise Refused(86207, "owner not in userlist")
+    owner = _owner(call.world, body.get("owner") or chat.owner, members)
     chat.members, chat.owner = members, owner
     chat.name = str(body.get("name") or chat.name)[:NAME]
     call.world.touch()

@@ -21,7 +21,7 @@ Context = dict[str, Any]
 PARTS = ("people", "chat", "calls")
 LONGEST_LOG = 60
 PAUSE_SECONDS = 300
-SLOW_SECONDS = 8.0
+SLOW_SECONDS = 15.0  # more than a caller waits: the portal 10 s
 # Addresses of the vendor that this server answers itself.
 VENDOR_HOSTS = ("open.weixin.qq.com", "login.work.weixin.qq.com", "open.work.weixin.qq.com")
 
@@ -149,7 +149,7 @@ def switches(faults: Faults) -> list[Switch]:
         Switch("agent_closed", _("50003 应用停用"), _("发送被拒"), faults.agent_closed),
         Switch("server_error", _("HTTP 500"), _("发送不成功，会再试"), faults.server_error),
         Switch("silent_drop", _("静默丢弃"), _("应答 0，手机上没有"), faults.silent_drop),
-        Switch("slow_seconds", _("应答慢 8 秒"), _("结果未知的来源"), faults.slow_seconds > 0),
+        Switch("slow_seconds", _("应答慢 15 秒"), _("门户等 10 秒就放弃：结果未知"), faults.slow_seconds > 0),
     ]
 
 
