@@ -8,14 +8,16 @@ from django.utils.translation import gettext as _
 
 from fta.healing import parameters as declared
 from fta.healing import variables
-from fta.healing.nodes import EDGES, JOINS, START, Node, downstream, loops, seconds
+from fta.healing.nodes import EDGES, JOINS, KEYS, START, Node, downstream, loops, seconds
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.fields import Fault
+from fta.lib import plain
 from fta.models import StepRun
 
 MAX_NODES = 200
 MAX_RETRIES = 20
 MAX_TIMEOUT = 24 * 3600
+MAX_NAME = 128
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ class Problem:
 
 def validate(nodes: Sequence[Any], parameters: Sequence[Any]) -> list[Problem]:
     """Return every fault of a package's nodes and parameters; an empty list means that it may be saved."""
-    found = [Problem(f"parameters[{at}]", None, message) for at, message in declared.problems_of(parameters)]
+    said = {"nodes": list(nodes), "parameters": list(parameters)}
+    if strange := [Problem(path, None, message) for path, message in plain.faults(said)]:
+        return strange
+    found = [Problem(path, None, message) for path, message in declared.problems_of(parameters)]
     if not nodes:
         return [*found, Problem("nodes", None, _("至少要有一个节点"))]
     if len(nodes) > MAX_NODES:
@@ -60,9 +65,11 @@ def _shape(at: int, node: Any) -> list[Problem]:
     def problem(field: str, message: str) -> Problem:
         return Problem(f"nodes[{at}].{field}", node["id"], message)
 
-    found = []
-    if node.get("type") not in RUNNERS:
+    found = [problem(key, _("没有这一项，能写的是 %s") % "、".join(KEYS)) for key in node if key not in KEYS]
+    if not isinstance(node.get("type"), str) or node["type"] not in RUNNERS:
         found.append(problem("type", _("未知的节点类型：%(type)s") % {"type": node.get("type")}))
+    if not _is_name(node.get("name")):
+        found.append(problem("name", _("应为文本，最多 %(count)s 个字符") % {"count": MAX_NAME}))
     if node.get("policy") and node["policy"] not in StepRun.Policy.values:
         found.append(problem("policy", _("策略只能是 once、idempotent、probe")))
     if node.get("join") and node["join"] not in JOINS:
@@ -78,6 +85,12 @@ def _shape(at: int, node: Any) -> list[Problem]:
     if not _are_edges(node.get("next") or {}):
         found.append(problem("next", _("后续节点应为 {success, failure, always}，值为节点编号")))
     return found
+
+
+def _is_name(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, (str, int, float)) and not isinstance(value, bool) and len(str(value)) <= MAX_NAME
+    )
 
 
 def _is_duration(value: Any, least: int, most: int) -> bool:
@@ -104,8 +117,8 @@ def _are_retries(value: Any) -> bool:
 def _are_edges(value: Any) -> bool:
     if not isinstance(value, dict) or set(value) - set(EDGES):
         return False
-    targets = [target for each in value.values() for target in (each if isinstance(each, list) else [each])]
-    return all(type(target) is int for target in targets if target is not None)
+    given = [each for each in value.values() if each is not None]
+    return all(type(target) is int for each in given for target in (each if isinstance(each, list) else [each]))
 
 
 def _graph(nodes: Sequence[Node]) -> list[Problem]:
