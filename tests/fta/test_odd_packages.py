@@ -49,7 +49,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "package": {"package": "x", "params": {"a": "b"}},
     "mark_almost_success": {},
 }  # fmt: skip
-NODE: dict[str, Any] = {
+NODE: dict[str, Any] = {  # what an author writes of a node, but for its params
     "id": 1, "name": "a", "timeout": "5m", "retries": {"count": 1, "delay": "5s", "backoff": 2}, "policy": "once",
     "join": "any", "next": {"success": 2, "failure": [2], "always": [2]},
 }  # fmt: skip
