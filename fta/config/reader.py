@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from fta.lib.plain import UNSTORABLE
+from fta.lib import plain
 
 _DURATION = re.compile(r"^(\d{1,9})\s*(s|m|h|d)?$")
 _UNITS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -67,7 +67,7 @@ class Reader:
             return default
         if required and value == "" and key in self._data:
             self.fault(key, "is required: it is empty")
-        if UNSTORABLE.search(str(value)):
+        if plain.UNSTORABLE.search(str(value)):
             self.fault(key, "holds a NUL character or half of a surrogate pair")
             return default
         if len(str(value)) > limit:
@@ -168,6 +168,8 @@ class Reader:
         if not isinstance(value, dict):
             self.fault(key, "must be a mapping")
             return {}
+        for path, message in plain.faults(value, key):
+            self.fault(path, message)
         return value
 
     def child(self, key: str) -> "Reader":

@@ -1,6 +1,6 @@
 """What is wrong with a package, named by node, before it is saved."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,35 +62,31 @@ def _shape(at: int, node: Any) -> list[Problem]:
     if not isinstance(node, dict) or type(node.get("id")) is not int or not 1 <= node["id"] <= 10**6:
         return [Problem(f"nodes[{at}].id", None, _("节点编号应为正整数"))]
 
-    def problem(field: str, message: str) -> Problem:
-        return Problem(f"nodes[{at}].{field}", node["id"], message)
+    faults = [(key, _("没有这一项，能写的是 %s") % "、".join(KEYS)) for key in node if key not in KEYS]
+    faults += [(key, message) for key, (fits, message) in _checks().items() if not fits(node.get(key))]
+    return [Problem(f"nodes[{at}].{key}", node["id"], message % {"said": node.get(key)}) for key, message in faults]
 
-    found = [problem(key, _("没有这一项，能写的是 %s") % "、".join(KEYS)) for key in node if key not in KEYS]
-    if not isinstance(node.get("type"), str) or node["type"] not in RUNNERS:
-        found.append(problem("type", _("未知的节点类型：%(type)s") % {"type": node.get("type")}))
-    if not _is_name(node.get("name")):
-        found.append(problem("name", _("应为文本，最多 %(count)s 个字符") % {"count": MAX_NAME}))
-    if node.get("policy") and node["policy"] not in StepRun.Policy.values:
-        found.append(problem("policy", _("策略只能是 once、idempotent、probe")))
-    if node.get("join") and node["join"] not in JOINS:
-        found.append(problem("join", _("汇合方式只能是 all 或 any")))
-    if not isinstance(node.get("params") or {}, dict):
-        found.append(problem("params", _("应为对象")))
-    if not _is_duration(node.get("timeout") or 1, 1, MAX_TIMEOUT):
-        found.append(problem("timeout", _("超时应为 1 秒到 24 小时，如 60s、5m")))
-    if not _are_retries(node.get("retries") or {}):
-        found.append(
-            problem("retries", _("重试应为 {count, delay, backoff}，次数最多 %(count)s") % {"count": MAX_RETRIES})
-        )
-    if not _are_edges(node.get("next") or {}):
-        found.append(problem("next", _("后续节点应为 {success, failure, always}，值为节点编号")))
-    return found
+
+def _checks() -> dict[str, tuple[Callable[[Any], bool], str]]:
+    """Return what each value of a node must be, and what to say when it is not; one that is empty stands for its default."""
+    return {
+        "type": (lambda value: isinstance(value, str) and value in RUNNERS, _("未知的节点类型：%(said)s")),
+        "name": (_is_name, _("应为文本，最多 128 个字符")),
+        "policy": (lambda value: not value or value in StepRun.Policy.values, _("策略只能是 once、idempotent、probe")),
+        "join": (lambda value: not value or value in JOINS, _("汇合方式只能是 all 或 any")),
+        "params": (lambda value: isinstance(value or {}, dict), _("应为对象")),
+        "timeout": (lambda value: _is_duration(value or 1, 1, MAX_TIMEOUT), _("超时应为 1 秒到 24 小时，如 60s、5m")),
+        "retries": (lambda value: _are_retries(value or {}), _("重试应为 {count, delay, backoff}，次数最多 20")),
+        "next": (
+            lambda value: _are_edges(value or {}),
+            _("后续节点应为 {success, failure, always}，值为节点编号"),
+        ),
+    }
 
 
 def _is_name(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, (str, int, float)) and not isinstance(value, bool) and len(str(value)) <= MAX_NAME
-    )
+    plain_text = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return value is None or (plain_text and len(str(value)) <= MAX_NAME)
 
 
 def _is_duration(value: Any, least: int, most: int) -> bool:

@@ -1,4 +1,4 @@
-"""What JSON, both databases and every process can hold: values from a configuration file or a caller are judged by it at the door."""
+"""What JSON, both databases and every process can hold: values from a file or a caller are judged by it at the door."""
 
 import math
 import re

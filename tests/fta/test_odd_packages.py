@@ -1,4 +1,4 @@
-"""Every value of a package replaced by every odd one: what is refused is refused by its path, what is taken can be stored and run."""
+"""Every value of a package replaced by every odd one: it is refused by its path, or can be stored and rendered."""
 
 import copy
 from collections.abc import Iterator
