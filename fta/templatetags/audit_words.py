@@ -37,6 +37,7 @@ _DEEDS = {
     "run_by_hand": _("手动执行"),
     "refreeze": _("重算执行计划"),
     "give_back": _("释放备机"),
+    "import": _("导入"),
     "resolve_unknown": _("确认未知结果"),
     "settle_approval": _("结束审批步骤"),
     "tell": _("告知"),
