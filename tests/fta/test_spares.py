@@ -108,8 +108,9 @@ def test_candidates_fit_and_are_free_of_the_same_business_and_not_archived(actor
 
 
 def test_a_limit_that_a_variable_has_made_empty_is_one_all_the_same(actor: Actor, host: Host) -> None:
-    _spare(1, set_name="s1")
-    alike = _spare(2)
+    Host.objects.filter(pk=host.pk).update(set_name="")
+    alike = _spare(1, set_name="")
+    _spare(2, set_name="s1")
     execution = _failover(spare={"set": "${set}"})
     assert [each["id"] for each in execution.plan["foreseen"]["2"]["candidates"]] == [alike.pk]
 
