@@ -268,6 +268,7 @@ def _run_field(parameter: Mapping[str, Any]) -> forms.Field:
     shared: dict[str, Any] = {"label": parameter["name"], "required": False, "initial": parameter.get("default")}
     if parameter.get("type") == "choice":
         offered = [(text := text_of(each), text) for each in parameter.get("choices") or []]
+        shared["initial"] = text_of(parameter.get("default"))
         return forms.ChoiceField(choices=[("", _("按默认")), *offered], **shared)
     return forms.CharField(**shared)
 

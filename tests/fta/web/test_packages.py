@@ -7,7 +7,7 @@ import yaml
 from django.forms import BooleanField
 from django.test import Client
 
-from fta.models import AuditEntry, Business, ConfigVersion, Package, PackageVersion
+from fta.models import AuditEntry, Business, ConfigVersion, Execution, Package, PackageVersion
 from tests import factories
 from tests.fta.test_odd_packages import NODE
 
@@ -208,6 +208,17 @@ def test_it_keeps_defaults_of_nothing_in_yaml(as_operator: Client, game: Busines
     package.refresh_from_db()
     assert package.current is not None
     assert (package.current.number, package.current.parameters) == (2, said)
+
+
+def test_a_choice_among_numbers_is_run_from_the_page(as_operator: Client, game: Business) -> None:
+    host = factories.host(business=game)
+    port = {"name": "port", "type": "choice", "choices": [80, 443], "default": 80}
+    factories.package("port", nodes=[{"id": 1, "type": "swap_host"}], parameters=[port], business=game)
+    assert '<option value="80" selected>' in as_operator.get("/packages/port/").content.decode()
+    for given, taken in (("443", 443), ("", 80)):
+        said = {"ip": host.ip, "reason": "看看", "dry_run": "1", "p_port": given}
+        assert as_operator.post("/packages/port/run/", said).status_code == 302
+        assert Execution.objects.latest("pk").plan["parameters"] == {"port": taken}
 
 
 def test_whatever_yaml_says_of_a_node_is_drawn_or_refused(as_operator: Client, game: Business) -> None:
