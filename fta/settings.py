@@ -194,7 +194,7 @@ FTA_CONFIG_SECTIONS = [
     "fta.config.duties.Duties",
     "fta.config.people.ApiKeys",
     "fta.config.people.Credentials",
-    "fta.config.people.Hosts",
+    "fta.config.hosts.Hosts",
     "wechat.config.Wecom",
     "wechat.config.Gateway",
     "fta.config.healing.Sources",

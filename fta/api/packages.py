@@ -15,7 +15,7 @@ from fta import operations
 from fta.api import serializers as s
 from fta.api.base import In, many, said, user_of
 from fta.api.configuration import Configuring, Faults, NotYours, operates, refuse_foreign
-from fta.config import editing, healing
+from fta.config import editing, healing, references
 from fta.config.reader import Reader
 from fta.models import Execution, Host, Package
 from fta.models.scope import in_scope
@@ -63,6 +63,8 @@ class PackageViewSet(Configuring):
         key, note = healing.package_key(reader), reader.text("note")
         values, nodes, parameters = healing.package_values(key, reader)
         refuse_foreign(values["business"], user, reader)
+        for path, message in references.faults(nodes):
+            reader.fault(path, message)
         if row.pk and key and key != row.key:
             reader.fault("key", "is for good; make a package of the new key and archive this one")
         if row.pk and values["mode"] != row.mode:

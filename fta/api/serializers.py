@@ -255,6 +255,30 @@ class HostSerializer(S.Serializer[Host]):
         return [person.user.get_username() for person in host.operators.all()]
 
 
+class ConnectionSaidSerializer(S.Serializer[Host]):
+    """How scripts reach a host; for admins to set."""
+
+    kind = S.ChoiceField(choices=["ssh", "local"])
+    user = S.CharField(required=False, max_length=64)
+    port = S.IntegerField(required=False, default=22, min_value=1, max_value=65535)
+    host_key = S.CharField(required=False, help_text="One line of ssh-keyscan.")
+    credential = S.CharField(required=False, help_text="The name of a credential.")
+
+
+class HostSaidSerializer(S.Serializer[Host]):
+    """One host, as the configuration file has it."""
+
+    ip = S.IPAddressField(help_text="For good; PUT and PATCH may leave it out.")
+    name = S.CharField(required=False, allow_blank=True, max_length=128)
+    business = S.CharField(required=False, help_text="Its code; only admins may leave it out.")
+    set = S.CharField(required=False, allow_blank=True, max_length=128)
+    module = S.CharField(required=False, allow_blank=True, max_length=128)
+    operators = S.ListField(child=S.CharField(), required=False, help_text="Usernames.")
+    attributes = S.JSONField(required=False)
+    spare = S.BooleanField(required=False, default=False)
+    connection = ConnectionSaidSerializer(required=False)
+
+
 class BusinessSerializer(S.Serializer[Business]):
     """One business."""
 

@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from fta.api import backtest, configuration, packages, switches, views
+from fta.api import backtest, configuration, hosts, packages, switches, views
 
 app_name = "api"
 
@@ -16,7 +16,7 @@ router.register("packages", packages.PackageViewSet, basename="package")
 router.register("rules", configuration.RuleViewSet, basename="rule")
 router.register("convergence-rules", configuration.ConvergenceRuleViewSet, basename="convergence-rule")
 router.register("shields", configuration.ShieldViewSet, basename="shield")
-router.register("hosts", views.HostViewSet, basename="host")
+router.register("hosts", hosts.HostViewSet, basename="host")
 router.register("businesses", views.BusinessViewSet, basename="business")
 router.register("duties", views.DutyViewSet, basename="duty")
 router.register("audit", views.AuditViewSet, basename="audit")

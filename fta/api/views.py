@@ -17,8 +17,8 @@ from fta import operations
 from fta.api import serializers as s
 from fta.api.base import In, Reading, said, user_of
 from fta.api.permissions import MayAct
-from fta.models import Alert, AuditEntry, Business, Duty, Execution, Host, Incident, StepRun
-from fta.models.scope import in_scope, is_admin, roles_of
+from fta.models import Alert, AuditEntry, Business, Duty, Execution, Incident, StepRun
+from fta.models.scope import is_admin, roles_of
 
 
 class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -64,18 +64,6 @@ class IncidentFilter(django_filters.FilterSet):  # type: ignore[misc]
     class Meta:
         model = Incident
         fields = ("state", "function", "visible")
-
-
-class HostFilter(django_filters.FilterSet):  # type: ignore[misc]
-    """Filters of hosts/."""
-
-    business = django_filters.CharFilter(field_name="business__code")
-    set = django_filters.CharFilter(field_name="set_name")
-    spare = django_filters.BooleanFilter(field_name="is_spare")
-
-    class Meta:
-        model = Host
-        fields = ("ip", "name", "module")
 
 
 class AuditFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -155,21 +143,6 @@ class IncidentViewSet(Reading):
 
     def get_queryset(self) -> QuerySet[Incident]:
         return Incident.objects.visible_to(self.request.user).order_by("-pk").select_related("rule", "business")
-
-
-class HostViewSet(Reading):
-    """Hosts of the key's businesses."""
-
-    serializer_class = s.HostSerializer
-    lookup_field = "ip"
-    lookup_value_regex = "[0-9a-fA-F.:]+"
-    filterset_class = HostFilter
-    queryset = Host.objects.none()
-
-    def get_queryset(self) -> QuerySet[Host]:
-        scope = in_scope(self.request.user, "business", "operator", "approver", "viewer")
-        rows = Host.objects.filter(scope, archived=False).order_by("ip")
-        return rows.select_related("business").prefetch_related("operators__user")
 
 
 class BusinessViewSet(Reading):

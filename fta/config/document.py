@@ -8,7 +8,7 @@ FTA_CONFIG_SECTIONS, in the order in which they depend on each other.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from django.utils.module_loading import import_string
 
 from fta import audit
 from fta.config.reader import Errors, Reader
+from fta.lib import plain
 from fta.lib.env import secret
 from fta.models import ConfigVersion
 
@@ -118,16 +119,31 @@ def sections() -> Mapping[str, Section]:
 
 
 def load(text: str) -> dict[str, Any]:
-    """Read YAML and put the environment in. Raises InvalidConfiguration for text that is no mapping of version 1."""
+    """Read YAML as plain JSON. Raises InvalidConfiguration for text that is no mapping of version 1."""
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: an unquoted day that there is not, 2026-02-30
+        document = _json(yaml.safe_load(text))
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: an unquoted day that is none, 2026-02-30
         raise InvalidConfiguration([f"not YAML: {error}"]) from error
     if not isinstance(document, dict):
         raise InvalidConfiguration(["the document must be a mapping of sections"])
     if document.get("version") != 1:
         raise InvalidConfiguration([f"version: is {document.get('version')!r}; 1 is expected"])
+    if faults := [f"{path}: {message}" for path, message in plain.faults(document)]:
+        raise InvalidConfiguration(faults)
     return document
+
+
+def _json(value: Any) -> Any:
+    """Return what YAML has read with days and times as texts, and every name as one: unquoted, they are none."""
+    if isinstance(value, dict):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _environment(value: Any, path: str, run: Run) -> Any:

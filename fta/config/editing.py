@@ -12,12 +12,24 @@ from django.utils.translation import gettext as _
 
 from fta import audit
 from fta.config import duties
+from fta.config.connections import connection_faults
 from fta.convergence.rules import validate_rule
 from fta.healing.versions import Usage, save_version, usage_of
 from fta.matching import validate_match
-from fta.models import Business, ConfigVersion, ConvergenceRule, Duty, Package, PackageVersion, Rule, Shield
+from fta.models import (
+    Business,
+    ConfigVersion,
+    ConvergenceRule,
+    Duty,
+    Host,
+    Package,
+    PackageVersion,
+    Person,
+    Rule,
+    Shield,
+)
 
-Editable: TypeAlias = Rule | Shield | ConvergenceRule | Package | Duty
+Editable: TypeAlias = Rule | Shield | ConvergenceRule | Package | Duty | Host
 
 _CACHES: dict[type[Any], str] = {
     Rule: "rules",
@@ -25,7 +37,16 @@ _CACHES: dict[type[Any], str] = {
     ConvergenceRule: "convergence",
     Package: "packages",
 }
-_VERBS = {Rule: "rule", Shield: "shield", ConvergenceRule: "convergence_rule", Package: "package", Duty: "duty"}
+_VERBS = {
+    Rule: "rule",
+    Shield: "shield",
+    ConvergenceRule: "convergence_rule",
+    Package: "package",
+    Duty: "duty",
+    Host: "host",
+}
+_KEYS: dict[type[Any], str] = {Package: "key", Host: "ip"}  # what a row is known by, if not by its name
+_MANY = ("blocked_by", "operators")  # lists of rows
 
 
 class InvalidEdit(ValueError):
@@ -64,6 +85,8 @@ def problems_of(kind: type[Any], values: Mapping[str, Any]) -> list[tuple[str, s
         return validate_rule(dict(values))
     if kind is Duty:
         return duties.problems_of(values)
+    if kind is Host:
+        return list(connection_faults(values).items())
     found = [(f"match.{path}".rstrip("."), message) for path, message in validate_match(values.get("match") or {})]
     if kind is Shield and values["ends_at"] <= values["starts_at"]:
         found.append(("ends_at", _("结束必须晚于开始")))
@@ -71,11 +94,11 @@ def problems_of(kind: type[Any], values: Mapping[str, Any]) -> list[tuple[str, s
 
 
 def save(row: Editable, values: Mapping[str, Any], actor: str, now: datetime, reason: str = "") -> None:
-    """Write the values into a new or a stored rule, shield, convergence rule or duty list; nothing happens when nothing differs.
+    """Write the values into a new or a stored row; nothing happens when nothing differs.
 
-    `blocked_by` of a convergence rule is a list of businesses. Raises InvalidEdit.
+    `blocked_by` of a convergence rule is a list of businesses, `operators` of a host one of people. Raises InvalidEdit.
     """
-    plain = {name: value for name, value in values.items() if name != "blocked_by"}
+    plain = {name: value for name, value in values.items() if name not in _MANY}
     with transaction.atomic():
         if row.pk:
             row = _locked(row)
@@ -87,8 +110,8 @@ def save(row: Editable, values: Mapping[str, Any], actor: str, now: datetime, re
         added = row.pk is None
         if changes:
             _write(row)
-        if isinstance(row, ConvergenceRule) and "blocked_by" in values:
-            changes |= _set_blocked(row, values["blocked_by"])
+        for name in _MANY:
+            changes |= _set_many(row, name, values[name]) if name in values else {}
         if changes:
             noted(
                 row, actor, "add" if added else "change", now, changes=changes, **({"reason": reason} if reason else {})
@@ -129,17 +152,14 @@ def enable(row: Rule | Shield | ConvergenceRule, on: bool, actor: str, now: date
     save(row, {"enabled": on}, actor, now, reason)
 
 
-def archive(row: Rule | Shield | ConvergenceRule | Package, actor: str, now: datetime) -> None:
+def archive(row: Rule | Shield | ConvergenceRule | Package | Host, actor: str, now: datetime) -> None:
     """Take a row out of use for good; executions that stand on it keep it. Raises PackageInUse."""
     with transaction.atomic():
         row = _locked(row)
-        if isinstance(row, Package):
-            usage = usage_of(row)
-            if usage:
-                raise PackageInUse(usage)
-            type(row).objects.filter(pk=row.pk).update(archived=True)
-        else:
-            type(row).objects.filter(pk=row.pk).update(archived=True, enabled=False)
+        if isinstance(row, Package) and (usage := usage_of(row)):
+            raise PackageInUse(usage)
+        off = {} if isinstance(row, (Package, Host)) else {"enabled": False}
+        type(row).objects.filter(pk=row.pk).update(archived=True, **off)
         noted(row, actor, "archive", now)
 
 
@@ -177,20 +197,24 @@ def _write(row: Editable) -> None:
         with transaction.atomic():
             row.save()
     except IntegrityError as error:  # somebody took the name since the form was checked
-        raise InvalidEdit([("key" if isinstance(row, Package) else "name", _("这个名字已被使用"))]) from error
+        raise InvalidEdit([(_KEYS.get(type(row), "name"), _("这个名字已被使用"))]) from error
 
 
 def _locked(row: Any) -> Any:
     return type(row).objects.select_for_update().get(pk=row.pk)
 
 
-def _set_blocked(rule: ConvergenceRule, wanted: Sequence[Business]) -> dict[str, Any]:
-    before = sorted(business.code for business in rule.blocked_by.all())
-    after = sorted(business.code for business in wanted)
+def _set_many(row: Any, name: str, wanted: Sequence[Business | Person]) -> dict[str, Any]:
+    relation = getattr(row, name)
+    before, after = (sorted(_called(each) for each in rows) for rows in (relation.all(), wanted))
     if before == after:
         return {}
-    rule.blocked_by.set(wanted)
-    return {"blocked_by": [before, after]}
+    relation.set(wanted)
+    return {name: [before, after]}
+
+
+def _called(row: Business | Person) -> str:
+    return row.code if isinstance(row, Business) else row.user.get_username()
 
 
 def _word(value: Any) -> Any:

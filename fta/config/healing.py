@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fta.config import references
 from fta.config.document import Run
 from fta.config.people import business_named
 from fta.config.reader import Reader
@@ -15,6 +16,7 @@ from fta.intake.sources import PARSERS
 from fta.lib.secrets import digest
 from fta.matching import validate_match
 from fta.models import Business, ConvergenceRule, Mode, Package, Rule, Shield, Source
+from fta.pipeline.budget import LONGEST_WINDOW
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _RESERVED_KEY = "new"  # the address of the page that makes a package
@@ -153,14 +155,17 @@ def _budget(reader: Reader) -> dict[str, Any]:
     if not reader.has("budget"):
         return {}
     child = reader.child("budget")
-    found = {
-        "max_hosts": child.number("max_hosts", 0),
-        "max_percent": child.number("max_percent", 0),
-        "window": child.seconds("window", 1800),
-        "scope": child.choice("scope", ["module", "set", "business"], "module"),
+    found: dict[str, Any] = {
+        key: child.number(key, least=1, most=most)  # 0 would be no limit to one reader and no host to the next
+        for key, most in (("max_hosts", 10**6), ("max_percent", 100))
+        if child.raw(key) is not None
     }
+    found["window"] = child.seconds("window", 1800, most=LONGEST_WINDOW)
+    found["scope"] = child.choice("scope", ["module", "set", "business"], "module")
+    if not found["window"]:
+        child.fault("window", "must be longer than 0")
     child.end()
-    return {key: value for key, value in found.items() if value}
+    return found
 
 
 def _save_all(waiting: Mapping[str, _Waiting], run: Run) -> None:
@@ -183,6 +188,8 @@ def _save_all(waiting: Mapping[str, _Waiting], run: Run) -> None:
 
 def _save_nodes(row: Package, nodes: list[Any], parameters: list[Any], reader: Reader, run: Run) -> None:
     before = row.current_id
+    for path, message in references.faults(nodes):
+        reader.fault(path, message)
     try:
         version = save_version(row, nodes, parameters, {}, author=run.actor, note="apply_config", now=run.now)
     except InvalidPackage as error:
@@ -206,7 +213,8 @@ class Rules:
         run.archive(Rule.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
-        run.upsert(Rule, {"name": name}, {**rule_values(reader), "archived": False})
+        row = run.upsert(Rule, {"name": name}, {**rule_values(reader), "archived": False})
+        run.later(lambda: check_policy(row.approval_policy, reader))
 
     def export(self) -> Any:
         return [rule_out(row) for row in Rule.objects.filter(archived=False).select_related("package")]
@@ -237,6 +245,12 @@ def rule_values(reader: Reader) -> dict[str, Any]:
         verify.end()
     reader.end()
     return values
+
+
+def check_policy(name: str, reader: Reader) -> None:
+    """Complain about the name of an approval policy that is not there."""
+    if message := references.policy_fault(name):
+        reader.fault("approval_policy", message)
 
 
 def _package_named(reader: Reader) -> Package | None:

@@ -1,31 +1,31 @@
-"""Sections of who and what there is: businesses, people, keys, credentials, hosts."""
+"""Sections of who and what there is: businesses, people, keys, credentials."""
 
-import ipaddress
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
 
-from fta.config.connections import connection_faults, secret_fault
+from fta.config.connections import secret_fault
 from fta.config.document import Run
-from fta.config.reader import Reader
+from fta.config.reader import Errors, Reader
 from fta.lib.secrets import digest
-from fta.models import ApiKey, Business, Credential, Host, Person
+from fta.models import ApiKey, Business, Credential, Person
 from fta.models.scope import ROLES
 
 
-def _people(names: list[str], path: str, run: Run) -> list[Person]:
+def people_named(names: list[str], path: str, errors: Errors) -> list[Person]:
     """Find people by username, or name the one that is missing."""
-    known = {person.user.get_username(): person for person in Person.objects.select_related("user")}
+    rows = Person.objects.filter(user__username__in=names).select_related("user") if names else ()
+    known = {person.user.get_username(): person for person in rows}
     for index, name in enumerate(names):
         if name not in known:
-            run.errors.add(f"{path}[{index}]", f'no person "{name}"')
+            errors.add(f"{path}[{index}]", f'no person "{name}"')
     return [known[name] for name in names if name in known]
 
 
 def _set_people(row: Model, relation: str, names: list[str], path: str, run: Run) -> None:
-    run.set_many(row, relation, _people(names, path, run))
+    run.set_many(row, relation, people_named(names, path, run.errors))
 
 
 def _businesses(reader: Reader, key: str) -> list[Business]:
@@ -132,7 +132,7 @@ class People:
         child.end()
 
         def settle() -> None:
-            found = _people([name], f"{child.path}.person", run) if name else []
+            found = people_named([name], f"{child.path}.person", run.errors) if name else []
             run.upsert(Person, {"pk": person.pk}, {"deputy": found[0] if found else None, "deputy_until": until})
 
         run.later(settle)
@@ -219,84 +219,3 @@ class Credentials:
     def export(self) -> Any:
         rows = Credential.objects.all()
         return [{"name": row.name, "kind": row.kind} | ({"url": row.url} if row.url else {}) for row in rows]
-
-
-class Hosts:
-    name = "hosts"
-
-    def apply(self, data: Any, run: Run) -> None:
-        named = set()
-        for reader in run.readers(self.name, data):
-            ip = self._ip(reader)
-            if ip:
-                named.add(ip)
-                self._apply_one(ip, reader, run)
-        run.archive(Host.objects.filter(archived=False).exclude(ip__in=named))
-
-    def _ip(self, reader: Reader) -> str:
-        text = reader.text("ip", required=True)
-        try:
-            return str(ipaddress.ip_address(text)) if text else ""
-        except ValueError:
-            reader.fault("ip", f'"{text}" is no IP address')
-            return ""
-
-    def _apply_one(self, ip: str, reader: Reader, run: Run) -> None:
-        values = {
-            "name": reader.text("name", limit=128),
-            "business": business_named(reader),
-            "set_name": reader.text("set", limit=128),
-            "module": reader.text("module", limit=128),
-            "is_spare": reader.flag("spare"),
-            "attributes": reader.mapping("attributes"),
-            "archived": False,
-            **_connection(reader.child("connection") if reader.has("connection") else None),
-        }
-        row = run.upsert(Host, {"ip": ip}, values)
-        names, path = reader.texts("operators"), f"{reader.path}.operators"
-        run.later(partial(_set_people, row, "operators", names, path, run))
-        reader.end()
-
-    def export(self) -> Any:
-        rows = Host.objects.filter(archived=False).select_related("business", "credential")
-        return [_host_out(row) for row in rows.prefetch_related("operators__user")]
-
-
-def _connection(reader: Reader | None) -> dict[str, Any]:
-    if reader is None:
-        return {"connection": "none", "ssh_user": "", "ssh_port": 22, "host_key": "", "credential": None}
-    name = reader.text("credential")
-    credential = Credential.objects.filter(name=name).first() if name else None
-    if name and credential is None:
-        reader.fault("credential", f'no credential "{name}"')
-    found = {
-        "connection": reader.choice("kind", ["local", "ssh"], required=True) or "none",
-        "ssh_user": reader.text("user", limit=64),
-        "ssh_port": reader.number("port", 22, least=1),
-        "host_key": reader.text("host_key", limit=4000),
-        "credential": credential,
-    }
-    for field, text in connection_faults(found).items():
-        reader.fault(field.removeprefix("ssh_"), text)
-    reader.end()
-    return found
-
-
-def _host_out(row: Host) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "ip": row.ip,
-        "name": row.name,
-        "business": row.business.code if row.business else "",
-        "set": row.set_name,
-        "module": row.module,
-        "operators": [person.user.get_username() for person in row.operators.all()],
-        "spare": row.is_spare,
-        "attributes": row.attributes,
-    }
-    if row.connection == Host.Connection.LOCAL:
-        found["connection"] = {"kind": "local"}
-    elif row.connection == Host.Connection.SSH:
-        found["connection"] = {"kind": "ssh", "user": row.ssh_user, "port": row.ssh_port, "host_key": row.host_key}
-        if row.credential:
-            found["connection"]["credential"] = row.credential.name
-    return {key: value for key, value in found.items() if value not in ("", [], {}, False)}

@@ -10,9 +10,12 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from fta.lib import plain
+
 _DURATION = re.compile(r"^(\d{1,9})\s*(s|m|h|d)?$")
 _UNITS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MISSING: Any = object()
+_MOST = 2**31 - 1  # the largest number that a column holds
 _FIRST_YEAR, _LAST_YEAR = 1990, 8999  # what lies beyond cannot be shown in every time zone
 
 
@@ -64,21 +67,24 @@ class Reader:
             return default
         if required and value == "" and key in self._data:
             self.fault(key, "is required: it is empty")
-        if "\x00" in str(value):
-            self.fault(key, "holds a NUL character")
+        if plain.UNSTORABLE.search(str(value)):
+            self.fault(key, "holds a NUL character or half of a surrogate pair")
             return default
         if len(str(value)) > limit:
             self.fault(key, f"is longer than {limit} characters")
             return default
         return str(value)
 
-    def number(self, key: str, default: int = 0, least: int = 0) -> int:
-        """Take a whole number of at least `least`."""
+    def number(self, key: str, default: int = 0, least: int = 0, most: int = _MOST) -> int:
+        """Take a whole number from `least` to `most`."""
         value = self.raw(key, default)
-        if isinstance(value, str) and value.strip().isdecimal():
+        if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             self.fault(key, f"must be a whole number of at least {least}")
+            return default
+        if value > most:
+            self.fault(key, f"must be at most {most}")
             return default
         return value
 
@@ -98,8 +104,8 @@ class Reader:
             return default
         return str(value)
 
-    def seconds(self, key: str, default: int | None = 0) -> int | None:
-        """Take a duration such as 30s, 5m, 1h; a bare number is seconds."""
+    def seconds(self, key: str, default: int | None = 0, most: int = _MOST) -> int | None:
+        """Take a duration such as 30s, 5m, 1h, of `most` seconds at most; a bare number is seconds."""
         value = self.raw(key, None)
         if value is None:
             return default
@@ -107,7 +113,11 @@ class Reader:
         if not found:
             self.fault(key, f"is {value!r}; a duration such as 30s, 5m or 1h is expected")
             return default
-        return int(found[1]) * _UNITS[found[2]]
+        length = int(found[1]) * _UNITS[found[2]]
+        if length > most:
+            self.fault(key, f"is {value!r}; at most {most // 86400}d is expected")
+            return default
+        return length
 
     def moment(self, key: str, required: bool = False) -> datetime | None:
         """Take a point in time; without an offset it is in the portal's zone."""
@@ -158,6 +168,8 @@ class Reader:
         if not isinstance(value, dict):
             self.fault(key, "must be a mapping")
             return {}
+        for path, message in plain.faults(value, key):
+            self.fault(path, message)
         return value
 
     def child(self, key: str) -> "Reader":

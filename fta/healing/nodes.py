@@ -12,6 +12,8 @@ STRIDE = 1000  # node n of the package inside node p has the id p * STRIDE + n
 EDGES = ("success", "failure", "always")
 JOINS = ("all", "any")
 DEFAULT_TIMEOUT = 600  # seconds
+# What an author writes of a node, in the order in which it is shown.
+KEYS = ("id", "name", "type", "params", "timeout", "retries", "policy", "next", "join")
 _DURATION = re.compile(r"(\d{1,7})([smh]?)")
 _UNIT = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -107,8 +109,8 @@ class Node:
 
     @property
     def path(self) -> str:
-        """Return the id as people read it: 2.1 for node 1 of the package inside node 2."""
-        return path_of(self.id)
+        """Return the id as people read it: 2.1 for node 1 of the package inside node 2; the id of a flat graph is whole."""
+        return path_of(self.id) if self.inside else str(self.id)
 
 
 def path_of(node_id: int) -> str:

@@ -8,27 +8,30 @@ from typing import Any
 import re2
 from django.utils.translation import gettext as _
 
+from fta.healing.variables import text_of
+from fta.lib.plain import MAX_TEXT, UNSTORABLE
 from fta.lib.types import JSON
 
+# What an author writes of a parameter, in the order in which it is shown.
+KEYS = ("name", "type", "default", "required", "choices", "pattern")
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 _HOSTNAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _MAX_PATTERN = 500
-_MAX_TEXT = 32_768  # characters: in UTF-8 they fit into one variable of the environment, 128 KiB on Linux
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL stores none of these, and no process takes them
 
 
 class InvalidValue(ValueError):
     """A value does not fit its parameter; the text says why, for people."""
 
 
-def problems_of(parameters: Sequence[Any]) -> list[tuple[int, str]]:
-    """Return what is wrong with the declarations, as (place in the list, words for the author)."""
-    found: list[tuple[int, str]] = []
+def problems_of(parameters: Sequence[Any]) -> list[tuple[str, str]]:
+    """Return what is wrong with the declarations, as (path, words for the author)."""
+    found: list[tuple[str, str]] = []
     seen: set[str] = set()
-    for place, parameter in enumerate(parameters):
+    for at, parameter in enumerate(parameters):
+        place = f"parameters[{at}]"
         name = parameter.get("name") if isinstance(parameter, dict) else None
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             found.append((place, _("参数名只能用小写字母、数字和下划线，以字母或下划线开头，最多 32 个字符")))
@@ -36,6 +39,9 @@ def problems_of(parameters: Sequence[Any]) -> list[tuple[int, str]]:
         if name in seen:
             found.append((place, _("参数 %(name)s 重复") % {"name": name}))
         seen.add(name)
+        found += [
+            (f"{place}.{key}", _("没有这一项，能写的是 %s") % "、".join(KEYS)) for key in parameter if key not in KEYS
+        ]
         message = _declaration_problem(parameter)
         if message:
             found.append((place, message))
@@ -44,10 +50,14 @@ def problems_of(parameters: Sequence[Any]) -> list[tuple[int, str]]:
 
 def _declaration_problem(parameter: Mapping[str, Any]) -> str:
     kind, choices = parameter.get("type", "string"), parameter.get("choices")
-    if kind not in TYPES:
+    if not isinstance(kind, str) or kind not in TYPES:
         return _("未知的参数类型：%(kind)s") % {"kind": kind}
-    if kind == "choice" and not (isinstance(choices, list) and choices):
+    if not isinstance(choices or [], list) or not all(isinstance(each, (str, int, float)) for each in choices or []):
+        return _("choices 应为列表，其中是文本、数字或布尔值")
+    if kind == "choice" and not choices:
         return _("选项参数要列出 choices")
+    if not isinstance(parameter.get("required") or False, bool):
+        return _("required 应为 true 或 false")
     if kind == "secret" and parameter.get("default") not in (None, ""):
         return _("密文参数不能有默认值，请填写在密文里")
     try:
@@ -92,12 +102,21 @@ def value_of(parameter: Mapping[str, Any], value: Any) -> JSON:
     """Return the value in the parameter's type. Raises InvalidValue."""
     found = TYPES[parameter.get("type", "string")](value)
     choices = parameter.get("choices")
-    if isinstance(choices, list) and choices and found not in choices:
-        raise InvalidValue(_("只能是：%(choices)s") % {"choices": "、".join(str(each) for each in choices)})
+    if isinstance(choices, list) and choices:
+        found = _chosen(found, choices)
     pattern = parameter.get("pattern")
     if pattern and _compile(str(pattern)).fullmatch(str(found)) is None:
         raise InvalidValue(_("不符合格式 %(pattern)s") % {"pattern": pattern})
     return found
+
+
+def _chosen(value: JSON, choices: Sequence[JSON]) -> JSON:
+    """Return the choice that the value is, or whose text it is: pages and variables know texts only."""
+    same = [each for each in choices if type(each) is type(value) and each == value]
+    alike = [each for each in choices if text_of(each) == text_of(value)]
+    if same or alike:
+        return (same or alike)[0]
+    raise InvalidValue(_("只能是：%(choices)s") % {"choices": "、".join(text_of(each) for each in choices)})
 
 
 def _compile(pattern: str) -> Any:
@@ -116,9 +135,9 @@ def _text(value: Any) -> JSON:
     if isinstance(value, (dict, list)):
         raise InvalidValue(_("应为文本"))
     text = value if isinstance(value, str) else str(value)
-    if len(text) > _MAX_TEXT:
-        raise InvalidValue(_("最多 %(n)d 个字符") % {"n": _MAX_TEXT})
-    if _UNSTORABLE.search(text):
+    if len(text) > MAX_TEXT:
+        raise InvalidValue(_("最多 %(n)d 个字符") % {"n": MAX_TEXT})
+    if UNSTORABLE.search(text):
         raise InvalidValue(_("含有不能保存的字符（空字符或不完整的 Unicode）"))
     return text
 

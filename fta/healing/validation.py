@@ -1,6 +1,6 @@
 """What is wrong with a package, named by node, before it is saved."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +8,16 @@ from django.utils.translation import gettext as _
 
 from fta.healing import parameters as declared
 from fta.healing import variables
-from fta.healing.nodes import EDGES, JOINS, START, Node, downstream, loops, seconds
+from fta.healing.nodes import EDGES, JOINS, KEYS, START, Node, downstream, loops, seconds
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.fields import Fault
+from fta.lib import plain
 from fta.models import StepRun
 
 MAX_NODES = 200
 MAX_RETRIES = 20
 MAX_TIMEOUT = 24 * 3600
+MAX_NAME = 128
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ class Problem:
 
 def validate(nodes: Sequence[Any], parameters: Sequence[Any]) -> list[Problem]:
     """Return every fault of a package's nodes and parameters; an empty list means that it may be saved."""
-    found = [Problem(f"parameters[{at}]", None, message) for at, message in declared.problems_of(parameters)]
+    said = {"nodes": list(nodes), "parameters": list(parameters)}
+    if strange := [Problem(path, None, message) for path, message in plain.faults(said)]:
+        return strange
+    found = [Problem(path, None, message) for path, message in declared.problems_of(parameters)]
     if not nodes:
         return [*found, Problem("nodes", None, _("至少要有一个节点"))]
     if len(nodes) > MAX_NODES:
@@ -57,27 +62,31 @@ def _shape(at: int, node: Any) -> list[Problem]:
     if not isinstance(node, dict) or type(node.get("id")) is not int or not 1 <= node["id"] <= 10**6:
         return [Problem(f"nodes[{at}].id", None, _("节点编号应为正整数"))]
 
-    def problem(field: str, message: str) -> Problem:
-        return Problem(f"nodes[{at}].{field}", node["id"], message)
+    faults = [(key, _("没有这一项，能写的是 %s") % "、".join(KEYS)) for key in node if key not in KEYS]
+    faults += [(key, message) for key, (fits, message) in _checks().items() if not fits(node.get(key))]
+    return [Problem(f"nodes[{at}].{key}", node["id"], message % {"said": node.get(key)}) for key, message in faults]
 
-    found = []
-    if node.get("type") not in RUNNERS:
-        found.append(problem("type", _("未知的节点类型：%(type)s") % {"type": node.get("type")}))
-    if node.get("policy") and node["policy"] not in StepRun.Policy.values:
-        found.append(problem("policy", _("策略只能是 once、idempotent、probe")))
-    if node.get("join") and node["join"] not in JOINS:
-        found.append(problem("join", _("汇合方式只能是 all 或 any")))
-    if not isinstance(node.get("params") or {}, dict):
-        found.append(problem("params", _("应为对象")))
-    if not _is_duration(node.get("timeout") or 1, 1, MAX_TIMEOUT):
-        found.append(problem("timeout", _("超时应为 1 秒到 24 小时，如 60s、5m")))
-    if not _are_retries(node.get("retries") or {}):
-        found.append(
-            problem("retries", _("重试应为 {count, delay, backoff}，次数最多 %(count)s") % {"count": MAX_RETRIES})
-        )
-    if not _are_edges(node.get("next") or {}):
-        found.append(problem("next", _("后续节点应为 {success, failure, always}，值为节点编号")))
-    return found
+
+def _checks() -> dict[str, tuple[Callable[[Any], bool], str]]:
+    """Return what each value of a node must be, and what to say when it is not; one that is empty stands for its default."""
+    return {
+        "type": (lambda value: isinstance(value, str) and value in RUNNERS, _("未知的节点类型：%(said)s")),
+        "name": (_is_name, _("应为文本，最多 128 个字符")),
+        "policy": (lambda value: not value or value in StepRun.Policy.values, _("策略只能是 once、idempotent、probe")),
+        "join": (lambda value: not value or value in JOINS, _("汇合方式只能是 all 或 any")),
+        "params": (lambda value: isinstance(value or {}, dict), _("应为对象")),
+        "timeout": (lambda value: _is_duration(value or 1, 1, MAX_TIMEOUT), _("超时应为 1 秒到 24 小时，如 60s、5m")),
+        "retries": (lambda value: _are_retries(value or {}), _("重试应为 {count, delay, backoff}，次数最多 20")),
+        "next": (
+            lambda value: _are_edges(value or {}),
+            _("后续节点应为 {success, failure, always}，值为节点编号"),
+        ),
+    }
+
+
+def _is_name(value: Any) -> bool:
+    plain_text = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return value is None or (plain_text and len(str(value)) <= MAX_NAME)
 
 
 def _is_duration(value: Any, least: int, most: int) -> bool:
@@ -104,8 +113,8 @@ def _are_retries(value: Any) -> bool:
 def _are_edges(value: Any) -> bool:
     if not isinstance(value, dict) or set(value) - set(EDGES):
         return False
-    targets = [target for each in value.values() for target in (each if isinstance(each, list) else [each])]
-    return all(type(target) is int for target in targets if target is not None)
+    given = [each for each in value.values() if each is not None]
+    return all(type(target) is int for each in given for target in (each if isinstance(each, list) else [each]))
 
 
 def _graph(nodes: Sequence[Node]) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -13,6 +14,7 @@ from fta.lib.types import JSONDict
 from fta.models import ConvergenceRule, Execution, Host, Package
 
 State = Execution.State
+LONGEST_WINDOW = 90 * 86400  # seconds
 STORM = "影响面预算"  # the name of the rule in whose incidents those gather that were over a budget
 _SCOPES = {
     "business": ("business",),
@@ -60,13 +62,18 @@ def _storm_rule() -> JSONDict:
     }
 
 
+def _window(value: Any) -> int:
+    """Return a window in seconds, no longer than may be saved: what was saved before there was a limit is held to it too."""
+    return min(value if isinstance(value, int) else seconds(value), LONGEST_WINDOW)
+
+
 def _exceeded(package: Package, host: Host, now: datetime) -> list[str]:
     """Compare the hosts reached with `max_hosts`, and with `max_percent` of the hosts in `scope`, per `window`."""
     budget, acting = package.budget, [package.pk, *holders_of(package.key)]
     most, percent = budget.get("max_hosts"), budget.get("max_percent")
     scope = str(budget.get("scope") or ("module" if percent is not None else ""))
     alike = {name: getattr(host, name) for name in _SCOPES.get(scope, ())}
-    window = timedelta(seconds=seconds(budget.get("window", "1h")))
+    window = timedelta(seconds=_window(budget.get("window") or "1h"))
     # Whatever is about to act or acts counts, however long ago it came: a yes may take longer than the window.
     reached = Q(state__in=(State.READY, State.RUNNING)) | Q(started_at__gte=now - window)
     others = Execution.objects.filter(reached, package__in=acting, **{f"host__{k}": v for k, v in alike.items()})

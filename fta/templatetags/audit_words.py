@@ -38,6 +38,7 @@ _DEEDS = {
     "refreeze": _("重算执行计划"),
     "void": _("告警恢复而作废"),
     "give_back": _("释放备机"),
+    "import": _("导入"),
     "resolve_unknown": _("确认未知结果"),
     "settle_approval": _("结束审批步骤"),
     "tell": _("告知"),

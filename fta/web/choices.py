@@ -1,12 +1,12 @@
-"""What a select offers, by the rights of the user; names from the floors above come through relations, not imports."""
+"""What a select offers, by the rights of the user."""
 
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from fta.config import references
 from fta.models import Business, Package
 from fta.models.scope import in_scope, is_admin
-from fta.web import upstairs
 
 
 def businesses(user: Any) -> list[tuple[str, Any]]:
@@ -24,13 +24,11 @@ def packages(user: Any) -> list[tuple[str, Any]]:
 
 def policies(current: str) -> list[tuple[str, Any]]:
     """Return the names of approval policies; `current` stays on offer when it is gone, so that a form does not change it."""
-    model = upstairs.approvals().model._meta.get_field("policy").related_model
-    names = list(model._default_manager.filter(archived=False).order_by("name").values_list("name", flat=True))
+    names = references.policies()
     missing = [(current, _("%(name)s（已不存在）") % {"name": current})] if current and current not in names else []
     return [("", _("按套餐与业务的默认策略")), *((name, name) for name in names), *missing]
 
 
 def channels() -> list[str]:
     """Return the names of the channels in use."""
-    model: Any = upstairs.deliveries().model._meta.get_field("channel").related_model
-    return list(model._default_manager.filter(archived=False).order_by("name").values_list("name", flat=True))
+    return references.channels()

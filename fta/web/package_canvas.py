@@ -66,7 +66,7 @@ def _readable(draft: Draft) -> dict[int, tuple[NodeForm, Node]]:
             node: dict[str, Any] = {
                 "id": int(raw["id"]),
                 "name": raw.get("name", ""),
-                "type": raw.get("type", "script"),
+                "type": str(raw.get("type", "script")),  # YAML may say anything
             }
             edges = {kind: ids_of(raw.get(kind)) for kind in EDGES}
             found[node["id"]] = (form, node_of(node | {"next": edges}))

@@ -79,8 +79,14 @@ class Draft:
 
     def sent(self) -> "Draft":
         """Return this state with its fields read, as if a browser had sent it; this one stays unjudged."""
-        values = {bound.html_name: bound.value() for form in self._forms() for bound in form}
-        data = {name: value for name, value in values.items() if value not in (None, False)}
+        data = {
+            bound.html_name: value
+            for form in self._forms()
+            for bound in form
+            # A box that is not ticked is not sent; any other field may hold a false or a zero.
+            if (value := bound.value()) is not None
+            and not (value is False and isinstance(bound.field, forms.BooleanField))
+        }
         found = Draft(
             PackageForm(self.head.user, self.head.package, data),
             [ParameterForm(data, prefix=each.prefix) for each in self.parameters],

@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from fta.healing.nodes import EDGES
+from fta.healing.nodes import KEYS as NODE_KEYS
+from fta.healing.parameters import KEYS as PARAMETER_KEYS
 from fta.healing.runners import RUNNERS
 from fta.models import Business, Package, PackageVersion
 from fta.web.forms.fields import read_yaml, yaml_text
@@ -16,8 +18,6 @@ from fta.web.package_draft import Draft, is_number, raw_of
 
 MAX_TEXT = 256 * 1024  # characters; reading YAML takes its time
 _OWN = ("key", "name", "business", "description", "risk", "mode", "budget")
-_NODE = ("id", "name", "type", "params", "timeout", "retries", "policy", "next", "join")
-_PARAMETER = ("name", "type", "default", "required", "choices", "pattern")
 
 
 class Unreadable(ValueError):
@@ -53,7 +53,7 @@ def text_of(draft: Draft) -> str:
 def text(own: Mapping[str, Any], parameters: Sequence[Any], nodes: Sequence[Mapping[str, Any]]) -> str:
     """Return a package as YAML: its own values in the order of the configuration file, and nothing that says the default."""
     found = {name: own[name] for name in _OWN if own.get(name)}
-    found |= {"parameters": [_ordered(each, _PARAMETER) for each in parameters]} if parameters else {}
+    found |= {"parameters": [_ordered(each, PARAMETER_KEYS) for each in parameters]} if parameters else {}
     return yaml_text({**found, "nodes": [_tidy(node) for node in nodes]})
 
 
@@ -75,7 +75,7 @@ def read(text: str) -> Content:
         raise Unreadable(error.messages) from error
     faults = _strange("", data, (*_OWN, "parameters", "nodes"))
     lists = {name: data.get(name) or [] for name in ("parameters", "nodes")}
-    for name, known in (("parameters", _PARAMETER), ("nodes", _NODE)):
+    for name, known in (("parameters", PARAMETER_KEYS), ("nodes", NODE_KEYS)):
         if not isinstance(lists[name], list):
             raise Unreadable([*faults, _("%s 应为列表") % name])
         for at, each in enumerate(lists[name]):
@@ -150,7 +150,7 @@ def _ordered(data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _tidy(node: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: node[name] for name in _NODE if node.get(name)}
+    found = {name: node[name] for name in NODE_KEYS if node.get(name)}
     if "params" in found and node.get("type") in RUNNERS:
         found["params"] = _ordered(found["params"], [field.name for field in RUNNERS[node["type"]].fields])
     if not (node.get("retries") or {}).get("count"):

@@ -42,6 +42,13 @@ def test_it_holds_to_the_approval_rules_when_run_by_hand(actor: Actor, operator:
     assert shadow.plan["nodes"]
 
 
+def test_a_window_that_was_saved_without_a_limit_stops_nothing(actor: Actor, operator: Person) -> None:
+    package = factories.package("long", nodes=[ACT], budget={"max_hosts": 1, "window": 120 * 86400})
+    operations.run_by_hand(package, operator.user, "127.0.0.10", {}, "试试", timezone.now())
+    stage.drain()
+    assert len(actor.seen) == 1
+
+
 def test_a_dry_run_says_what_would_stand_in_the_way(actor: Actor, operator: Person) -> None:
     budget = {"max_hosts": 1, "window": "10m"}
     package = factories.package("act", nodes=[ACT], mode="approval", failures_in_a_row=3, budget=budget)

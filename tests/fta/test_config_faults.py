@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.fta.configuring import refused
+from fta.models import PackageVersion
+from tests.fta.configuring import apply, refused
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +28,22 @@ pytestmark = pytest.mark.django_db
         ("version: 1\nrules: [{name: a, match: {content: {regex: '('}}}]", "rules[0].match.content"),
         ("version: 1\npackages: [{key: a/b, nodes: []}]", "packages[0].key: "),
         ("version: 1\npackages: [{key: new, nodes: []}]", "packages[0].key: "),
+        ("version: 1\npackages: [{key: a, nodes: [{id: 1, type: sleep, polcy: once, params: {seconds: 1}}]}]",
+         "packages[0].nodes[0].polcy: "),
+        ("version: 1\npackages: [{key: a, nodes: [{id: 1, type: [sleep]}]}]", "packages[0].nodes[0].type: "),
+        ("version: 1\npackages: [{key: a, nodes: [{id: 1, type: notify, params: {message: m, channels: [nope]}}]}]",
+         'packages[0].nodes[0].params.channels[0]: no channel "nope"'),
+        ("version: 1\npackages: [{key: a, budget: {max_hosts: 1, window: 120d}, nodes: []}]",
+         "packages[0].budget.window: is '120d'; at most 90d"),
+        ("version: 1\npackages: [{key: a, budget: {max_hosts: 0}, nodes: []}]",
+         "packages[0].budget.max_hosts: must be a whole number of at least 1"),
+        ("version: 1\nrules: [{name: a, approval_policy: nope}]", 'rules[0].approval_policy: no approval policy "nope"'),
+        ("version: 1\nrules: [{name: a, parameters: {x: .nan}}]", "rules[0].parameters.x: "),
+        ("version: 1\nrules: [{name: a, parameters: {x: !!binary aGk=}}]", "rules[0].parameters.x: "),
+        ("version: 1\nrules: [{name: a, parameters: {x: \"a\\0b\"}}]", "rules[0].parameters.x: "),
+        ("version: 1\nrules: &a [*a]", "not YAML: "),
+        ("version: 1\nrules: [{name: a, priority: 99999999999999999999999}]", "rules[0].priority: must be at most"),
+        ("version: 1\nrules: [{name: a, timeout: 99999999d}]", "rules[0].timeout: is '99999999d'; at most"),
         ("version: 1\npackages: [{key: a, nodes: []}]", "packages[0].nodes: "),
         ("version: 1\npackages: [{key: a, business: nowhere, nodes: []}]", 'packages[0].business: no business "nowhere"'),
         ("version: 1\npackages: [{key: a, nodes: [{id: 1, type: wish}]}]", "packages[0].nodes[0].type: "),
@@ -96,3 +113,10 @@ def test_it_names_every_fault_at_once() -> None:
     said = refused("version: 1\nbusinesses: [{code: fine}]\nrules: [{name: a, package: x, mode: y}, {timeout: z}]")
     for path in ("rules[0].package: ", "rules[0].mode: ", "rules[1].name: "):
         assert path in said
+
+
+def test_a_day_without_quotes_is_the_text_that_it_was_written_as() -> None:
+    script = "{id: 1, type: script, params: {script: 'true', arguments: {day: 2026-01-01, 7: x}}}"
+    assert "参数名 '7'" in refused(f"version: 1\npackages: [{{key: a, nodes: [{script}]}}]")
+    apply(f"version: 1\npackages: [{{key: a, nodes: [{script.replace(', 7: x', '')}]}}]")
+    assert PackageVersion.objects.get().nodes[0]["params"]["arguments"] == {"day": "2026-01-01"}

@@ -107,6 +107,14 @@ def test_candidates_fit_and_are_free_of_the_same_business_and_not_archived(actor
     assert len(plan.drift(execution)) == 1, "a candidate that was re-pointed is a plan that has changed"
 
 
+def test_a_limit_that_a_variable_has_made_empty_is_one_all_the_same(actor: Actor, host: Host) -> None:
+    Host.objects.filter(pk=host.pk).update(set_name="")
+    alike = _spare(1, set_name="")
+    _spare(2, set_name="s1")
+    execution = _failover(spare={"set": "${set}"})
+    assert [each["id"] for each in execution.plan["foreseen"]["2"]["candidates"]] == [alike.pk]
+
+
 def test_an_execution_takes_the_next_spare_when_another_one_has_taken_the_first(actor: Actor, host: Host) -> None:
     _spare(1)
     _spare(2)

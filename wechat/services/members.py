@@ -3,7 +3,6 @@
 Nobody gets a right by it: a new person has no role and no business until an administrator gives one.
 """
 
-import csv
 import io
 import re
 import zipfile
@@ -20,6 +19,7 @@ from django.utils.translation import gettext as _
 from python_calamine import CalamineError, CalamineWorkbook
 
 from fta import audit
+from fta.lib.tables import BadFile, read_csv
 from fta.models import Person
 from wechat.selectors import person_of_userid
 
@@ -35,10 +35,6 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "disabled": ("禁用状态", "启用状态"),
 }
 _OFF = ("禁用", "已禁用", "停用")
-
-
-class BadFile(ValueError):
-    """The file cannot be read, in words for whoever uploaded it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def read(name: str, raw: bytes) -> list[Row]:
     """Return the members of an exported file with what importing would do to each. Raises BadFile."""
     if len(raw) > MAX_BYTES:
         raise BadFile(_("文件超过 2 MB，请分成几份。"))
-    table = list(_workbook(raw) if name.lower().endswith((".xlsx", ".xls")) else _text(raw))
+    table = list(_workbook(raw) if name.lower().endswith((".xlsx", ".xls")) else read_csv(raw))
     found = _head(table)
     if found is None:
         raise BadFile(_("没有找到“账号”和“姓名”两列，请用企业微信导出的通讯录，或照此写表头。"))
@@ -89,25 +85,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # an account of digits only
     return str(value).strip()
-
-
-def _text(raw: bytes) -> Iterator[list[str]]:
-    """Read CSV; Excel in Chinese writes GB 18030 unless it is told to write UTF-8."""
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = raw.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise BadFile(_("看不懂文件的编码，请另存为 UTF-8 的 CSV，或用 xlsx。"))
-    if "\x00" in text:
-        raise BadFile(_("这不是 CSV 文本。"))
-    try:
-        for row in csv.reader(io.StringIO(text)):
-            yield [value.strip() for value in row]
-    except csv.Error as error:
-        raise BadFile(_("这不是 CSV 文本。")) from error
 
 
 def _head(table: Sequence[Sequence[str]]) -> tuple[int, dict[str, int]] | None:

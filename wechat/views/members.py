@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from fta.lib.tables import BadFile
 from wechat.forms import MembersForm
 from wechat.selectors import active_app
 from wechat.services import directory, members
@@ -29,7 +30,7 @@ def look(request: HttpRequest) -> HttpResponse:
         upload = form.cleaned_data["file"]
         try:
             rows = members.read(upload.name or "", upload.read(members.MAX_BYTES + 1))
-        except members.BadFile as error:
+        except BadFile as error:
             form.add_error("file", str(error))
         else:
             counts = {state: sum(row.state == state for row in rows) for state in ("new", "changed", "same", "wrong")}

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from django.utils.translation import gettext as _
 
 from fta.healing import variables
+from fta.lib.plain import MAX_TEXT, UNSTORABLE
 from fta.lib.types import JSON
 
 MAX_COUNT = 64
-MAX_LENGTH = 8192
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,31}")
-_REFUSED = re.compile("[\x00\ud800-\udfff]")
 
 
 class InvalidArgument(ValueError):
@@ -36,9 +35,9 @@ def check_value(name: str, value: JSON) -> None:
     if isinstance(value, (dict, list)) or value is None:
         raise InvalidArgument(_("参数 %s 应为文本、数字或布尔值") % name)
     text = variables.text_of(value)
-    if len(text) > MAX_LENGTH:
-        raise InvalidArgument(_("参数 %(name)s 超过 %(most)s 个字符") % {"name": name, "most": MAX_LENGTH})
-    if _REFUSED.search(text):
+    if len(text) > MAX_TEXT:
+        raise InvalidArgument(_("参数 %(name)s 超过 %(most)s 个字符") % {"name": name, "most": MAX_TEXT})
+    if UNSTORABLE.search(text):
         raise InvalidArgument(_("参数 %s 含有不能传递的字符（NUL 或不成对的代理字符）") % name)
 
 

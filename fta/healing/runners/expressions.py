@@ -12,7 +12,7 @@ def problem(expression: object) -> str:
     """Return what is wrong with an expression, in JMESPath's own words; '' when nothing is."""
     try:
         jmespath.compile(expression if isinstance(expression, str) else "")
-    except JMESPathError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and brackets without end
         return str(error)
     return ""
 

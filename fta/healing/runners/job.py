@@ -242,11 +242,30 @@ def _session(ctx: StepContext) -> Session:
         if credential is None or credential.url != ctx.foreseen.get("url"):
             raise Unusable(_("凭据 %s 不存在，或它的平台地址在计划冻结之后改过") % params["credential"])
         url, token = credential.url, credential.secret
-    inputs = {name: given.get("default") for name, given in system.inputs.items()} | _mapping(params.get("inputs"))
-    arguments = _mapping(params.get("arguments"))
+    given, arguments = _mapping(params.get("inputs")), _mapping(params.get("arguments"))
+    _check_inputs(given, system)
     _check_arguments(arguments, system)
+    inputs = {name: each.get("default") for name, each in system.inputs.items()} | given
     values = {**inputs, "arguments": system.arguments_of(arguments), "execution": str(ctx.execution.pk)}
     return Session(system, url.rstrip("/"), token, values, ctx)
+
+
+def _check_inputs(given: JSONDict, system: System) -> None:
+    """Refuse what variables have made of an input. Raises InvalidArgument."""
+    _check_arguments(given, system, "inputs")
+    for name, value in given.items():
+        if wrong := _unfit(name, value, system):
+            raise InvalidArgument(wrong)
+
+
+def _unfit(name: str, value: JSON, system: System) -> str:
+    """Return why an input is refused whose author wanted a limit: empty it would be none, and so would a word for all."""
+    known, text = system.inputs.get(name, {}), variables.text_of(value).strip()
+    if known.get("variables") and not text:
+        return _("%s 的值为空，作业会不受限定；确实不限定，请删去这一项") % name
+    if text.casefold() in (known.get("refuse") or ()):
+        return _("%(name)s 不能是 %(text)s，请写明具体的主机") % {"name": name, "text": text}
+    return ""
 
 
 def _check_arguments(value: JSON, system: System, name: str = "arguments") -> None:
@@ -319,6 +338,8 @@ def _input_problems(system: System, params: JSONDict) -> list[Fault]:
             found.append(Fault("inputs", _("%s 应为文本或数字") % name))
         elif not given.get("variables") and variables.names_in(value):
             found.append(Fault("inputs", _("%s 不能用变量：运行哪个作业不能由告警决定") % name))
+        elif name in inputs and not variables.names_in(value) and (wrong := _unfit(name, value, system)):
+            found.append(Fault("inputs", wrong))
     return found
 
 

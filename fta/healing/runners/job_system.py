@@ -64,8 +64,8 @@ class Call:
 class System:
     """One kind of job system. `states` maps its words to ours.
 
-    An input is {label, required, default, variables}; unless it has `variables` it is the author's own text: which job is run
-    must not come from an alert.
+    An input is {label, required, default, variables, refuse}; unless it has `variables` it is the author's own text: which job
+    is run must not come from an alert. `refuse` lists words, in lower case, that it must not be.
     """
 
     label: str
@@ -147,10 +147,7 @@ def read(data: JSON) -> System:
         label=str(given.get("label") or ""),
         auth=_texts(given.get("auth"), "auth"),
         headers=_texts(given.get("headers"), "headers"),
-        inputs={
-            name: _mapping(each or {}, f"inputs.{name}")
-            for name, each in _mapping(given.get("inputs") or {}, "inputs").items()
-        },
+        inputs=_inputs(_mapping(given.get("inputs") or {}, "inputs")),
         arguments=_mapping(given.get("arguments") or {}, "arguments"),
         submit=_call(submit, "submit", "POST"),
         id=_id(submit.get("id")),
@@ -180,13 +177,20 @@ _KEYS = frozenset(
 )
 
 
+def _inputs(data: JSONDict) -> dict[str, JSONDict]:
+    found = {name: _mapping(each or {}, f"inputs.{name}") for name, each in data.items()}
+    for name, each in found.items():
+        _list(each.get("refuse") or [], f"inputs.{name}.refuse")
+    return found
+
+
 def _call(data: JSONDict, where: str, method: str) -> Call:
     path, verb, status = data.get("path"), data.get("method") or method, data.get("status")
     if not isinstance(path, str) or not path.startswith("/") or ".." in path:
         raise InvalidSystem(_("%s.path 应以 / 开头") % where)
     if verb not in METHODS:
         raise InvalidSystem(_("%(where)s.method 只能是 %(methods)s") % {"where": where, "methods": "、".join(METHODS)})
-    codes = range(200, 300) if status is None else [int(str(code)) for code in _list(status, f"{where}.status")]
+    codes = range(200, 300) if status is None else _codes(_list(status, f"{where}.status"), f"{where}.status")
     return Call(
         path=path,
         method=str(verb),
@@ -199,6 +203,13 @@ def _call(data: JSONDict, where: str, method: str) -> Call:
             name: _expression(text, f"{where}.keep") for name, text in _texts(data.get("keep"), f"{where}.keep").items()
         },
     )
+
+
+def _codes(value: list[JSON], where: str) -> list[int]:
+    found = [code for code in value if isinstance(code, int) and 100 <= code <= 599]
+    if len(found) != len(value):
+        raise InvalidSystem(_("%s 应为状态码列表，如 [200, 202]") % where)
+    return found
 
 
 def _id(value: JSON) -> "str | Mapping[str, str]":

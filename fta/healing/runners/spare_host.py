@@ -67,7 +67,8 @@ class SpareHostRunner(NodeType):
 
     def foresee(self, params: JSONDict, execution: Execution) -> Foreseen:
         """Freeze the candidates."""
-        wanted = {key: params[key] for key in ("set", "module", "attributes") if params.get(key) not in (None, "", {})}
+        # One that a variable has made empty is compared all the same: it would be no limit at all otherwise.
+        wanted = {key: params[key] for key in ("set", "module", "attributes") if params.get(key) not in (None, {})}
         return Foreseen({"candidates": [*spares.candidates(execution, wanted)]})
 
     def run(self, ctx: StepContext) -> Outcome:

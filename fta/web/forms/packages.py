@@ -12,8 +12,10 @@ from fta.healing import inner
 from fta.healing.nodes import EDGES, seconds
 from fta.healing.parameters import TYPES, InvalidValue, value_of
 from fta.healing.runners import RUNNERS
+from fta.healing.variables import text_of
 from fta.models import Business, Mode, Package, StepRun
 from fta.models.scope import is_admin
+from fta.pipeline.budget import LONGEST_WINDOW
 from fta.web import choices
 from fta.web.forms.fields import CommaField, NumbersField
 from fta.web.forms.node_params import ParamsForm, form_of
@@ -105,7 +107,10 @@ class PackageForm(forms.Form):
         return note
 
     def clean_window(self) -> int | None:
-        return _length(self.cleaned_data["window"])
+        window = _length(self.cleaned_data["window"])
+        if window is not None and not 0 < window <= LONGEST_WINDOW:
+            raise forms.ValidationError(_("应大于 0，最长 %(days)s 天") % {"days": LONGEST_WINDOW // 86400})
+        return window
 
     def values(self) -> dict[str, Any]:
         """Return the row's own values."""
@@ -195,8 +200,8 @@ class NodeForm(forms.Form):
     @classmethod
     def stored(cls, prefix: str, node: Mapping[str, Any]) -> "NodeForm":
         """Return the form of a stored node."""
-        edges = {kind: node.get("next", {}).get(kind, []) for kind in EDGES}
-        initial = {**node, **node.get("retries", {}), **edges}
+        edges = {kind: (node.get("next") or {}).get(kind, []) for kind in EDGES}
+        initial = {**node, **(node.get("retries") or {}), **edges}
         params = form_of(str(node.get("type"))).initial_of(node.get("params") or {})
         return cls(prefix=prefix, initial=initial, params=params)
 
@@ -262,7 +267,8 @@ class RunForm(forms.Form):
 def _run_field(parameter: Mapping[str, Any]) -> forms.Field:
     shared: dict[str, Any] = {"label": parameter["name"], "required": False, "initial": parameter.get("default")}
     if parameter.get("type") == "choice":
-        offered = [(str(each), str(each)) for each in parameter.get("choices") or []]
+        offered = [(text := text_of(each), text) for each in parameter.get("choices") or []]
+        shared["initial"] = text_of(parameter.get("default"))
         return forms.ChoiceField(choices=[("", _("按默认")), *offered], **shared)
     return forms.CharField(**shared)
 

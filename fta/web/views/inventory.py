@@ -10,6 +10,7 @@ from fta.models.scope import is_admin
 from fta.web import selectors
 from fta.web.filters import HostFilter
 from fta.web.paging import page_of
+from fta.web.territory import may_edit
 
 
 @login_required
@@ -18,7 +19,9 @@ def hosts(request: HttpRequest) -> HttpResponse:
     """List hosts."""
     form = HostFilter(request)
     page = page_of(selectors.hosts(request.user).filter(form.condition()), request)
-    return render(request, "fta/hosts.html", {"form": form, "page": page, "tab": "hosts"})
+    return render(
+        request, "fta/hosts.html", {"form": form, "page": page, "tab": "hosts", "may_import": may_edit(request.user)}
+    )
 
 
 @login_required

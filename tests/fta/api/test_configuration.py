@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from approvals.models import Policy
 from fta.models import AuditEntry, Business, ConfigVersion, ConvergenceRule, Package, PackageVersion, Rule, Shield
 from tests import factories
 from tests.fta.api.conftest import Call
@@ -68,6 +69,7 @@ CACHES = {"rules": "rules", "convergence-rules": "convergence", "shields": "shie
 
 @pytest.fixture(autouse=True)
 def package(game: Business) -> Package:
+    Policy.objects.create(name="default")
     return factories.package(business=game, parameters=[{"name": "path", "type": "string"}])
 
 
@@ -162,6 +164,8 @@ def test_it_takes_no_body_that_is_no_item(operator: Call) -> None:
             assert answer.error["code"] in ("invalid", "parse_error")
 
 
+SLEEP = {"id": 1, "type": "sleep", "params": {"seconds": 1}}
+CODES = {"submit": {"path": "/a", "id": "id", "status": ["ok"]}, "poll": {"path": "/p", "state": "s"}, "states": {}}
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("rules", {"timeout": "a while"}, "timeout"),
     ("rules", {"timeout": 5}, "timeout"),
@@ -189,7 +193,30 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("packages", {"key": "clean-disk"}, "key"),
     ("packages", {"risk": "none"}, "risk"),
     ("packages", {"nodes": []}, "nodes"),
+    ("rules", {"approval_policy": "nope"}, "approval_policy"),
+    ("rules", {"priority": 10**30}, "priority"),
     ("packages", {"nodes": [{"id": 1, "type": "wish"}]}, "nodes[0].type"),
+    ("packages", {"nodes": [{"id": 1, "type": []}]}, "nodes[0].type"),
+    ("packages", {"nodes": [SLEEP | {"polcy": "idempotent"}]}, "nodes[0].polcy"),
+    ("packages", {"nodes": [SLEEP | {"acting": False}]}, "nodes[0].acting"),
+    ("packages", {"nodes": [SLEEP | {"name": "长" * 129}]}, "nodes[0].name"),
+    ("packages", {"nodes": [SLEEP | {"name": ["x"]}]}, "nodes[0].name"),
+    ("packages", {"nodes": [SLEEP | {"next": {"success": [None]}}]}, "nodes[0].next"),
+    ("packages", {"nodes": [SLEEP | {"params": {"seconds": "1\0"}}]}, "nodes[0].params.seconds"),
+    ("packages", {"nodes": [{"id": 1, "type": "job", "params": {"url": "http://a", "system": CODES}}]}, "nodes[0].params.system"),
+    ("packages", {"nodes": [{"id": 1, "type": "approval", "params": {"message": "m", "policy": "nope"}}]},
+     "nodes[0].params.policy"),
+    ("packages", {"nodes": [{"id": 1, "type": "notify", "params": {"message": "m", "channels": ["nope"]}}]},
+     "nodes[0].params.channels[0]"),
+    ("packages", {"parameters": [{"name": "a", "type": []}]}, "parameters[0]"),
+    ("packages", {"parameters": [{"name": "a", "defualt": 1}]}, "parameters[0].defualt"),
+    ("packages", {"parameters": [{"name": "a", "type": "choice", "choices": [{}]}]}, "parameters[0]"),
+    ("packages", {"parameters": [{"name": "a", "required": "no"}]}, "parameters[0]"),
+    ("packages", {"parameters": [{"name": "a", "default": "x" * 8193}]}, "parameters[0]"),
+    ("packages", {"budget": {"max_hosts": 0}}, "budget.max_hosts"),
+    ("packages", {"budget": {"max_percent": 101}}, "budget.max_percent"),
+    ("packages", {"budget": {"max_hosts": 1, "window": "120d"}}, "budget.window"),
+    ("packages", {"budget": {"max_hosts": 1, "window": 0}}, "budget.window"),
     ("packages", {"nodes": [{"id": 1, "type": "sleep", "params": {"seconds": 1}, "next": {"success": [9]}}]}, "nodes[0]"),
     ("packages", {"parameters": [{"name": "A b"}]}, "parameters[0]"),
     ("packages", {"budget": {"max_hosts": -1}}, "budget.max_hosts"),

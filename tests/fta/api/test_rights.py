@@ -40,15 +40,15 @@ RIGHTS: dict[tuple[str, str], dict[str, int]] = {
     **{(f"{kind}-detail", "get"): READ for kind in ("alert", "execution", "incident", "host", "business", "package")},
     **{(f"{kind}-list", "get"): LIST for kind in ("rule", "convergence-rule", "shield", "audit", "delivery")},
     **{(f"{kind}-detail", "get"): READ for kind in ("rule", "convergence-rule", "shield")},
-    **{(f"{kind}-list", "post"): MAKE for kind in ("package", "convergence-rule")},
+    **{(f"{kind}-list", "post"): MAKE for kind in ("package", "convergence-rule", "host")},
     **{(f"{kind}-list", "post"): MAKE | {"foreign": 403} for kind in ("rule", "shield")},
     **{
         (f"{kind}-detail", method): KEEP
-        for kind in ("package", "rule", "convergence-rule", "shield")
+        for kind in ("package", "rule", "convergence-rule", "shield", "host")
         for method in ("put", "patch")
     },
     ("convergence-rule-block", "post"): line(401, 403, 403, 403, 400, 400, 404),  # it is of one business
-    **{(f"{kind}-detail", "delete"): DROP for kind in ("rule", "convergence-rule", "shield")},
+    **{(f"{kind}-detail", "delete"): DROP for kind in ("rule", "convergence-rule", "shield", "host")},
     ("package-detail", "delete"): line(401, 403, 403, 403, 409, 409, 404),  # a rule stands on it
     ("package-versions", "get"): READ,
     ("package-mode", "post"): line(401, 403, 403, 403, 200, 200, 404),
@@ -83,6 +83,8 @@ NODES = [{"id": 1, "name": "等", "type": "sleep", "params": {"seconds": 1}}]
 SAID: dict[tuple[str, str], Any] = {
     ("package-list", "post"): {"key": "wait", "name": "新", "business": "game", "nodes": NODES},
     ("package-detail", "put"): {"name": "新", "business": "game", "nodes": NODES},
+    ("host-list", "post"): {"ip": "127.0.0.99", "business": "game"},
+    ("host-detail", "put"): {"name": "新", "business": "game"},
     ("rule-list", "post"): {"name": "新", "match": {"business": "game"}},
     ("rule-detail", "put"): {"name": "新", "match": {"business": "game"}},
     ("shield-list", "post"): {

@@ -260,6 +260,17 @@ def test_it_does_not_send_what_cannot_be_sent(sink: Sink, settings: Any) -> None
     assert len(platform.submitted) == 1
 
 
+@pytest.mark.parametrize("value", ["", " ", "all", "ALL", "*", "-i", "a\nb", "{{ x }}"])
+def test_it_runs_no_job_on_every_host_because_of_a_label(sink: Sink, value: str) -> None:
+    platform = platforms.platforms()["awx"]
+    inputs = {"template": 12, "limit": "${labels.a}"}
+    found = Job(sink, platform, inputs=inputs).run(VALUES | {"labels.a": value})
+    assert (found.state, found.outcome, platform.submitted) == ("failed", "not_sent", [])
+    assert "limit" in found.error
+    assert Job(sink, platform, inputs=inputs).run(VALUES | {"labels.a": "web-1"}).state == "waiting"
+    assert platform.submitted[0]["limit"] == "web-1"
+
+
 AWX = {"preset": "awx", "url": "http://awx", "inputs": {"template": 1}}
 
 
@@ -274,6 +285,8 @@ AWX = {"preset": "awx", "url": "http://awx", "inputs": {"template": 1}}
         (AWX | {"inputs": {}}, "inputs"),
         (AWX | {"inputs": {"template": "${labels.a}"}}, "inputs"),
         (AWX | {"inputs": {"template": 1, "nonsense": 2}}, "inputs"),
+        (AWX | {"inputs": {"template": 1, "limit": ""}}, "inputs"),
+        (AWX | {"inputs": {"template": 1, "limit": "all"}}, "inputs"),
         (AWX | {"arguments": ["a"]}, "arguments"),
         (AWX | {"interval": 0}, "interval"),
         (AWX | {"read": {"a": "b["}}, "read"),
@@ -295,6 +308,8 @@ def test_it_refuses_a_faulty_node(params: dict[str, Any], field: str) -> None:
         {"poll": {"path": "/run/{id}", "state": None}},
         {"states": {"succeeded": ["done"]}},
         {"states": {"done": ["done"]}},
+        {"submit": {"path": "/run", "id": "id", "status": ["ok"]}},
+        {"inputs": {"flow": {"refuse": "all"}}},
         {"inputs": {"flow": {"variables": True}}},
         {"stop": {"path": "/stop"}},
         {"wat": 1},

@@ -60,3 +60,9 @@ def test_what_runs_inside_of_a_package_is_framed_unless_another_node_stands_betw
     assert [box.kind for box in drawing.boxes][1] == "2.1 · script"
     assert (2002, 2) in [(edge.source, edge.target) for edge in drawing.edges]
     assert draw(flat, {}, fixed={3: (2, 0), 2002: (3, 1)}).frames == []
+
+
+def test_a_node_of_a_flat_graph_is_called_by_its_whole_number() -> None:
+    drawing = draw(nodes((1, {"success": [1500]}), (1500, {})), {"script": "脚本作业"})
+    assert [box.kind for box in drawing.boxes] == ["1 · 脚本作业", "1500 · 脚本作业"]
+    assert Node.of({"id": 2001, "type": "script", "inside": 2}).path == "2.1"

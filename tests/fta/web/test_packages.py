@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+import yaml
+from django.forms import BooleanField
 from django.test import Client
 
-from fta.models import AuditEntry, Business, ConfigVersion, Package, PackageVersion
+from fta.models import AuditEntry, Business, ConfigVersion, Execution, Package, PackageVersion
+from tests import factories
+from tests.fta.test_odd_packages import NODE
 
 SCRIPT = '#!/bin/sh\necho "$FTA_PARAM_PATH"\n'
 
@@ -189,6 +193,44 @@ def test_it_is_the_same_in_yaml_and_in_the_graph(as_operator: Client, game: Busi
     assert by_yaml == by_form
 
 
+def test_it_keeps_defaults_of_nothing_in_yaml(as_operator: Client, game: Business) -> None:
+    said = [{"name": "apply", "type": "boolean", "default": False}, {"name": "n", "type": "integer", "default": 0}]
+    said.append({"name": "port", "type": "choice", "choices": ["80", "0"], "default": "0"})
+    node = {"id": 1, "type": "swap_host"}
+    package = factories.package("nothing", nodes=[node], parameters=said, business=game)
+    url = "/packages/nothing/edit/"
+    text = as_operator.get(url).context["yaml"]
+
+    applied = as_operator.post(url, sent_back(as_operator.get(url), action="yaml", yaml=text))
+    saved = as_operator.post(url, sent_back(applied, note="同样", **{"nodes-0-name": "换"}))
+
+    assert saved.status_code == 302, saved.context["draft"].wrong()
+    package.refresh_from_db()
+    assert package.current is not None
+    assert (package.current.number, package.current.parameters) == (2, said)
+
+
+def test_a_choice_among_numbers_is_run_from_the_page(as_operator: Client, game: Business) -> None:
+    host = factories.host(business=game)
+    port = {"name": "port", "type": "choice", "choices": [80, 443], "default": 80}
+    factories.package("port", nodes=[{"id": 1, "type": "swap_host"}], parameters=[port], business=game)
+    assert '<option value="80" selected>' in as_operator.get("/packages/port/").content.decode()
+    for given, taken in (("443", 443), ("", 80)):
+        said = {"ip": host.ip, "reason": "看看", "dry_run": "1", "p_port": given}
+        assert as_operator.post("/packages/port/run/", said).status_code == 302
+        assert Execution.objects.latest("pk").plan["parameters"] == {"port": taken}
+
+
+def test_whatever_yaml_says_of_a_node_is_drawn_or_refused(as_operator: Client, game: Business) -> None:
+    whole = {**NODE, "type": "approval", "params": {"message": "m"}}
+    odd = [None, 0, "x", [], [None], {"x": 1}]
+    nodes = [{**whole, "id": at} | {key: value} for key in whole for at, value in enumerate(odd, 1)]
+    unlike = [node for node in nodes if all(isinstance(node[key], dict) for key in ("params", "retries", "next"))]
+    for said in (unlike, nodes, [{**whole, "next": None, "retries": None, "params": None}]):
+        text = yaml.safe_dump({"key": "odd", "nodes": said})
+        assert as_operator.post("/packages/new/", {"action": "yaml", "yaml": text}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -272,8 +314,9 @@ def sent_back(page: Any, **changes: Any) -> dict[str, Any]:
     """Return what a browser would send of the editor, with some values changed."""
     draft = page.context["draft"]
     forms = [draft.head, *draft.parameters, *draft.nodes, *(node.params for node in draft.nodes)]
-    values = {field.html_name: field.value() for form in forms for field in form}
-    data = {name: value for name, value in values.items() if value not in (None, False)}
+    fields = [field for form in forms for field in form if field.value() is not None]
+    ticked = [field for field in fields if field.value() is not False or not isinstance(field.field, BooleanField)]
+    data = {field.html_name: field.value() for field in ticked}
     data["nodes"] = [str(form.prefix).removeprefix("nodes-") for form in draft.nodes]
     data["parameters"] = [str(form.prefix).removeprefix("parameters-") for form in draft.parameters]
     return data | {"action": "save", "note": "改一改"} | changes
