@@ -8,18 +8,18 @@ from typing import Any
 from fta.config.document import Run
 from fta.config.people import business_named
 from fta.config.reader import Reader
+from fta.convergence.dimensions import BadDimension, Dimension
 from fta.convergence.functions import FUNCTIONS
 from fta.healing import inner
 from fta.healing.plan import InvalidPackage, save_version
 from fta.intake.sources import PARSERS
 from fta.lib.secrets import digest
-from fta.matching import validate_match
+from fta.matching import outlasts_its_period, validate_match
 from fta.models import Business, ConvergenceRule, Mode, Package, Rule, Shield, Source
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _RESERVED_KEY = "new"  # the address of the page that makes a package
 _LOWEST_PRIORITY = -(10**6)
-_DIMENSIONS = ("host", "set", "module", "business", "alert_type", "package", "source", "severity")
 
 
 def read_match(reader: Reader, key: str = "match") -> dict[str, Any]:
@@ -226,16 +226,24 @@ def rule_values(reader: Reader) -> dict[str, Any]:
         "stale_after": reader.seconds("stale_after", None),
         "mode": reader.choice("mode", Mode.values, Mode.AUTO),
         "approval_policy": reader.text("approval_policy", limit=64),
-        "notify": reader.mapping("notify"),
+        "notify": _notify(reader),
         "verify_within": verify.seconds("within", 600) if verify else 600,
         "verify_stay": verify.seconds("stay", 1800) if verify else 1800,
     }
-    if timeout < 60:
+    if timeout < Rule.SHORTEST:
         reader.fault("timeout", "must be at least 1m")
     if verify:
         verify.end()
     reader.end()
     return values
+
+
+def _notify(reader: Reader) -> dict[str, Any]:
+    child, name = reader.child("notify"), Rule.MAIL_MAINTAINERS
+    found = {name: child.flag(name, True)} if child.has(name) else {}
+    child.raw(name)  # known, also where it is not given
+    child.end()
+    return found
 
 
 def _package_named(reader: Reader) -> Package | None:
@@ -257,10 +265,10 @@ def rule_out(row: Rule) -> dict[str, Any]:
         "timeout": f"{row.timeout}s",
         "mode": row.mode,
         "approval_policy": row.approval_policy,
-        "notify": row.notify,
+        "notify": {name: value for name, value in row.notify.items() if name == Rule.MAIL_MAINTAINERS},
         "verify": {"within": f"{row.verify_within}s", "stay": f"{row.verify_stay}s"},
     }
-    if row.stale_after:
+    if row.stale_after is not None:
         found["stale_after"] = f"{row.stale_after}s"
     if not row.enabled:
         found["enabled"] = False
@@ -295,10 +303,10 @@ def convergence_rule_values(reader: Reader) -> dict[str, Any]:
     """Take everything of a convergence rule but its name; `blocked_by` lists the codes of those that do without a global one."""
     dimensions = reader.items("dimensions")
     for index, dimension in enumerate(dimensions):
-        word = dimension.get("name") if isinstance(dimension, dict) else dimension
-        if word not in _DIMENSIONS and not str(word).startswith("label:"):
-            known = f"{', '.join(_DIMENSIONS)} or label:<name>"
-            reader.errors.add(f"{reader.path}.dimensions[{index}]", f"no dimension {word!r}; {known} is expected")
+        try:
+            Dimension.read(dimension)
+        except BadDimension as error:
+            reader.errors.add(f"{reader.path}.dimensions[{index}]", str(error))
     values = {
         "alert_types": reader.texts("alert_types"),
         "window": reader.seconds("window", 300),
@@ -350,7 +358,8 @@ class Shields:
             name, values = reader.text("name", required=True, limit=128), shield_values(reader)
             if name and values["starts_at"] and values["ends_at"]:
                 named.add(name)
-                run.upsert(Shield, {"name": name}, {**values, "archived": False})
+                made = {} if Shield.objects.filter(name=name).exists() else {"author": run.actor}
+                run.upsert(Shield, {"name": name}, {**values, **made, "archived": False})
         run.archive(Shield.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def export(self) -> Any:
@@ -370,6 +379,8 @@ def shield_values(reader: Reader) -> dict[str, Any]:
     }
     if start and end and end <= start:
         reader.fault("to", "must be later than from")
+    elif start and end and outlasts_its_period(start, end, values["repeat"]):
+        reader.fault("to", f"a {values['repeat']} window cannot be longer than its period: it would never end")
     reader.end()
     return values
 

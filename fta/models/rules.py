@@ -29,6 +29,9 @@ class Rule(models.Model):
     verify_stay = models.PositiveIntegerField(_("不复发判定（秒）"), default=1800)
     updated_at = models.DateTimeField(auto_now=True)
 
+    MAIL_MAINTAINERS = "mail_maintainers"  # the one key of `notify`; false switches off the mail about a failure
+    SHORTEST = 60  # seconds of a timeout
+
     class Meta:
         verbose_name = _("接入规则")
         verbose_name_plural = verbose_name
@@ -37,6 +40,11 @@ class Rule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def mails_maintainers(self) -> bool:
+        """Tell whether a failure that no notification rule takes is mailed to those who maintain the business."""
+        return (self.notify or {}).get(self.MAIL_MAINTAINERS) is not False
 
 
 class ShieldRepeat(models.TextChoices):

@@ -80,7 +80,7 @@ packages:
     nodes: [{id: 1, name: 等, type: sleep, params: {seconds: 1}, retries: {count: 2, delay: 5s}, timeout: 60s}]
 rules:
   - {name: 磁盘, priority: -5, match: {alert_type: {glob: "disk*"}, business: game}, package: clean-disk, timeout: 20m,
-     parameters: {path: /data}, mode: shadow, stale_after: 15m, approval_policy: default, notify: {channels: [mail]},
+     parameters: {path: /data}, mode: shadow, stale_after: 15m, approval_policy: default, notify: {mail_maintainers: false},
      verify: {within: 5m, stay: 10m}, enabled: false}
   - {name: 只记录, match: {}}
 convergence_rules:
@@ -177,6 +177,16 @@ def test_an_export_keeps_the_secrets_that_it_leaves_out(environment: None) -> No
     Channel.objects.all().delete()
     apply(said)  # on another machine: what lacks a secret is there, and off
     assert {row.name for row in Channel.objects.filter(enabled=False)} == {"hook", "值班群"}
+
+
+def test_a_shield_is_by_whoever_made_it() -> None:
+    apply(PLAIN)
+    shield = Shield.objects.get()
+    assert shield.author == "apply_config"
+    Shield.objects.update(author="lisi", reason="别的")
+    apply(PLAIN)
+    shield.refresh_from_db()
+    assert (shield.author, shield.reason) == ("lisi", "发布")
 
 
 def test_every_field_survives_the_way_through_an_export() -> None:

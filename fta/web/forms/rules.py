@@ -8,12 +8,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.healing.parameters import resolve
+from fta.matching import outlasts_its_period
 from fta.models import Mode, Package, Rule, Shield
 from fta.web import choices, conditions
 from fta.web.forms.fields import PairsField
 from fta.web.forms.match import MatchForm
-
-_PERIODS = {Shield.Repeat.DAILY: 24, Shield.Repeat.WEEKLY: 7 * 24}  # hours
 
 
 class MinutesField(forms.FloatField):
@@ -47,6 +46,7 @@ class RuleForm(MatchForm):
         "verify_within",
         "verify_stay",
     )
+    MAIL = Rule.MAIL_MAINTAINERS  # of the 通知设置, which the row keeps together
 
     name = forms.CharField(label=gettext_lazy("名称"), max_length=128)
     priority = forms.IntegerField(
@@ -78,10 +78,17 @@ class RuleForm(MatchForm):
     verify_within = MinutesField(label=gettext_lazy("多久内恢复算自愈（分钟）"), min_value=0, initial=600)
     verify_stay = MinutesField(label=gettext_lazy("恢复后多久不复发（分钟）"), min_value=0, initial=1800)
 
+    mail_maintainers = forms.BooleanField(
+        label=gettext_lazy("失败时邮件告知业务维护人"),
+        required=False,
+        initial=True,
+        help_text=gettext_lazy("没有通知规则接住的失败才发；不勾选就不发"),
+    )
+
     def __init__(self, user: Any, rule: Rule | None, *args: Any, **kwargs: Any) -> None:
         self.rule = rule
         if rule:
-            initial = {name: getattr(rule, name) for name in self.OWN}
+            initial = {name: getattr(rule, name) for name in self.OWN} | {self.MAIL: rule.mails_maintainers}
             kwargs["initial"] = initial | {"package": rule.package_id} | kwargs.get("initial", {})
         super().__init__(user, *args, **kwargs)
         self.fields["package"].choices = choices.packages(user)  # type: ignore[attr-defined]
@@ -107,7 +114,8 @@ class RuleForm(MatchForm):
 
     def values(self) -> dict[str, Any]:
         """Return the row's values."""
-        return {name: self.cleaned_data[name] for name in (*self.OWN, "match")}
+        notify = {} if self.cleaned_data[self.MAIL] else {self.MAIL: False}
+        return {name: self.cleaned_data[name] for name in (*self.OWN, "match")} | {"notify": notify}
 
     def initial_values(self) -> dict[str, Any]:
         """Return what the sentence says of a form that was not sent yet."""
@@ -154,12 +162,12 @@ class ShieldForm(MatchForm):
         starts_at, ends_at = data.get("starts_at"), data.get("ends_at")
         if not starts_at or not ends_at:
             return data
-        hours = _PERIODS.get(Shield.Repeat(data["repeat"])) if data.get("repeat") else None
+        repeat = data.get("repeat") or Shield.Repeat.ONCE
         if ends_at <= starts_at:
             self.add_error("ends_at", _("结束必须晚于开始"))
-        elif hours and (ends_at - starts_at).total_seconds() > hours * 3600:
+        elif outlasts_its_period(starts_at, ends_at, repeat):
             self.add_error("ends_at", _("一次屏蔽比重复的周期还长；改短，或选「一次」"))
-        elif not hours and ends_at <= timezone.now() and data.get("enabled"):
+        elif repeat == Shield.Repeat.ONCE and ends_at <= timezone.now() and data.get("enabled"):
             self.add_error("ends_at", _("结束时间已经过去"))
         return data
 
