@@ -140,14 +140,15 @@ class World:
     def _converge(self, course: Course, now: datetime) -> tuple[str, Storm | None]:
         if not course.places:
             self._place(course)
-        kind, found = PRECEDENCE[0], None
+        kind, found, heaviest = PRECEDENCE[0], None, (0, False)
         for place in course.places:
             outside = place.storm is None
             answer, storm = place.group.judge(place, now)
             if outside and storm is not None and storm.crossed_by is course:
                 self._opened(storm, course)
-            if PRECEDENCE.index(answer.kind) > PRECEDENCE.index(kind):
-                kind, found = answer.kind, storm
+            together = storm is not None and storm.rule.function.asks_together
+            if (weight := (PRECEDENCE.index(answer.kind), together)) > heaviest:
+                kind, found, heaviest = answer.kind, storm, weight
         return kind, found
 
     def _place(self, course: Course) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -13,7 +13,7 @@ from fta import signals
 from fta.convergence import visibility
 from fta.convergence.dimensions import group_of, key_of, values_of
 from fta.convergence.functions import APPROVE, PRECEDENCE, PROCEED, Answer, Other, Standing
-from fta.convergence.incidents import crossed_by, place
+from fta.convergence.incidents import crossed_by, is_over, place
 from fta.convergence.rules import CompiledRule, compile_rule, current_rules
 from fta.lib.types import JSON
 from fta.models import ConvergenceRule, Execution, Incident, Member, Mode
@@ -39,6 +39,12 @@ class Verdict:
     rule_id: int | None = None
     incident_id: int | None = None
     reason: str = ""
+    together: bool = False  # a person is asked about the incident as a whole
+
+    @property
+    def weight(self) -> tuple[int, bool]:
+        """Return what is compared when rules disagree: of equal words the one by which fewer questions are asked holds."""
+        return PRECEDENCE.index(self.kind), self.together
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,8 @@ class _Group:
 def converge(execution: Execution, now: datetime) -> Verdict:
     """Place the execution in the windows and incidents of every rule and return the strictest of their verdicts.
 
-    May be asked again later, as for an execution that sleeps: it keeps its place. Of equal verdicts the first rule by
-    (priority, id) is named.
+    May be asked again later, as for an execution that sleeps: it keeps its place. Of equal verdicts a storm's is named, then the
+    first rule's by (priority, id).
     """
     with transaction.atomic(savepoint=False):
         groups = _groups(execution)
@@ -88,9 +94,9 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
     """Return what holds when rules disagree: the strictest, of equals the first; with an incident, whichever rule has one."""
     if not verdicts:
         return Verdict()
-    found = max(verdicts, key=lambda verdict: PRECEDENCE.index(verdict.kind))
+    found = max(verdicts, key=lambda verdict: verdict.weight)
     incident = found.incident_id or next((item.incident_id for item in verdicts if item.incident_id), None)
-    return Verdict(found.kind, found.rule_id, incident, found.reason)
+    return replace(found, incident_id=incident)
 
 
 def lock(keys: Sequence[str]) -> None:
@@ -148,9 +154,21 @@ def _ask(group: _Group, member: Member, execution: Execution, opened: Incident |
         member.incident, member.ordinal = was  # its place was rolled back
         text = _("收敛规则「%(name)s」出错：%(error)s") % {"name": rule.name, "error": type(error).__name__}
         signals.announce(signals.system_fault, text=text, subject=f"convergence:{rule.pk}")
-        return Verdict(APPROVE if rule.function.holds_on_error else PROCEED, rule.pk, None, text)
+        return _unjudged(rule, execution, member.incident or opened, text)
     reason = _("收敛规则「%(name)s」：%(text)s") % {"name": rule.name, "text": answer.text} if answer.text else ""
-    return Verdict(answer.kind, rule.pk if incident or reason else None, incident.pk if incident else None, reason)
+    together = rule.function.asks_together and incident is not None
+    return Verdict(
+        answer.kind, rule.pk if incident or reason else None, incident.pk if incident else None, reason, together
+    )
+
+
+def _unjudged(rule: CompiledRule, execution: Execution, incident: Incident | None, text: str) -> Verdict:
+    """Return the verdict of a rule that raised; what a storm holds is asked about with the storm all the same."""
+    together = (
+        rule.function.asks_together and incident is not None and not is_over(incident, rule, execution.received_at)
+    )
+    storm = incident.pk if incident is not None and together else None
+    return Verdict(APPROVE if rule.function.holds_on_error else PROCEED, rule.pk, storm, text, together)
 
 
 def _judge(rule: CompiledRule, member: Member, incident: Incident | None, now: datetime) -> Answer:

@@ -31,7 +31,7 @@ def place(
     """
     if member.incident is not None:
         return member.incident
-    if incident is not None and _is_over(incident, rule, execution.received_at):
+    if incident is not None and is_over(incident, rule, execution.received_at):
         close(incident, now)
         incident = None
     if incident is not None:
@@ -59,7 +59,8 @@ def crossed_by(incident: Incident) -> int | None:
     return int(found) if found is not None else None
 
 
-def _is_over(incident: Incident, rule: CompiledRule, received_at: datetime) -> bool:
+def is_over(incident: Incident, rule: CompiledRule, received_at: datetime) -> bool:
+    """Tell whether what is received at this moment comes too late to join."""
     return received_at - incident.last_joined_at > rule.quiet or received_at - incident.opened_at > LONGEST
 
 

@@ -43,7 +43,10 @@ def _hide_parts(incident: Incident) -> None:
         return
     inside = Member.objects.filter(incident=incident).values("execution")
     touched = Incident.objects.filter(
-        state=Incident.State.OPEN, visible=True, execution_count__lt=incident.execution_count, members__execution__in=inside
+        state=Incident.State.OPEN,
+        visible=True,
+        execution_count__lt=incident.execution_count,
+        members__execution__in=inside,
     )
     parts = {item.pk: item for item in touched.distinct()}
     beyond = Member.objects.filter(incident__in=list(parts)).exclude(execution__in=inside)

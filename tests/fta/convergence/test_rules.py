@@ -1,7 +1,7 @@
 """Which rules are asked, whose verdict holds, and what a broken rule does."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -64,6 +64,40 @@ def test_it_names_the_first_of_equal_rules(now: datetime) -> None:
     first = rule("defense", count=1, priority=10)
     arrive(now)
     assert arrive(now)[1].rule_id == first.pk
+
+
+def test_it_names_the_storm_among_equal_rules(now: datetime) -> None:
+    rule("approve_when_failed", count=1, priority=1)
+    storm = rule("defense", count=1, priority=2)
+    rule("defense", count=1, priority=3)
+    arrive(now, state=State.FAILED)
+    verdict = arrive(now, state=State.HELD)[1]
+    assert (verdict.kind, verdict.rule_id) == ("approve", storm.pk)
+    assert Incident.objects.get(pk=verdict.incident_id).rule == storm
+
+
+@pytest.mark.parametrize(
+    ("raises", "minutes", "joins"), [("verdict", 29, True), ("place", 29, True), ("place", 31, False)]
+)
+def test_a_defence_that_raises_names_the_storm_that_is_open(
+    now: datetime, monkeypatch: pytest.MonkeyPatch, raises: str, minutes: int, joins: bool
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("boom")
+
+    rule("defense", count=1)
+    arrive(now)
+    storm = arrive(now)[1]
+    if raises == "place":
+        monkeypatch.setattr("fta.convergence.engine.place", broken)
+    else:
+        monkeypatch.setitem(FUNCTIONS, "defense", replace(FUNCTIONS["defense"], verdict=broken))  # type: ignore[arg-type]
+        ConfigVersion.bump("convergence")
+    run, verdict = arrive(now + timedelta(minutes=minutes))
+    assert (verdict.kind, verdict.incident_id) == ("approve", storm.incident_id if joins else None)
+    assert storm.incident_id is not None
+    assert Incident.objects.get().execution_count == 2  # its place was rolled back
+    assert not run.memberships.exclude(incident=None).exists()
 
 
 def test_it_ignores_others_that_never_were_to_act(now: datetime) -> None:
