@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from fta import signals
 from fta.convergence import visibility
 from fta.convergence.dimensions import group_of, key_of, values_of
-from fta.convergence.functions import APPROVE, PRECEDENCE, PROCEED, Answer, Other, Standing
+from fta.convergence.functions import APPROVE, JUST_FINISHED, PRECEDENCE, PROCEED, Answer, Other, Standing
 from fta.convergence.incidents import crossed_by, is_over, place
 from fta.convergence.rules import CompiledRule, compile_rule, current_rules
 from fta.lib.types import JSON
@@ -27,7 +27,8 @@ _NEVER_TO_ACT = (
     Execution.State.RECORDED,
     Execution.State.BELOW_THRESHOLD,
 )
-# Looking at more of the earlier ones changes nothing: each of them was itself decided by those before it.
+# Of more than these only one that is unfinished and the last to end are looked at: whatever else they are, each of them was itself
+# decided by those before it.
 MOST_OTHERS = 100
 
 
@@ -178,18 +179,27 @@ def _judge(rule: CompiledRule, member: Member, incident: Incident | None, now: d
         ordinal=member.ordinal,
         count=rule.count,
         crossed=crossed_by(incident) == member.execution_id,
-        others=_others(rule, member, incident) if rule.function.looks_at_others else (),
+        others=_others(rule, member, incident, now) if rule.function.looks_at_others else (),
     )
     return rule.function.verdict(standing, now)
 
 
-def _others(rule: CompiledRule, member: Member, incident: Incident) -> list[Other]:
-    """Return the earlier executions of the incident and of the window that reaches back before its opening."""
+def _others(rule: CompiledRule, member: Member, incident: Incident, now: datetime) -> list[Other]:
+    """Return earlier executions of the incident and of the window that reaches back before its opening, the newest first."""
     earlier = Member.objects.filter(
         Q(incident=incident) | Q(received_at__gte=member.received_at - rule.window),
         group_key=member.group_key,
         pk__lt=member.pk,
     )
     acting = earlier.exclude(execution__state__in=_NEVER_TO_ACT).exclude(execution__mode=Mode.SHADOW)
-    fields = acting.order_by("-pk").values_list("execution_id", "execution__state", "execution__ended_at")
-    return [Other(*row) for row in fields[:MOST_OTHERS]]
+    newest = _read(acting.order_by("-pk"), MOST_OTHERS)
+    if len(newest) < MOST_OTHERS:
+        return newest
+    unfinished = acting.filter(ended_at=None).exclude(execution__state__in=Execution.ENDED)
+    just_ended = acting.filter(ended_at__gte=now - JUST_FINISHED).order_by("-ended_at")
+    return newest + _read(unfinished, 1) + _read(just_ended, 1)
+
+
+def _read(members: QuerySet[Member], most: int) -> list[Other]:
+    rows = members.values_list("execution_id", "execution__state", "execution__ended_at")
+    return [Other(*row) for row in rows[:most]]

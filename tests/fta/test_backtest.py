@@ -10,8 +10,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from fta.backtest import InvalidDraft, TooManyAlerts, kind, start, starting
+from fta.backtest import InvalidDraft, TooManyAlerts, kind, start, starting, storms
 from fta.backtest.replay import replay
+from fta.convergence import engine
 from fta.engine.loop import Engine
 from fta.models import (
     Alert,
@@ -55,8 +56,12 @@ LIVED = int(os.environ.get("FTA_LIVED_ALERTS", "70"))
 
 
 @pytest.mark.timeout(120 + LIVED // 10)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_it_gives_todays_decisions_for_todays_rules(db: None, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "others"), [(1, 100), (2, 2)])
+def test_it_gives_todays_decisions_for_todays_rules(
+    db: None, seed: int, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (engine, storms):
+        monkeypatch.setattr(module, "MOST_OTHERS", others)
     chance = random.Random(seed)
     begin = timezone.now() - timedelta(hours=2 + LIVED // 500)
     lived.setting(chance, functions=6)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from fta.convergence import Verdict, converge
+from fta.convergence import Verdict, converge, engine
+from fta.healing.ending import end_execution
+from fta.healing.history import shift
 from fta.models import Execution, Incident, Member
 from tests import factories
 from tests.fta.convergence.storm import State, arrive, kinds, rule
@@ -98,6 +100,35 @@ def test_it_groups_by_package(now: datetime) -> None:
     arrive(now, state=State.FAILED, package=one)
     assert arrive(now, package=two)[1].kind == "proceed"
     assert arrive(now, package=one)[1].kind == "approve"
+
+
+OLD = [
+    # function, how the first one is, whether it goes on or ended some minutes ago; what is said of the last, and of one later
+    ("skip_when_running", None, "skip", "skip"),
+    ("skip_when_running", 1, "skip", "proceed"),
+    ("wait_when_running", None, "wait", "wait"),
+    ("wait_when_running", 1, "proceed", "proceed"),
+    ("skip_when_success", None, "wait", "wait"),
+]
+
+
+@pytest.mark.parametrize(("function", "minutes", "kind", "later"), OLD)
+def test_it_sees_an_old_one_that_goes_on_or_ended_just_now_behind_many(
+    now: datetime, monkeypatch: pytest.MonkeyPatch, function: str, minutes: int | None, kind: str, later: str
+) -> None:
+    monkeypatch.setattr(engine, "MOST_OTHERS", 3)
+    rule(function, count=1, window=1800)
+    first, _verdict = arrive(now)
+    for _number in range(4):
+        arrive(now, state=State.SKIPPED)
+    at = now + timedelta(minutes=12)
+    if minutes:
+        end_execution(first, State.FAILED, "", at - timedelta(minutes=minutes))
+    assert arrive(at, state=State.SHIELDED)[1].kind == kind
+    assert arrive(at + timedelta(minutes=5), state=State.SHIELDED)[1].kind == later
+    if minutes:
+        shift(first, State.RUNNING, at, "")  # as a person retries it
+        assert set(first.memberships.values_list("ended_at", flat=True)) == {None}
 
 
 def test_it_asks_the_database_the_same_in_a_storm_as_in_quiet(
