@@ -201,6 +201,36 @@ def test_it_knows_what_came_before_the_time_asked_about(package: Package) -> Non
     assert (report["alerts"], report["agrees"], report["today"]["held"]) == (15, 15, 15)
 
 
+@pytest.mark.parametrize("ended", [None, timedelta(hours=5), timedelta(minutes=-1)])
+def test_it_knows_the_storm_that_went_on_since_long_before(package: Package, ended: timedelta | None) -> None:
+    since = LONG_AGO + timedelta(hours=3)
+    begin = LONG_AGO - timedelta(minutes=10)
+    storm(begin, 22, 1, package, held_from=20)
+    storm(begin + timedelta(minutes=20), 15, 1200, package, held_from=0)  # one now and then, until ten to seven
+    Incident.objects.create(
+        rule=ConvergenceRule.objects.get(),
+        group_key="a" * 64,
+        function="defense",
+        opened_at=begin + timedelta(seconds=20),
+        last_joined_at=since,
+        state="open" if ended is None else "closed",
+        closed_at=None if ended is None else since + ended,
+    )
+    report = replayed(since, since + timedelta(hours=2))
+    assert (report["alerts"], report["real"]) == (6, {"held": 6})
+    assert report["agrees"] == (0 if ended and ended < timedelta() else 6)
+
+
+def test_it_takes_what_waits_for_its_turn_on_the_host_for_run(package: Package) -> None:
+    alerts = storm(LONG_AGO, 4, 1, package, held_from=20)
+    for state, alert in zip(("skipped", "sleeping", "skipped"), alerts[1:], strict=True):
+        Execution.objects.filter(alert=alert).update(state=state, started_at=None)
+    Execution.objects.filter(alert=alerts[3]).update(verdict="wait")  # this one waited for others
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1))
+    assert report["real"] == {"run": 3, "skipped": 1}
+    assert (report["agrees"], report["unlike"]) == (3, [alerts[3].pk])
+
+
 def test_it_counts_the_alerts_of_ones_own_businesses_only(package: Package, pay: Business) -> None:
     storm(LONG_AGO, 5, 1, package, held_from=20)
     window = (LONG_AGO, LONG_AGO + timedelta(hours=1))
