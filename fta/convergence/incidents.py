@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db.models import F
 
 from fta import signals
+from fta.convergence import common_cause
 from fta.convergence.dimensions import within_a_business
 from fta.convergence.rules import LONGEST, CompiledRule
 from fta.lib.types import JSON
@@ -49,8 +50,17 @@ def close(incident: Incident, now: datetime) -> bool:
     except NotInState:
         return False
     incident.state, incident.closed_at = Incident.State.CLOSED, now
+    if incident.function == "common_cause" and not common_cause.is_analysed(incident):  # the end came before its time
+        analyse(incident)
     signals.announce(signals.incident_closed, incident=incident)
     return True
+
+
+def analyse(incident: Incident) -> None:
+    """Write into an incident what its alerts have in common, and tell."""
+    incident.findings = common_cause.analyse(incident)
+    Incident.objects.filter(pk=incident.pk).update(findings=incident.findings)
+    signals.announce(signals.incident_analysed, incident=incident)
 
 
 def crossed_by(incident: Incident) -> int | None:
