@@ -75,7 +75,7 @@ class Group:
         life.places.append(place)
         return place
 
-    def settle(self, place: Place, now: datetime) -> Storm | None:
+    def settle(self, place: Place, now: datetime, acts: bool) -> Storm | None:
         """Put a place into the storm that it belongs to, and return that storm; None below the threshold."""
         if place.storm is not None:
             return place.storm
@@ -88,11 +88,12 @@ class Group:
             place.storm, place.ordinal = self.open, self.open.count
             return self.open
         window = self._window(place)
-        return self._begin(place, window, now) if len(window) > self.rule.count else None
+        opens = len(window) > self.rule.count and (acts or not self.rule.function.runs_its_opener)
+        return self._begin(place, window, now) if opens else None
 
-    def judge(self, place: Place, now: datetime) -> tuple[Answer, Storm | None]:
+    def judge(self, place: Place, now: datetime, acts: bool = True) -> tuple[Answer, Storm | None]:
         """Return what the rule says of a place, and its storm."""
-        storm = self.settle(place, now)
+        storm = self.settle(place, now, acts)
         function = self.rule.function
         if storm is None:
             return function.below, None

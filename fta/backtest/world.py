@@ -107,11 +107,9 @@ class World:
             self._decide(course, happened.SHIELDED)
         elif rule is None:
             self._decide(course, happened.UNMATCHED)
-        elif nothing_to_run(rule):
+        elif nothing_to_run(rule) or unfit(case.alert, rule, now)[1] or (real is not None and real.limited):
             course.acting = False
-            self._converge(course, now)
-            self._decide(course, happened.RECORDED)
-        elif unfit(case.alert, rule, now)[1] or (real is not None and real.limited):
+            self._converge(course, now, acts=False)
             self._decide(course, happened.RECORDED)
         elif real is not None and real.decision == happened.FAILED and self._alike(course):
             self._decide(course, happened.FAILED)
@@ -137,13 +135,13 @@ class World:
         else:
             self._run(course, now)
 
-    def _converge(self, course: Course, now: datetime) -> tuple[str, Storm | None]:
+    def _converge(self, course: Course, now: datetime, acts: bool = True) -> tuple[str, Storm | None]:
         if not course.places:
             self._place(course)
         kind, found, heaviest = PRECEDENCE[0], None, (0, False)
         for place in course.places:
             outside = place.storm is None
-            answer, storm = place.group.judge(place, now)
+            answer, storm = place.group.judge(place, now, acts)
             if outside and storm is not None and storm.crossed_by is course:
                 self._opened(storm, course)
             together = storm is not None and storm.rule.function.asks_together

@@ -57,9 +57,10 @@ class _Group:
     key: str
 
 
-def converge(execution: Execution, now: datetime) -> Verdict:
+def converge(execution: Execution, now: datetime, acts: bool = True) -> Verdict:
     """Place the execution in the windows and incidents of every rule and return the strictest of their verdicts.
 
+    One that never acts, whatever the verdict, is counted all the same, but it does not open what its opener is to run for.
     May be asked again later, as for an execution that sleeps: it keeps its place. Of equal verdicts a storm's is named, then the
     first rule's by (priority, id).
     """
@@ -71,7 +72,7 @@ def converge(execution: Execution, now: datetime) -> Verdict:
         found = Incident.objects.filter(group_key__in=keys, state=Incident.State.OPEN)
         opened = {incident.group_key: incident for incident in found}
         before = {member.pk for member in members.values() if member.incident is not None}
-        verdicts = [_ask(item, members[item.rule.pk], execution, opened.get(item.key), now) for item in groups]
+        verdicts = [_ask(item, members[item.rule.pk], execution, opened.get(item.key), now, acts) for item in groups]
         _show_or_hide(execution, members.values(), before)
         return strictest(verdicts)
 
@@ -144,11 +145,13 @@ def _show_or_hide(execution: Execution, members: Iterable[Member], before: Conta
         visibility.settle(joined, {item.pk for item in joined if crossed_by(item) == execution.pk})
 
 
-def _ask(group: _Group, member: Member, execution: Execution, opened: Incident | None, now: datetime) -> Verdict:
+def _ask(
+    group: _Group, member: Member, execution: Execution, opened: Incident | None, now: datetime, acts: bool
+) -> Verdict:
     rule, was = group.rule, (member.incident, member.ordinal)
     try:
         with transaction.atomic():
-            incident = place(rule, group.values, member, execution, opened, now)
+            incident = place(rule, group.values, member, execution, opened, now, acts)
             answer = _judge(rule, member, incident, now)
     except Exception as error:  # a rule must not stop the others, nor let through what it was to hold
         logger.exception("Unable to judge execution %s by convergence rule %s", execution.pk, rule.pk)

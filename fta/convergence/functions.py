@@ -67,6 +67,11 @@ class Function:
     asks_together: bool = False
     below: Answer = Answer(PROCEED)
 
+    @property
+    def runs_its_opener(self) -> bool:
+        """Tell whether the execution that opens an incident is the one that runs for all, so that it has to be one that can."""
+        return self.below.kind == BELOW
+
 
 def skip_when_success(standing: Standing, now: datetime) -> Answer:
     """Wait for the unfinished, skip after a success, run again when all failed; an unknown result is a person's to judge."""

@@ -25,9 +25,11 @@ def place(
     execution: Execution,
     incident: Incident | None,
     now: datetime,
+    acts: bool = True,
 ) -> Incident | None:
     """Return the incident that the execution belongs to, or None below the threshold; `incident` is the group's open one.
 
+    Where the one that crosses the threshold is run, one that never acts leaves the crossing to the next.
     The caller writes the incident into the execution itself; those that came before and are in none get it here.
     """
     if member.incident is not None:
@@ -38,7 +40,7 @@ def place(
     if incident is not None:
         return _join(incident, member, execution)
     window = _window(rule, member)
-    if len(window) <= rule.count:
+    if len(window) <= rule.count or (rule.function.runs_its_opener and not acts):
         return None
     return _open(rule, group, member, execution, window, now)
 
