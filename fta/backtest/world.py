@@ -93,7 +93,7 @@ class World:
             at, _order, _tick, course = heappop(self._events)
             if course.decision == happened.WAITING:
                 self._look(course, at)
-            elif course.ended_at is not None and course.ended_at <= at:
+            elif course.ended_at == at:  # and not a minute of its sleep that is left over
                 self._wake_others(course, at)
 
     def finish(self) -> None:
@@ -171,10 +171,10 @@ class World:
         self._at(course.wake_at, course)
 
     def _look(self, course: Course, now: datetime) -> None:
-        """Look at one that sleeps: its minute is over, or its alert is. What it waits for tells of its own end."""
+        """Judge again about one that sleeps when its minute is over, or its alert is: a storm may have begun around it."""
         over = course.case.resolved_at is not None and course.case.resolved_at <= now
         if (over or now >= course.wake_at) and not self._gives_up(course, now):
-            self._sleep(course, now)
+            self._settle(course, now)
 
     def _gives_up(self, course: Course, now: datetime) -> bool:
         half = course.received_at + (course.deadline_at - course.received_at) / 2
@@ -233,12 +233,15 @@ class World:
         return real is not None and course.rule is not None and real.rule_id == course.rule.pk
 
     def _end(self, course: Course, decision: str, state: str, now: datetime, ended: datetime | None = None) -> None:
+        skipped = decision == happened.SKIPPED
+        unseen = (
+            skipped and course.decision != happened.WAITING
+        )  # skipped as it came: nobody waits for it, its end wakes nobody
         self._decide(course, decision)
         for sleepers in self._beds(course):
             sleepers.pop(course.order, None)
-        skipped = decision == happened.SKIPPED
         course.state, course.ended_at = state, now if skipped else (max(ended, now) if ended else None)
-        if course.ended_at is not None:
+        if course.ended_at is not None and not unseen:
             self._at(course.ended_at, course)
 
     def _decide(self, course: Course, decision: str) -> None:

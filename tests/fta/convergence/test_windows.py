@@ -82,6 +82,12 @@ def test_it_opens_nothing_when_the_first_is_asked_again(now: datetime) -> None:
         ([{"name": "host", "values": "self"}], {}, True),
         ([{"name": "module", "values": ["web", "db"]}], {"target": "127.0.0.12"}, True),
         ([{"name": "module", "values": ["db", "cache"]}], {}, False),
+        ([{"name": "label:env", "values": ["prod", "test"]}], {"labels": {"env": "test"}}, True),
+        ([{"name": "label:env", "values": ["prod", "test"]}], {"labels": {"env": "dev"}}, False),
+        ([{"name": "business", "values": ["game", "pay"]}], {"target": "127.0.0.13"}, True),
+        ([{"name": "business", "values": ["game"]}], {"target": "127.0.0.13"}, False),
+        ([{"name": "host", "values": ["127.0.0.10", "127.0.0.12"]}], {"target": "127.0.0.12"}, True),
+        ([{"name": "host", "values": ["127.0.0.10"]}], {"target": "127.0.0.12"}, False),
         (["host", "alert_type"], {"alert_type": "cpu"}, False),
         (["package"], {}, False),
     ],
@@ -89,6 +95,7 @@ def test_it_opens_nothing_when_the_first_is_asked_again(now: datetime) -> None:
 def test_it_groups_by_dimensions(now: datetime, dimensions: list[Any], other: dict[str, Any], together: bool) -> None:
     factories.host("127.0.0.11", "web-11")
     factories.host("127.0.0.12", "db-12", module="db")
+    factories.host("127.0.0.13", "pay-13", business=factories.business("pay", "支付"))
     rule("defense", count=1, dimensions=dimensions)
     arrive(now, labels={"env": "prod"})
     assert arrive(now, **({"labels": {"env": "prod"}} | other))[1].kind == ("approve" if together else "proceed")
