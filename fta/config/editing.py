@@ -175,9 +175,11 @@ def _wrong_shield(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _wrong_rule(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [] if values["timeout"] >= Rule.SHORTEST else [("timeout", _("至少 1 分钟"))]
-    unknown = sorted(set(values["notify"] or {}) - {Rule.MAIL_MAINTAINERS})
-    said = _("未知的通知设置；可用：%(name)s") % {"name": Rule.MAIL_MAINTAINERS}
-    return found + [(f"notify.{name}", said) for name in unknown]
+    notify, name = values["notify"] or {}, Rule.MAIL_MAINTAINERS
+    if not isinstance(notify, dict) or not isinstance(notify.get(name, True), bool):
+        return [*found, ("notify", _("请写 {%(name)s: true} 或 false") % {"name": name})]
+    said = _("未知的通知设置；可用：%(name)s") % {"name": name}
+    return found + [(f"notify.{key}", said) for key in notify if key != name]
 
 
 def _guard(row: Editable) -> None:

@@ -369,18 +369,19 @@ class Shields:
 def shield_values(reader: Reader) -> dict[str, Any]:
     """Take everything of a shield but its name; a time that is no time is None, with a fault."""
     start, end = reader.moment("from", required=True), reader.moment("to", required=True)
+    repeat = reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE)
     values = {
         "match": read_match(reader),
         "starts_at": start,
         "ends_at": end,
-        "repeat": reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE),
+        "repeat": repeat,
         "reason": reader.text("reason", required=True),
         "enabled": reader.flag("enabled", True),
     }
     if start and end and end <= start:
         reader.fault("to", "must be later than from")
-    elif start and end and outlasts_its_period(start, end, values["repeat"]):
-        reader.fault("to", f"a {values['repeat']} window cannot be longer than its period: it would never end")
+    elif start and end and outlasts_its_period(start, end, repeat):
+        reader.fault("to", f"a {repeat} window cannot be longer than its period: it would never end")
     reader.end()
     return values
 

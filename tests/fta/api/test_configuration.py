@@ -240,6 +240,7 @@ def test_put_replaces_and_patch_changes(operator: Call) -> None:
         "package": None,
         "parameters": {},
         "stale_after": None,
+        "timeout": 2400,
         "mode": "auto",
     }
     assert {name: replaced.json[name] for name in wanted} == wanted

@@ -59,6 +59,22 @@ def test_it_lets_the_strictest_verdict_hold(now: datetime, functions: list[str],
     assert Incident.objects.get(pk=verdict.incident_id).rule == decisive
 
 
+@pytest.mark.parametrize("other", ["wait_when_running", "defense"])
+def test_what_is_below_a_threshold_neither_waits_nor_is_asked_about(now: datetime, other: str) -> None:
+    rule("trigger", count=5)
+    rule(other, count=1)
+    arrive(now)
+    verdict = arrive(now)[1]
+    assert verdict.kind == "below"
+    assert Incident.objects.get(pk=verdict.incident_id).function == other
+
+
+def test_it_runs_one_again_in_the_next_incident(now: datetime) -> None:
+    rule("trigger", count=1, window=60)
+    kinds = [arrive(now + timedelta(seconds=at))[1].kind for at in (0, 1, 2, 63, 64, 65)]
+    assert kinds == ["below", "proceed", "skip"] * 2
+
+
 def test_it_names_the_first_of_equal_rules(now: datetime) -> None:
     rule("defense", count=1, priority=50)
     first = rule("defense", count=1, priority=10)

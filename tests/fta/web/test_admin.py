@@ -93,7 +93,15 @@ def test_it_refuses_conditions_that_cannot_be_compiled(root: Client) -> None:
     assert ConfigVersion.current("rules") == 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("timeout", 59), ("notify", '{"channels": ["wecom"]}')])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", 59),
+        ("notify", '{"channels": ["wecom"]}'),
+        ("notify", '[{"channels": 1}]'),
+        ("notify", '{"mail_maintainers": "no"}'),
+    ],
+)
 def test_it_refuses_a_rule_as_the_other_doors_do(root: Client, name: str, value: Any) -> None:
     rule = factories.rule()
     url = reverse("admin:fta_rule_change", args=[rule.pk])
