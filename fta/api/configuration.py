@@ -188,7 +188,7 @@ class RuleViewSet(Ruling):
 def read_rule(reader: Reader, user: Any) -> dict[str, Any]:
     """Take everything of a rule but its name; a foreign package is one that is not there."""
     values = healing.rule_values(reader)
-    healing.check_policy(values["approval_policy"], reader)
+    healing.check_rule(values["approval_policy"], values["notify"], reader)
     package: Package | None = values["package"]
     if package and not Package.objects.visible_to(user).filter(pk=package.pk).exists():
         reader.fault("package", f'no package "{package.key}"')

@@ -40,7 +40,7 @@ class RuleSerializer(S.Serializer[Rule]):
     )
     mode = S.ChoiceField(choices=Mode.choices, required=False, default=Mode.AUTO)
     approval_policy = S.CharField(required=False, allow_blank=True)
-    notify = S.JSONField(required=False)
+    notify = S.JSONField(required=False, help_text="mail_maintainers: false sends no mail about failures.")
     verify = VerifySerializer(source="*", required=False)
     updated_at = S.DateTimeField(read_only=True)
 

@@ -5,16 +5,17 @@ the rule that it names by `id`, or whose name it bears; one that names no rule s
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from fta.backtest.world import RuleSet
-from fta.convergence.rules import CompiledRule, compile_rule, current_rules, validate_rule
+from fta.convergence.rules import LONGEST, CompiledRule, compile_rule, current_rules, validate_rule
 from fta.matching import RuleIndex, validate_match
 from fta.matching import current_rules as current_index
-from fta.models import ConvergenceRule, Mode, Package, Rule
+from fta.models import ConvergenceRule, Incident, Mode, Package, Rule
 
 Draft = Mapping[str, Any]
 Drafts = Sequence[Draft]
@@ -73,10 +74,14 @@ def with_drafts(rules: Drafts, convergence_rules: Drafts) -> RuleSet:
     )
 
 
-def reach(*sets: RuleSet) -> timedelta:
-    """Return how far back before a moment what came decides about what comes."""
-    spans = [rule.quiet for rules in sets for rule in rules.convergence]
-    return min(2 * max(spans, default=timedelta()), timedelta(hours=24))
+def beginning(since: datetime, *sets: RuleSet) -> datetime:
+    """Return where a replay has to begin for what went on at a moment to be as it was: the incidents and their windows."""
+    rules = [rule for each in sets for rule in each.convergence]
+    quiet = max((rule.quiet for rule in rules), default=timedelta())
+    window = min(max((rule.window for rule in rules), default=timedelta()), LONGEST)
+    going_on = Incident.objects.filter(opened_at__range=(since - LONGEST, since)).exclude(closed_at__lt=since)
+    opened = going_on.aggregate(first=Min("opened_at"))["first"] or since
+    return min(since - min(2 * quiet, LONGEST), opened - window)
 
 
 def _index(drafts: Drafts) -> RuleIndex:

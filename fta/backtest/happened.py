@@ -35,6 +35,10 @@ _BY_STATE = {
     State.BELOW_THRESHOLD: BELOW,
     State.SLEEPING: WAITING,
 }
+_WAITED = (
+    State.SLEEPING,
+    State.SKIPPED,
+)  # states of what was to run and waits, or waited in vain, for its turn on the host
 TYPICAL = timedelta(seconds=60)  # how long a package takes of which no run is known
 
 
@@ -73,6 +77,8 @@ COLUMNS = ("alert_id", "state", "verdict", "started_at", "ended_at", "rule_id", 
 def _decision(row: dict[str, Any]) -> str:
     if row["needs_approval"]:
         return HELD
+    if row["verdict"] == "proceed" and row["started_at"] is None and row["state"] in _WAITED:
+        return RUN
     if row["state"] in _BY_STATE:
         return _BY_STATE[row["state"]]
     if row["started_at"] is None and row["state"] == State.SKIPPED:

@@ -41,7 +41,7 @@ def replay(
         worlds = dict.fromkeys((today, draft))
         report = Report(since, until, today, draft)
         read = 0
-        for cases in _chunks(since - drafts.reach(*sets), until):
+        for cases in _chunks(drafts.beginning(since, *sets), until):
             for case in cases:
                 alert = case.alert
                 counted = alert.received_at >= since and (businesses is None or alert.business_id in businesses)

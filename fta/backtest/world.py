@@ -93,7 +93,7 @@ class World:
             at, _order, _tick, course = heappop(self._events)
             if course.decision == happened.WAITING:
                 self._look(course, at)
-            elif course.ended_at is not None and course.ended_at <= at:
+            elif course.ended_at == at:  # and not a minute of its sleep that is left over
                 self._wake_others(course, at)
 
     def finish(self) -> None:
@@ -107,11 +107,9 @@ class World:
             self._decide(course, happened.SHIELDED)
         elif rule is None:
             self._decide(course, happened.UNMATCHED)
-        elif nothing_to_run(rule):
+        elif nothing_to_run(rule) or unfit(case.alert, rule, now)[1] or (real is not None and real.limited):
             course.acting = False
-            self._converge(course, now)
-            self._decide(course, happened.RECORDED)
-        elif unfit(case.alert, rule, now)[1] or (real is not None and real.limited):
+            self._converge(course, now, acts=False)
             self._decide(course, happened.RECORDED)
         elif real is not None and real.decision == happened.FAILED and self._alike(course):
             self._decide(course, happened.FAILED)
@@ -137,17 +135,18 @@ class World:
         else:
             self._run(course, now)
 
-    def _converge(self, course: Course, now: datetime) -> tuple[str, Storm | None]:
+    def _converge(self, course: Course, now: datetime, acts: bool = True) -> tuple[str, Storm | None]:
         if not course.places:
             self._place(course)
-        kind, found = PRECEDENCE[0], None
+        kind, found, heaviest = PRECEDENCE[0], None, (0, False)
         for place in course.places:
             outside = place.storm is None
-            answer, storm = place.group.judge(place, now)
+            answer, storm = place.group.judge(place, now, acts)
             if outside and storm is not None and storm.crossed_by is course:
                 self._opened(storm, course)
-            if PRECEDENCE.index(answer.kind) > PRECEDENCE.index(kind):
-                kind, found = answer.kind, storm
+            together = storm is not None and storm.rule.function.asks_together
+            if (weight := (PRECEDENCE.index(answer.kind), together)) > heaviest:
+                kind, found, heaviest = answer.kind, storm, weight
         return kind, found
 
     def _place(self, course: Course) -> None:
@@ -172,10 +171,10 @@ class World:
         self._at(course.wake_at, course)
 
     def _look(self, course: Course, now: datetime) -> None:
-        """Look at one that sleeps: its minute is over, or its alert is. What it waits for tells of its own end."""
+        """Judge again about one that sleeps when its minute is over, or its alert is: a storm may have begun around it."""
         over = course.case.resolved_at is not None and course.case.resolved_at <= now
         if (over or now >= course.wake_at) and not self._gives_up(course, now):
-            self._sleep(course, now)
+            self._settle(course, now)
 
     def _gives_up(self, course: Course, now: datetime) -> bool:
         half = course.received_at + (course.deadline_at - course.received_at) / 2
@@ -234,12 +233,15 @@ class World:
         return real is not None and course.rule is not None and real.rule_id == course.rule.pk
 
     def _end(self, course: Course, decision: str, state: str, now: datetime, ended: datetime | None = None) -> None:
+        skipped = decision == happened.SKIPPED
+        unseen = (
+            skipped and course.decision != happened.WAITING
+        )  # skipped as it came: nobody waits for it, its end wakes nobody
         self._decide(course, decision)
         for sleepers in self._beds(course):
             sleepers.pop(course.order, None)
-        skipped = decision == happened.SKIPPED
         course.state, course.ended_at = state, now if skipped else (max(ended, now) if ended else None)
-        if course.ended_at is not None:
+        if course.ended_at is not None and not unseen:
             self._at(course.ended_at, course)
 
     def _decide(self, course: Course, decision: str) -> None:

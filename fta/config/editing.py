@@ -15,7 +15,7 @@ from fta.config import duties
 from fta.config.connections import connection_faults
 from fta.convergence.rules import validate_rule
 from fta.healing.versions import Usage, save_version, usage_of
-from fta.matching import validate_match
+from fta.matching import outlasts_its_period, validate_match
 from fta.models import (
     Business,
     ConfigVersion,
@@ -88,9 +88,7 @@ def problems_of(kind: type[Any], values: Mapping[str, Any]) -> list[tuple[str, s
     if kind is Host:
         return list(connection_faults(values).items())
     found = [(f"match.{path}".rstrip("."), message) for path, message in validate_match(values.get("match") or {})]
-    if kind is Shield and values["ends_at"] <= values["starts_at"]:
-        found.append(("ends_at", _("结束必须晚于开始")))
-    return found
+    return found + (_wrong_shield(values) if kind is Shield else _wrong_rule(values) if kind is Rule else [])
 
 
 def save(row: Editable, values: Mapping[str, Any], actor: str, now: datetime, reason: str = "") -> None:
@@ -106,7 +104,10 @@ def save(row: Editable, values: Mapping[str, Any], actor: str, now: datetime, re
         changes = {name: pair for name, pair in changes.items() if pair[0] != pair[1] or not row.pk}
         for name, value in plain.items():
             setattr(row, name, value)
-        _guard(row)
+        if set(plain) - {"priority"} and plain != {
+            "enabled": False
+        }:  # what is wrong can still be put last or switched off
+            _guard(row)
         added = row.pk is None
         if changes:
             _write(row)
@@ -181,6 +182,26 @@ def noted(row: Editable, actor: str, verb: str, now: datetime, **data: Any) -> N
     audit.record(actor, f"{_VERBS[type(row)]}.{verb}", row, at=now, name=row.name, **data)
     if type(row) in _CACHES:
         ConfigVersion.bump(_CACHES[type(row)])
+
+
+def _wrong_shield(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    starts_at, ends_at = values["starts_at"], values["ends_at"]
+    if ends_at <= starts_at:
+        return [("ends_at", _("结束必须晚于开始"))]
+    if outlasts_its_period(starts_at, ends_at, values["repeat"]):
+        return [("ends_at", _("一次屏蔽比重复的周期还长；改短，或选「一次」"))]
+    return []
+
+
+def _wrong_rule(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = [] if values["timeout"] >= Rule.SHORTEST else [("timeout", _("至少 1 分钟"))]
+    notify, mail, channels = values["notify"] or {}, Rule.MAIL_MAINTAINERS, Rule.CHANNELS
+    if not isinstance(notify, dict) or not isinstance(notify.get(mail, True), bool):
+        return [*found, ("notify", _("请写 {%(name)s: true} 或 false") % {"name": mail})]
+    if not isinstance(notify.get(channels, []), list):
+        return [*found, (f"notify.{channels}", _("请写通知服务名称的列表"))]
+    said = _("未知的通知设置；可用：%(names)s") % {"names": f"{mail}、{channels}"}
+    return found + [(f"notify.{key}", said) for key in notify if key not in (mail, channels)]
 
 
 def _guard(row: Editable) -> None:

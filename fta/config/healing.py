@@ -9,19 +9,19 @@ from fta.config import references
 from fta.config.document import Run
 from fta.config.people import business_named
 from fta.config.reader import Reader
+from fta.convergence.dimensions import BadDimension, Dimension
 from fta.convergence.functions import FUNCTIONS
 from fta.healing import inner
 from fta.healing.plan import InvalidPackage, save_version
 from fta.intake.sources import PARSERS
 from fta.lib.secrets import digest
-from fta.matching import validate_match
+from fta.matching import outlasts_its_period, validate_match
 from fta.models import Business, ConvergenceRule, Mode, Package, Rule, Shield, Source
 from fta.pipeline.budget import LONGEST_WINDOW
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _RESERVED_KEY = "new"  # the address of the page that makes a package
 _LOWEST_PRIORITY = -(10**6)
-_DIMENSIONS = ("host", "set", "module", "business", "alert_type", "package", "source", "severity")
 
 
 def read_match(reader: Reader, key: str = "match") -> dict[str, Any]:
@@ -214,7 +214,7 @@ class Rules:
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
         row = run.upsert(Rule, {"name": name}, {**rule_values(reader), "archived": False})
-        run.later(lambda: check_policy(row.approval_policy, reader))
+        run.later(lambda: check_rule(row.approval_policy, row.notify, reader))
 
     def export(self) -> Any:
         return [rule_out(row) for row in Rule.objects.filter(archived=False).select_related("package")]
@@ -235,11 +235,11 @@ def rule_values(reader: Reader) -> dict[str, Any]:
         "void_when_resolved": reader.flag("void_when_resolved", False),
         "mode": reader.choice("mode", Mode.values, Mode.AUTO),
         "approval_policy": reader.text("approval_policy", limit=64),
-        "notify": reader.mapping("notify"),
+        "notify": _notify(reader),
         "verify_within": verify.seconds("within", 600) if verify else 600,
         "verify_stay": verify.seconds("stay", 1800) if verify else 1800,
     }
-    if timeout < 60:
+    if timeout < Rule.SHORTEST:
         reader.fault("timeout", "must be at least 1m")
     if verify:
         verify.end()
@@ -247,10 +247,22 @@ def rule_values(reader: Reader) -> dict[str, Any]:
     return values
 
 
-def check_policy(name: str, reader: Reader) -> None:
-    """Complain about the name of an approval policy that is not there."""
-    if message := references.policy_fault(name):
+def check_rule(policy: str, notify: Mapping[str, Any], reader: Reader) -> None:
+    """Complain about the names of an approval policy and of channels that are not there."""
+    if message := references.policy_fault(policy):
         reader.fault("approval_policy", message)
+    for index, message in references.channel_faults(notify.get(Rule.CHANNELS) or ()):
+        reader.fault(f"notify.{Rule.CHANNELS}[{index}]", message)
+
+
+def _notify(reader: Reader) -> dict[str, Any]:
+    child, mail = reader.child("notify"), Rule.MAIL_MAINTAINERS
+    found: dict[str, Any] = {mail: child.flag(mail, True)} if child.has(mail) else {}
+    child.raw(mail)  # known, also where it is not given
+    if names := child.texts(Rule.CHANNELS):
+        found[Rule.CHANNELS] = names
+    child.end()
+    return found
 
 
 def _package_named(reader: Reader) -> Package | None:
@@ -272,10 +284,10 @@ def rule_out(row: Rule) -> dict[str, Any]:
         "timeout": f"{row.timeout}s",
         "mode": row.mode,
         "approval_policy": row.approval_policy,
-        "notify": row.notify,
+        "notify": {name: value for name, value in row.notify.items() if name in (Rule.MAIL_MAINTAINERS, Rule.CHANNELS)},
         "verify": {"within": f"{row.verify_within}s", "stay": f"{row.verify_stay}s"},
     }
-    if row.stale_after:
+    if row.stale_after is not None:
         found["stale_after"] = f"{row.stale_after}s"
     if row.void_when_resolved:
         found["void_when_resolved"] = True
@@ -312,10 +324,10 @@ def convergence_rule_values(reader: Reader) -> dict[str, Any]:
     """Take everything of a convergence rule but its name; `blocked_by` lists the codes of those that do without a global one."""
     dimensions = reader.items("dimensions")
     for index, dimension in enumerate(dimensions):
-        word = dimension.get("name") if isinstance(dimension, dict) else dimension
-        if word not in _DIMENSIONS and not str(word).startswith("label:"):
-            known = f"{', '.join(_DIMENSIONS)} or label:<name>"
-            reader.errors.add(f"{reader.path}.dimensions[{index}]", f"no dimension {word!r}; {known} is expected")
+        try:
+            Dimension.read(dimension)
+        except BadDimension as error:
+            reader.errors.add(f"{reader.path}.dimensions[{index}]", str(error))
     values = {
         "alert_types": reader.texts("alert_types"),
         "window": reader.seconds("window", 300),
@@ -367,7 +379,8 @@ class Shields:
             name, values = reader.text("name", required=True, limit=128), shield_values(reader)
             if name and values["starts_at"] and values["ends_at"]:
                 named.add(name)
-                run.upsert(Shield, {"name": name}, {**values, "archived": False})
+                made = {} if Shield.objects.filter(name=name).exists() else {"author": run.actor}
+                run.upsert(Shield, {"name": name}, {**values, **made, "archived": False})
         run.archive(Shield.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def export(self) -> Any:
@@ -377,16 +390,19 @@ class Shields:
 def shield_values(reader: Reader) -> dict[str, Any]:
     """Take everything of a shield but its name; a time that is no time is None, with a fault."""
     start, end = reader.moment("from", required=True), reader.moment("to", required=True)
+    repeat = reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE)
     values = {
         "match": read_match(reader),
         "starts_at": start,
         "ends_at": end,
-        "repeat": reader.choice("repeat", Shield.Repeat.values, Shield.Repeat.ONCE),
+        "repeat": repeat,
         "reason": reader.text("reason", required=True),
         "enabled": reader.flag("enabled", True),
     }
     if start and end and end <= start:
         reader.fault("to", "must be later than from")
+    elif start and end and outlasts_its_period(start, end, repeat):
+        reader.fault("to", f"a {repeat} window cannot be longer than its period: it would never end")
     reader.end()
     return values
 

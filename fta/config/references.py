@@ -32,6 +32,12 @@ def policy_fault(name: str) -> str:
     return f'no approval policy "{name}"' if name and name not in policies() else ""
 
 
+def channel_faults(names: Sequence[Any]) -> list[tuple[int, str]]:
+    """Return (place in the list, message) of the names of channels that are not there."""
+    there = channels() if names else []
+    return [(at, f'no channel "{name}"') for at, name in enumerate(names) if name not in there]
+
+
 def faults(nodes: Sequence[Any]) -> list[tuple[str, str]]:
     """Return (path, message) of what nodes name and is not there; what is wrong otherwise their package's `validate` says."""
     return [fault for at, node in enumerate(nodes) if isinstance(node, dict) for fault in _faults(f"nodes[{at}]", node)]
@@ -45,5 +51,4 @@ def _faults(where: str, node: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if field.kind == "policy" and isinstance(value, str) and (message := policy_fault(value)):
             yield path, message
         if field.kind == "channels" and isinstance(value, list):
-            there = channels()
-            yield from ((f"{path}[{at}]", f'no channel "{name}"') for at, name in enumerate(value) if name not in there)
+            yield from ((f"{path}[{at}]", message) for at, message in channel_faults(value))

@@ -11,7 +11,7 @@ from fta.models import Execution, Incident
 AFTER = timedelta(minutes=5)  # of the opening
 SHARE = 0.34  # of the alerts must have a value for it to count as shared
 _MOST_ALERTS = 1000
-_MOST_FINDINGS = 20
+_SHARED = "shared"
 
 
 def shared_values(rows: Sequence[Mapping[str, str]], known: Iterable[str] = ()) -> list[JSONDict]:
@@ -22,10 +22,15 @@ def shared_values(rows: Sequence[Mapping[str, str]], known: Iterable[str] = ()) 
     left_out = set(known)
     counts = Counter((name, value) for row in rows for name, value in row.items() if value and name not in left_out)
     found: list[JSONDict] = []
-    for (name, value), count in counts.most_common(_MOST_FINDINGS):
+    for (name, value), count in counts.most_common():
         if count >= 2 and count >= SHARE * len(rows):
             found.append({"name": name, "value": value, "count": count, "share": round(count / len(rows), 2)})
     return found
+
+
+def is_analysed(incident: Incident) -> bool:
+    """Tell whether the incident has its analysis."""
+    return _SHARED in incident.findings
 
 
 def analyse(incident: Incident) -> dict[str, JSON]:
@@ -36,4 +41,4 @@ def analyse(incident: Incident) -> dict[str, JSON]:
         for execution in executions.select_related("alert__source", "host", "business", "package")[:_MOST_ALERTS]
     ]
     shared: list[JSON] = list(shared_values(rows, incident.dimensions))
-    return {**incident.findings, "shared": shared, "looked_at": len(rows)}
+    return {**incident.findings, _SHARED: shared, "looked_at": len(rows)}

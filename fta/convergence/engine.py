@@ -2,18 +2,18 @@
 
 import logging
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from fta import signals
 from fta.convergence import visibility
 from fta.convergence.dimensions import group_of, key_of, values_of
-from fta.convergence.functions import APPROVE, PRECEDENCE, PROCEED, Answer, Other, Standing
-from fta.convergence.incidents import crossed_by, place
+from fta.convergence.functions import APPROVE, JUST_FINISHED, PRECEDENCE, PROCEED, Answer, Other, Standing
+from fta.convergence.incidents import crossed_by, is_over, place
 from fta.convergence.rules import CompiledRule, compile_rule, current_rules
 from fta.lib.types import JSON
 from fta.models import ConvergenceRule, Execution, Incident, Member, Mode
@@ -27,7 +27,8 @@ _NEVER_TO_ACT = (
     Execution.State.RECORDED,
     Execution.State.BELOW_THRESHOLD,
 )
-# Looking at more of the earlier ones changes nothing: each of them was itself decided by those before it.
+# Of more than these only one that is unfinished and the last to end are looked at: whatever else they are, each of them was itself
+# decided by those before it.
 MOST_OTHERS = 100
 
 
@@ -39,6 +40,12 @@ class Verdict:
     rule_id: int | None = None
     incident_id: int | None = None
     reason: str = ""
+    together: bool = False  # a person is asked about the incident as a whole
+
+    @property
+    def weight(self) -> tuple[int, bool]:
+        """Return what is compared when rules disagree: of equal words the one by which fewer questions are asked holds."""
+        return PRECEDENCE.index(self.kind), self.together
 
 
 @dataclass(frozen=True)
@@ -50,11 +57,12 @@ class _Group:
     key: str
 
 
-def converge(execution: Execution, now: datetime) -> Verdict:
+def converge(execution: Execution, now: datetime, acts: bool = True) -> Verdict:
     """Place the execution in the windows and incidents of every rule and return the strictest of their verdicts.
 
-    May be asked again later, as for an execution that sleeps: it keeps its place. Of equal verdicts the first rule by
-    (priority, id) is named.
+    One that never acts, whatever the verdict, is counted all the same, but it does not open what its opener is to run for.
+    May be asked again later, as for an execution that sleeps: it keeps its place. Of equal verdicts a storm's is named, then the
+    first rule's by (priority, id).
     """
     with transaction.atomic(savepoint=False):
         groups = _groups(execution)
@@ -64,7 +72,7 @@ def converge(execution: Execution, now: datetime) -> Verdict:
         found = Incident.objects.filter(group_key__in=keys, state=Incident.State.OPEN)
         opened = {incident.group_key: incident for incident in found}
         before = {member.pk for member in members.values() if member.incident is not None}
-        verdicts = [_ask(item, members[item.rule.pk], execution, opened.get(item.key), now) for item in groups]
+        verdicts = [_ask(item, members[item.rule.pk], execution, opened.get(item.key), now, acts) for item in groups]
         _show_or_hide(execution, members.values(), before)
         return strictest(verdicts)
 
@@ -88,9 +96,9 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
     """Return what holds when rules disagree: the strictest, of equals the first; with an incident, whichever rule has one."""
     if not verdicts:
         return Verdict()
-    found = max(verdicts, key=lambda verdict: PRECEDENCE.index(verdict.kind))
+    found = max(verdicts, key=lambda verdict: verdict.weight)
     incident = found.incident_id or next((item.incident_id for item in verdicts if item.incident_id), None)
-    return Verdict(found.kind, found.rule_id, incident, found.reason)
+    return replace(found, incident_id=incident)
 
 
 def lock(keys: Sequence[str]) -> None:
@@ -137,20 +145,34 @@ def _show_or_hide(execution: Execution, members: Iterable[Member], before: Conta
         visibility.settle(joined, {item.pk for item in joined if crossed_by(item) == execution.pk})
 
 
-def _ask(group: _Group, member: Member, execution: Execution, opened: Incident | None, now: datetime) -> Verdict:
+def _ask(
+    group: _Group, member: Member, execution: Execution, opened: Incident | None, now: datetime, acts: bool
+) -> Verdict:
     rule, was = group.rule, (member.incident, member.ordinal)
     try:
         with transaction.atomic():
-            incident = place(rule, group.values, member, execution, opened, now)
+            incident = place(rule, group.values, member, execution, opened, now, acts)
             answer = _judge(rule, member, incident, now)
     except Exception as error:  # a rule must not stop the others, nor let through what it was to hold
         logger.exception("Unable to judge execution %s by convergence rule %s", execution.pk, rule.pk)
         member.incident, member.ordinal = was  # its place was rolled back
         text = _("收敛规则「%(name)s」出错：%(error)s") % {"name": rule.name, "error": type(error).__name__}
         signals.announce(signals.system_fault, text=text, subject=f"convergence:{rule.pk}")
-        return Verdict(APPROVE if rule.function.holds_on_error else PROCEED, rule.pk, None, text)
+        return _unjudged(rule, execution, member.incident or opened, text)
     reason = _("收敛规则「%(name)s」：%(text)s") % {"name": rule.name, "text": answer.text} if answer.text else ""
-    return Verdict(answer.kind, rule.pk if incident or reason else None, incident.pk if incident else None, reason)
+    together = rule.function.asks_together and incident is not None
+    return Verdict(
+        answer.kind, rule.pk if incident or reason else None, incident.pk if incident else None, reason, together
+    )
+
+
+def _unjudged(rule: CompiledRule, execution: Execution, incident: Incident | None, text: str) -> Verdict:
+    """Return the verdict of a rule that raised; what a storm holds is asked about with the storm all the same."""
+    together = (
+        rule.function.asks_together and incident is not None and not is_over(incident, rule, execution.received_at)
+    )
+    storm = incident.pk if incident is not None and together else None
+    return Verdict(APPROVE if rule.function.holds_on_error else PROCEED, rule.pk, storm, text, together)
 
 
 def _judge(rule: CompiledRule, member: Member, incident: Incident | None, now: datetime) -> Answer:
@@ -160,18 +182,27 @@ def _judge(rule: CompiledRule, member: Member, incident: Incident | None, now: d
         ordinal=member.ordinal,
         count=rule.count,
         crossed=crossed_by(incident) == member.execution_id,
-        others=_others(rule, member, incident) if rule.function.looks_at_others else (),
+        others=_others(rule, member, incident, now) if rule.function.looks_at_others else (),
     )
     return rule.function.verdict(standing, now)
 
 
-def _others(rule: CompiledRule, member: Member, incident: Incident) -> list[Other]:
-    """Return the earlier executions of the incident and of the window that reaches back before its opening."""
+def _others(rule: CompiledRule, member: Member, incident: Incident, now: datetime) -> list[Other]:
+    """Return earlier executions of the incident and of the window that reaches back before its opening, the newest first."""
     earlier = Member.objects.filter(
         Q(incident=incident) | Q(received_at__gte=member.received_at - rule.window),
         group_key=member.group_key,
         pk__lt=member.pk,
     )
     acting = earlier.exclude(execution__state__in=_NEVER_TO_ACT).exclude(execution__mode=Mode.SHADOW)
-    fields = acting.order_by("-pk").values_list("execution_id", "execution__state", "execution__ended_at")
-    return [Other(*row) for row in fields[:MOST_OTHERS]]
+    newest = _read(acting.order_by("-pk"), MOST_OTHERS)
+    if len(newest) < MOST_OTHERS:
+        return newest
+    unfinished = acting.filter(ended_at=None).exclude(execution__state__in=Execution.ENDED)
+    just_ended = acting.filter(ended_at__gte=now - JUST_FINISHED).order_by("-ended_at")
+    return newest + _read(unfinished, 1) + _read(just_ended, 1)
+
+
+def _read(members: QuerySet[Member], most: int) -> list[Other]:
+    rows = members.values_list("execution_id", "execution__state", "execution__ended_at")
+    return [Other(*row) for row in rows[:most]]

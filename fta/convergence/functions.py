@@ -54,14 +54,23 @@ Verdict: TypeAlias = Callable[[Standing, datetime], Answer]
 
 @dataclass(frozen=True)
 class Function:
-    """A way to converge. `holds_on_error`: when it cannot be judged, a person is asked. `below`: its word outside an incident."""
+    """A way to converge. `holds_on_error`: when it cannot be judged, a person is asked. `below`: its word outside an incident.
+
+    `asks_together`: a person is asked once about all of the incident.
+    """
 
     name: str
     label: str | Promise
     verdict: Verdict
     holds_on_error: bool = False
     looks_at_others: bool = False
+    asks_together: bool = False
     below: Answer = Answer(PROCEED)
+
+    @property
+    def runs_its_opener(self) -> bool:
+        """Tell whether the execution that opens an incident is the one that runs for all, so that it has to be one that can."""
+        return self.below.kind == BELOW
 
 
 def skip_when_success(standing: Standing, now: datetime) -> Answer:
@@ -149,7 +158,7 @@ _TABLE = (
     ),
     Function("notify", gettext_lazy("触发通知"), group_only),
     Function("collect", gettext_lazy("超出后汇总"), collect),
-    Function("defense", gettext_lazy("异常防御需审批"), defense, holds_on_error=True),
+    Function("defense", gettext_lazy("异常防御需审批"), defense, holds_on_error=True, asks_together=True),
     Function("common_cause", gettext_lazy("共性分析"), group_only),
 )
 FUNCTIONS: Mapping[str, Function] = {function.name: function for function in _TABLE}

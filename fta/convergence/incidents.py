@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db.models import F
 
 from fta import signals
+from fta.convergence import common_cause
 from fta.convergence.dimensions import within_a_business
 from fta.convergence.rules import LONGEST, CompiledRule
 from fta.lib.types import JSON
@@ -24,20 +25,22 @@ def place(
     execution: Execution,
     incident: Incident | None,
     now: datetime,
+    acts: bool = True,
 ) -> Incident | None:
     """Return the incident that the execution belongs to, or None below the threshold; `incident` is the group's open one.
 
+    Where the one that crosses the threshold is run, one that never acts leaves the crossing to the next.
     The caller writes the incident into the execution itself; those that came before and are in none get it here.
     """
     if member.incident is not None:
         return member.incident
-    if incident is not None and _is_over(incident, rule, execution.received_at):
+    if incident is not None and is_over(incident, rule, execution.received_at):
         close(incident, now)
         incident = None
     if incident is not None:
         return _join(incident, member, execution)
     window = _window(rule, member)
-    if len(window) <= rule.count:
+    if len(window) <= rule.count or (rule.function.runs_its_opener and not acts):
         return None
     return _open(rule, group, member, execution, window, now)
 
@@ -49,8 +52,17 @@ def close(incident: Incident, now: datetime) -> bool:
     except NotInState:
         return False
     incident.state, incident.closed_at = Incident.State.CLOSED, now
+    if incident.function == "common_cause" and not common_cause.is_analysed(incident):  # the end came before its time
+        analyse(incident)
     signals.announce(signals.incident_closed, incident=incident)
     return True
+
+
+def analyse(incident: Incident) -> None:
+    """Write into an incident what its alerts have in common, and tell."""
+    incident.findings = common_cause.analyse(incident)
+    Incident.objects.filter(pk=incident.pk).update(findings=incident.findings)
+    signals.announce(signals.incident_analysed, incident=incident)
 
 
 def crossed_by(incident: Incident) -> int | None:
@@ -59,7 +71,8 @@ def crossed_by(incident: Incident) -> int | None:
     return int(found) if found is not None else None
 
 
-def _is_over(incident: Incident, rule: CompiledRule, received_at: datetime) -> bool:
+def is_over(incident: Incident, rule: CompiledRule, received_at: datetime) -> bool:
+    """Tell whether what is received at this moment comes too late to join."""
     return received_at - incident.last_joined_at > rule.quiet or received_at - incident.opened_at > LONGEST
 
 

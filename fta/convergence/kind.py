@@ -6,10 +6,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from fta import signals
 from fta.convergence import common_cause
 from fta.convergence.engine import lock
-from fta.convergence.incidents import close
+from fta.convergence.incidents import analyse, close
 from fta.convergence.rules import LONGEST, quiet_for
 from fta.models import ConvergenceRule, Inbox, Incident
 
@@ -32,9 +31,7 @@ class IncidentKind:
             if incident is None:
                 return
             if _to_analyse(now).filter(pk=pk).exists():
-                incident.findings = common_cause.analyse(incident)
-                Incident.objects.filter(pk=pk).update(findings=incident.findings)
-                signals.announce(signals.incident_analysed, incident=incident)
+                analyse(incident)
             if _to_close(now).filter(pk=pk).exists():
                 close(incident, now)
 

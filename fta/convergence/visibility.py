@@ -1,8 +1,8 @@
 """Which incidents are shown: one whose executions are all in another one too is hidden behind that one.
 
-Only joining changes this, and of two incidents that an execution joins together neither begins or ceases to be a part of the other.
-So a look at the rows is needed when an incident is opened, and when one that is hidden goes on without the one before it; a storm
-asks nothing.
+Of two incidents that an execution joins together neither begins or ceases to be a part of the other. So a look at the rows is
+needed when an incident is opened, which takes in earlier executions with all that they are in, and when one that is hidden goes on
+without the one before it; a storm asks nothing.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,6 +21,7 @@ def settle(joined: Sequence[Incident], opened: Collection[int]) -> None:
         hider = incident.findings.get(_HIDDEN_BY)
         if incident.pk in opened:
             _place(incident, joined)
+            _hide_parts(incident)
         elif hider is not None and all(other.pk != hider for other in joined):
             _place(incident, joined)
             _hide_the_outgrown(hider, incident)
@@ -34,6 +35,26 @@ def _place(incident: Incident, joined: Sequence[Incident]) -> None:
     for other in others:
         if cover is None and _HIDDEN_BY not in other.findings and _covers(incident, other):
             _hide(other, incident)
+
+
+def _hide_parts(incident: Incident) -> None:
+    """Hide what a shown incident has swallowed by its opening, whoever is in that; as large as it are only its covers."""
+    if not incident.visible:
+        return
+    inside = Member.objects.filter(incident=incident).values("execution")
+    touched = Incident.objects.filter(
+        state=Incident.State.OPEN,
+        visible=True,
+        execution_count__lt=incident.execution_count,
+        members__execution__in=inside,
+    )
+    parts = {item.pk: item for item in touched.distinct()}
+    beyond = Member.objects.filter(incident__in=list(parts)).exclude(execution__in=inside)
+    for pk in beyond.values_list("incident", flat=True).distinct():
+        parts.pop(pk, None)
+    for part in parts.values():
+        part.findings, part.visible = part.findings | {_HIDDEN_BY: incident.pk}, False
+    Incident.objects.bulk_update(parts.values(), ["findings", "visible"])
 
 
 def _hide_the_outgrown(pk: int, incident: Incident) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Q
 
 from fta import signals
-from fta.models import Execution, ExecutionEvent
+from fta.models import Execution, ExecutionEvent, Member
 from fta.models.engine import move
 
 _gathered: ContextVar[list[ExecutionEvent] | None] = ContextVar("gathered", default=None)
@@ -49,6 +49,8 @@ def shift(execution: Execution, to: str, now: datetime, text: str, *conditions: 
     """
     frm = execution.state
     move(Execution, execution.pk, frm, to, *conditions, **fields)
+    if to in Execution.ENDED or frm in Execution.ENDED:
+        Member.objects.filter(execution=execution).update(ended_at=now if to in Execution.ENDED else None)
     execution.state = to
     for name, value in fields.items():
         setattr(execution, name, value)

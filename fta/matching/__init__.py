@@ -2,7 +2,7 @@
 
 from fta.matching.condition import Condition, InvalidMatch, compile_match, validate_match
 from fta.matching.index import RuleIndex, current_rules, match
-from fta.matching.shields import shield_for
+from fta.matching.shields import outlasts_its_period, shield_for
 from fta.matching.subject import Subject
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "compile_match",
     "current_rules",
     "match",
+    "outlasts_its_period",
     "shield_for",
     "validate_match",
 ]

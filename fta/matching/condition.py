@@ -8,12 +8,14 @@ from django.utils.translation import gettext as _
 from fta.lib.types import JSONDict
 from fta.matching.hours import compile_hours
 from fta.matching.subject import Subject
-from fta.matching.text import BadText, compile_text
+from fta.matching.text import BadText, Networks, compile_text, exact_values, is_network, no_network
 
 Check: TypeAlias = Callable[[Subject], bool]
 
 TEXT_FIELDS = ("source", "alert_type", "severity", "business", "set", "module", "ip", "host", "content")
 FIELDS = (*TEXT_FIELDS, "labels", "hours")
+# Fields whose plain values may be networks.
+NETWORKS: Mapping[str, Networks] = {"ip": lambda value: "/" in value, "host": is_network}
 
 
 class InvalidMatch(ValueError):
@@ -76,7 +78,10 @@ def _parts(match: Mapping[str, Any]) -> Iterable[tuple[str, Callable[[Any], Chec
 
 def _field(name: str) -> Callable[[Any], Check]:
     def make(value: Any) -> Check:
-        test = compile_text(value, addresses=name == "ip")
+        test = compile_text(value, NETWORKS.get(name, no_network))
+        values = exact_values(value)
+        if values is not None and not any(values):  # a field that is empty is missing
+            raise BadText("", _("空值不会与任何告警相符；不限就删去这个条件"))
         return lambda subject: test(subject.fields.get(name, ()))
 
     return make

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 from django.utils.translation import gettext as _
 
 from fta import signals
-from fta.matching.condition import Condition, InvalidMatch, compile_match
+from fta.matching.condition import NETWORKS, Condition, InvalidMatch, compile_match
 from fta.matching.subject import Subject
-from fta.matching.text import exact_values, literal_prefixes
+from fta.matching.text import exact_values, literal_prefixes, no_network
 from fta.models import ConfigVersion, Rule
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def _keys(conditions: dict[str, Any]) -> list[Key]:
             return [("label", label, item) for item in values]
     for name in _FILED_BY:
         values = exact_values(conditions.get(name))
-        networks = name == "ip" and any("/" in item for item in values or ())
+        networks = any(map(NETWORKS.get(name, no_network), values or ()))
         if values is not None and not networks:
             return [(name, item) for item in values]
     return [_EVERYTHING]

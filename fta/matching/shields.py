@@ -25,6 +25,12 @@ def shield_for(subject: Subject, now: datetime) -> int | None:
     return None
 
 
+def outlasts_its_period(starts_at: datetime, ends_at: datetime, repeat: str) -> bool:
+    """Tell whether one window reaches beyond the beginning of the next, so that the shield would never end."""
+    period = _PERIODS.get(Shield.Repeat(repeat))
+    return period is not None and timezone.make_naive(ends_at) - timezone.make_naive(starts_at) > period
+
+
 def in_force(shield: Shield, now: datetime) -> bool:
     """Tell whether `now` is inside the shield's window; a daily or weekly one comes back at the same wall-clock time."""
     period = _PERIODS.get(Shield.Repeat(shield.repeat))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 Words: TypeAlias = tuple[str, ...]
 Test: TypeAlias = Callable[[Words], bool]
+Networks: TypeAlias = Callable[[str], bool]  # tells which plain values, such as 10.0.0.0/8, mean the network
 
 MAX_PATTERN = 1000  # characters
 MAX_VALUES = 1000
@@ -30,15 +31,28 @@ class BadText(Exception):
         self.message = message
 
 
-def compile_text(value: Any, addresses: bool = False) -> Test:
-    """Compile one condition; with `addresses` a plain value such as 10.0.0.0/8 means the network. Raises BadText."""
+def no_network(value: str) -> bool:
+    """Take every plain value for text."""
+    return False
+
+
+def is_network(value: str) -> bool:
+    """Tell whether a text is a network: a host may have a name with a slash."""
+    try:
+        return "/" in value and bool(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        return False
+
+
+def compile_text(value: Any, networks_of: Networks = no_network) -> Test:
+    """Compile one condition. Raises BadText."""
     if isinstance(value, Mapping):
         if not value:
             raise BadText("", _("条件为空：请写一个值、一个列表或 exact、glob、regex、prefix、cidr、not、exists 之一"))
-        tests = [_operator(str(name), operand, addresses) for name, operand in value.items()]
+        tests = [_operator(str(name), operand, networks_of) for name, operand in value.items()]
         return tests[0] if len(tests) == 1 else lambda words: all(test(words) for test in tests)
     values = _strings(value)
-    networks = [item for item in values if addresses and "/" in item]
+    networks = [item for item in values if networks_of(item)]
     plain = frozenset(item for item in values if item not in networks)
     equals: Test = lambda words: not plain.isdisjoint(words)  # noqa: E731
     if not networks:
@@ -69,10 +83,10 @@ def literal_prefixes(value: Any) -> list[str] | None:
     return prefixes if all(prefixes) else None
 
 
-def _operator(name: str, operand: Any, addresses: bool) -> Test:
+def _operator(name: str, operand: Any, networks_of: Networks) -> Test:
     try:
         if name == "not":
-            inner = compile_text(operand, addresses)
+            inner = compile_text(operand, networks_of)
             return lambda words: not inner(words)
         if name == "exists":
             return _exists(operand)

@@ -61,10 +61,16 @@ class Member(models.Model):
     received_at = models.DateTimeField()
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, null=True, blank=True, related_name="members")
     ordinal = models.PositiveIntegerField(default=0, help_text="place in the incident, from 1; 0 outside one")
+    ended_at = models.DateTimeField(
+        null=True, help_text="when the execution ended; kept here so that its group finds it by index"
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["rule", "execution"], name="member_once")]
-        indexes = [models.Index(fields=["group_key", "received_at"], name="member_window")]
+        indexes = [
+            models.Index(fields=["group_key", "received_at"], name="member_window"),
+            models.Index(fields=["group_key", "ended_at"], name="member_ended"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.group_key[:8]} {self.execution_id}"

@@ -32,6 +32,10 @@ class Rule(models.Model):
     verify_stay = models.PositiveIntegerField(_("不复发判定（秒）"), default=1800)
     updated_at = models.DateTimeField(auto_now=True)
 
+    # The keys of `notify`: false switches off the mail about a failure; names of channels that tell how its executions end.
+    MAIL_MAINTAINERS, CHANNELS = "mail_maintainers", "channels"
+    SHORTEST = 60  # seconds of a timeout
+
     class Meta:
         verbose_name = _("接入规则")
         verbose_name_plural = verbose_name
@@ -40,6 +44,16 @@ class Rule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def mails_maintainers(self) -> bool:
+        """Tell whether a failure or an unknown result is mailed to those who maintain the business."""
+        return (self.notify or {}).get(self.MAIL_MAINTAINERS) is not False
+
+    @property
+    def told_by(self) -> list[str]:
+        """Return the names of the channels that tell how executions of this rule end, besides what notification rules tell."""
+        return list((self.notify or {}).get(self.CHANNELS) or ())
 
 
 class ShieldRepeat(models.TextChoices):

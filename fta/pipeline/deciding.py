@@ -3,11 +3,12 @@
 `now` is the moment to judge by: when the alert was received, for a new one.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
-from fta.convergence import Verdict, converge
+from fta.convergence import converge
 from fta.healing import plan
 from fta.healing.ending import end_execution
 from fta.healing.history import shift, tell
@@ -40,15 +41,15 @@ def process(alert: Alert, now: datetime) -> Execution | None:
     reason = nothing_to_run(rule)
     if reason:
         _set_outcome(alert, Alert.Outcome.MATCHED, rule.name)
-        return _record(execution, converge(execution, now), reason, now)
+        return _record(execution, reason, now)
     outcome, reason = unfit(alert, rule, now)
     _set_outcome(alert, outcome, reason or rule.name)
     if reason:
-        return _record(execution, Verdict(), reason, now)
+        return _record(execution, reason, now)
     reason = too_fast(execution)
     if reason and execution.mode != Mode.SHADOW:
         note(Overflow.Stage.RATE, now, execution)
-        return _record(execution, Verdict(verdict_of(Overflow.Stage.RATE)), reason, now)
+        return _record(execution, reason, now, verdict_of(Overflow.Stage.RATE))
     if _freeze(execution, rule, now):
         settle(execution, converge(execution, now), now)
     return execution
@@ -93,7 +94,10 @@ def _shielded(alert: Alert, rule: Rule | None, shield_id: int, now: datetime) ->
     return execution
 
 
-def _record(execution: Execution, verdict: Verdict, reason: str, now: datetime) -> Execution:
+def _record(execution: Execution, reason: str, now: datetime, word: str = "") -> Execution:
+    """Record and do no more; it belongs to its incidents all the same. `word` is kept in place of convergence's own."""
+    verdict = converge(execution, now, acts=False)
+    verdict = replace(verdict, kind=word or verdict.kind)
     shift(execution, State.RECORDED, now, reason, reason=reason, ended_at=now, **marks_of(verdict))
     return execution
 

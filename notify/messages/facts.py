@@ -16,6 +16,7 @@ from fta.models import Alert, Business, Execution, Host, Incident
 from fta.templatetags.moments import span_text
 
 _SHOWN = 5  # values of one list
+_MOST_SHARED = 20  # the page of the incident has all
 _CLIPPED = 60  # characters of a shared value: a label may hold a thousand
 
 
@@ -153,7 +154,7 @@ def _incident(incident: Incident | None, now: datetime) -> dict[str, Any]:
         "host_count": len(hosts),
         "span": span_text(incident.last_joined_at - first),
         "analysed": "shared" in incident.findings,
-        "shared": _("、").join(_shared(item) for item in sorted(incident.findings.get("shared", []), key=_is_plain)),
+        "shared": _("、").join(map(_shared, sorted(incident.findings.get("shared", []), key=_is_plain)[:_MOST_SHARED])),
     }
 
 

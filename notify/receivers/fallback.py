@@ -19,7 +19,6 @@ from notify.selectors import TEST_EVENT, listed
 from notify.services import compose
 from notify.services.judging import business_of
 
-NO_MAIL = "mail_maintainers"  # a rule's 通知设置 {"mail_maintainers": false} switches the mail off on purpose
 FAULT = "system.fault"
 _COMPANY = timedelta(seconds=20)
 
@@ -180,7 +179,7 @@ def _mail(who: str, occasion: Occasion, to: Iterable[str], now: datetime) -> Non
 
 
 def _switched_off(run: Execution) -> bool:
-    return run.rule is not None and (run.rule.notify or {}).get(NO_MAIL) is False
+    return run.rule is not None and not run.rule.mails_maintainers
 
 
 def _admins() -> list[str]:

@@ -19,7 +19,7 @@ from notify.receivers.fallback import (
     second_way,
     tell_the_missed,
 )
-from notify.receivers.rules import enabled_rules, tell
+from notify.receivers.rules import enabled_rules, tell, tell_as_ruled
 
 State = Execution.State
 
@@ -60,6 +60,8 @@ def on_execution_changed(execution: Execution, to: str, **kwargs: Any) -> None:
     at = (run.started_at if event == "execution.started" else run.ended_at) or run.received_at
     occasion = Occasion(event, f"execution:{run.pk}:{at:%m%d%H%M%S}", alert=run.alert, execution=run)
     tell(occasion, now)
+    if event != "execution.started":
+        tell_as_ruled(occasion, now)
     if event in ("execution.failed", "execution.unknown"):
         mail_maintainers(occasion, now)
 

@@ -1,12 +1,13 @@
 """Apply the notification rules to an occasion."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from fta.models import Person
 from notify import outbox, selectors
 from notify.messages import Occasion
-from notify.models import Channel, NotificationRule
+from notify.models import Channel, NotificationRule, Template
 from notify.receivers.grouping import group_of, throttled, waits_until
 from notify.services import compose, judging
 
@@ -29,23 +30,42 @@ def tell(occasion: Occasion, now: datetime, enabled: Sequence[NotificationRule] 
         told += len(channels)
         if throttled(rule, occasion, now):
             continue
-        group = group_of(rule, occasion)
-        not_before = waits_until(rule, group, now)  # once: the channels of a rule are told together
+        group, people = group_of(rule, occasion), judging.receivers(rule, occasion, now)
+        waits = waits_until(rule, group, now)  # once: the channels of a rule are told together
         for channel in channels:
-            _post(rule, channel, occasion, now, group, not_before)
+            _post(channel, Told(f"r{rule.pk}", occasion, people, rule.template, group, waits), now)
     return told
 
 
-def _post(
-    rule: NotificationRule, channel: Channel, occasion: Occasion, now: datetime, group: str, not_before: datetime | None
-) -> None:
-    people = judging.receivers(rule, occasion, now)
-    for address in selectors.addresses(channel, people or ()):
+def tell_as_ruled(occasion: Occasion, now: datetime) -> None:
+    """Post the end of an execution by the channels that its own 接入自愈 rule names, whatever the notification rules say."""
+    rule = occasion.execution.rule if occasion.execution else None
+    if rule is None or not rule.told_by:
+        return
+    for channel in selectors.live_channels().filter(name__in=rule.told_by, enabled=True):
+        _post(channel, Told(f"own{rule.pk}", occasion), now)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a rule tells, before it is put into the form of a channel; `by` tells the rule from all others."""
+
+    by: str
+    occasion: Occasion
+    people: list[Person] | None = None
+    template: Template | None = None
+    group: str = ""
+    not_before: datetime | None = None
+
+
+def _post(channel: Channel, told: Told, now: datetime) -> None:
+    occasion = told.occasion
+    for address in selectors.addresses(channel, told.people or ()):
         form = selectors.form_of(channel, address.kind)
-        template = selectors.template_for(occasion.event, address.kind, rule.template)
+        template = selectors.template_for(occasion.event, address.kind, told.template)
         message = compose(occasion, address.kind, form, now, template)
         outbox.post(
-            dedup_key=f"r{rule.pk}:c{channel.pk}:{address.part}:{occasion.event}:{occasion.key}",
+            dedup_key=f"{told.by}:c{channel.pk}:{address.part}:{occasion.event}:{occasion.key}",
             kind=address.kind,
             event=occasion.event,
             message=replace(message, mentions=address.mentions),
@@ -55,7 +75,7 @@ def _post(
             execution=occasion.execution,
             approval_ref=occasion.approval.pk if occasion.approval else None,
             now=now,
-            not_before=not_before,
-            group=group,
-            people=people,
+            not_before=told.not_before,
+            group=told.group,
+            people=told.people,
         )

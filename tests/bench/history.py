@@ -52,9 +52,9 @@ _FILL = {
     FROM past
     """,
     "fta_member": """
-    INSERT INTO fta_member (id, rule_id, group_key, execution_id, received_at, incident_id, ordinal)
+    INSERT INTO fta_member (id, rule_id, group_key, execution_id, received_at, incident_id, ordinal, ended_at)
     SELECT 3 * k + unnest(ARRAY[-2, -1, 0]), unnest(rules), unnest(keys), k, at, unnest(ARRAY[incident, NULL, NULL]),
-        unnest(ARRAY[CASE WHEN incident IS NULL THEN 0 ELSE 5 - (i / 80) % 5 END, 0, 0])
+        unnest(ARRAY[CASE WHEN incident IS NULL THEN 0 ELSE 5 - (i / 80) % 5 END, 0, 0]), at + interval '1 second'
     FROM past, (SELECT array_agg(id ORDER BY priority) AS rules FROM fta_convergencerule) AS asked
     """,
     "fta_incident": """

@@ -10,8 +10,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from fta.backtest import InvalidDraft, TooManyAlerts, kind, start, starting
+from fta.backtest import InvalidDraft, TooManyAlerts, kind, start, starting, storms
 from fta.backtest.replay import replay
+from fta.convergence import engine
 from fta.engine.loop import Engine
 from fta.models import (
     Alert,
@@ -55,8 +56,12 @@ LIVED = int(os.environ.get("FTA_LIVED_ALERTS", "70"))
 
 
 @pytest.mark.timeout(120 + LIVED // 10)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_it_gives_todays_decisions_for_todays_rules(db: None, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "others"), [(2, 100), (5, 2)])
+def test_it_gives_todays_decisions_for_todays_rules(
+    db: None, seed: int, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (engine, storms):
+        monkeypatch.setattr(module, "MOST_OTHERS", others)
     chance = random.Random(seed)
     begin = timezone.now() - timedelta(hours=2 + LIVED // 500)
     lived.setting(chance, functions=6)
@@ -194,6 +199,36 @@ def test_it_knows_what_came_before_the_time_asked_about(package: Package) -> Non
     storm(LONG_AGO, 40, 1, package, held_from=20)
     report = replayed(LONG_AGO + timedelta(seconds=25), LONG_AGO + timedelta(hours=1))
     assert (report["alerts"], report["agrees"], report["today"]["held"]) == (15, 15, 15)
+
+
+@pytest.mark.parametrize("ended", [None, timedelta(hours=5), timedelta(minutes=-1)])
+def test_it_knows_the_storm_that_went_on_since_long_before(package: Package, ended: timedelta | None) -> None:
+    since = LONG_AGO + timedelta(hours=3)
+    begin = LONG_AGO - timedelta(minutes=10)
+    storm(begin, 22, 1, package, held_from=20)
+    storm(begin + timedelta(minutes=20), 15, 1200, package, held_from=0)  # one now and then, until ten to seven
+    Incident.objects.create(
+        rule=ConvergenceRule.objects.get(),
+        group_key="a" * 64,
+        function="defense",
+        opened_at=begin + timedelta(seconds=20),
+        last_joined_at=since,
+        state="open" if ended is None else "closed",
+        closed_at=None if ended is None else since + ended,
+    )
+    report = replayed(since, since + timedelta(hours=2))
+    assert (report["alerts"], report["real"]) == (6, {"held": 6})
+    assert report["agrees"] == (0 if ended and ended < timedelta() else 6)
+
+
+def test_it_takes_what_waits_for_its_turn_on_the_host_for_run(package: Package) -> None:
+    alerts = storm(LONG_AGO, 4, 1, package, held_from=20)
+    for state, alert in zip(("skipped", "sleeping", "skipped"), alerts[1:], strict=True):
+        Execution.objects.filter(alert=alert).update(state=state, started_at=None)
+    Execution.objects.filter(alert=alerts[3]).update(verdict="wait")  # this one waited for others
+    report = replayed(LONG_AGO, LONG_AGO + timedelta(hours=1))
+    assert report["real"] == {"run": 3, "skipped": 1}
+    assert (report["agrees"], report["unlike"]) == (3, [alerts[3].pk])
 
 
 def test_it_counts_the_alerts_of_ones_own_businesses_only(package: Package, pay: Business) -> None:

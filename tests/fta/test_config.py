@@ -80,8 +80,8 @@ packages:
     nodes: [{id: 1, name: 等, type: sleep, params: {seconds: 1}, retries: {count: 2, delay: 5s}, timeout: 60s}]
 rules:
   - {name: 磁盘, priority: -5, match: {alert_type: {glob: "disk*"}, business: game}, package: clean-disk, timeout: 20m,
-     parameters: {path: /data}, mode: shadow, stale_after: 15m, approval_policy: default, notify: {channels: [mail]},
-     void_when_resolved: true, verify: {within: 5m, stay: 10m}, enabled: false}
+     parameters: {path: /data}, mode: shadow, stale_after: 15m, approval_policy: default,
+     notify: {mail_maintainers: false, channels: [mail]}, void_when_resolved: true, verify: {within: 5m, stay: 10m}, enabled: false}
   - {name: 只记录, match: {}}
 convergence_rules:
   - {name: 同机, alert_types: [disk_full], window: 2m, count: 3, dimensions: [host, "label:app", {name: set, values: [s1]}],
@@ -179,6 +179,16 @@ def test_an_export_keeps_the_secrets_that_it_leaves_out(environment: None) -> No
     Channel.objects.all().delete()
     apply(said)  # on another machine: what lacks a secret is there, and off
     assert {row.name for row in Channel.objects.filter(enabled=False)} == {"hook", "值班群"}
+
+
+def test_a_shield_is_by_whoever_made_it() -> None:
+    apply(PLAIN)
+    shield = Shield.objects.get()
+    assert shield.author == "apply_config"
+    Shield.objects.update(author="lisi", reason="别的")
+    apply(PLAIN)
+    shield.refresh_from_db()
+    assert (shield.author, shield.reason) == ("lisi", "发布")
 
 
 def test_every_field_survives_the_way_through_an_export() -> None:

@@ -120,6 +120,9 @@ def test_it_judges_hours_in_the_zone_of_the_portal(hours: Any, at: datetime, hol
         ({"labels": ["env"]}, "labels", "未知的条件"),
         ({"ip": {"cidr": "10.0.0.300/8"}}, "ip.cidr", "不是网段"),
         ({"ip": ["10.0.0.300/8"]}, "ip", "不是网段"),
+        ({"alert_type": ""}, "alert_type", "空值"),
+        ({"business": {"exact": [""]}}, "business", "空值"),
+        ({"content": {"regex": r"a(?=b)"}}, "content.regex", "环视"),
         ({"alert_type": []}, "alert_type", "个值"),
         ({"alert_type": {}}, "alert_type", "条件为空"),
         ({"alert_type": [["x"]]}, "alert_type", "文本"),
@@ -156,11 +159,15 @@ def test_it_never_stalls_on_a_hostile_pattern() -> None:
 
 
 def test_it_reads_an_alert(game: Any) -> None:
-    factories.host(ip="127.0.0.10", name="web-10", set_name="sh-1", module="web")
+    found_host = factories.host(ip="127.0.0.10", name="web-10", set_name="sh-1", module="web")
     found = Subject.of(factories.alert(labels={"env": "prod"}, severity_raw="P1"))
     assert compile_match({"business": "game", "set": "sh-1", "module": "web", "host": "web-10"}).holds(found)
     assert compile_match({"severity": "P1", "source": "rest", "labels": {"env": "prod"}}).holds(found)
     assert not compile_match({"business": "pay"}).holds(found)
+    named = Subject.of(factories.alert(target="web-10", host=found_host, labels={"env": ""}))
+    for match in ({"ip": "127.0.0.0/24"}, {"ip": {"cidr": "127.0.0.0/24"}}, {"host": ["web-9", "web-10"]}):
+        assert compile_match(match).holds(named)  # the inventory knows the address of what the alert names
+    assert compile_match({"labels": {"env": ""}}).holds(named)  # a label may be empty
 
 
 def make(name: str, match: dict[str, Any], **fields: Any) -> Rule:
@@ -190,6 +197,8 @@ def test_it_lets_the_first_rule_by_priority_and_id_win(db: None) -> None:
         {"labels": {"env": ["test", "prod"]}},
         {"ip": "10.1.2.3"},
         {"ip": ["10.1.0.0/16"]},
+        {"host": "10.1.0.0/16"},
+        {"host": ["ns/web-0", "10.1.2.3"]},
         {"source": "rest"},
         {"business": {"not": "pay"}},
     ],
@@ -197,7 +206,7 @@ def test_it_lets_the_first_rule_by_priority_and_id_win(db: None) -> None:
 def test_it_finds_a_rule_under_whatever_it_is_filed(db: None, match: dict[str, Any]) -> None:
     rule = make("规则", match)
     make("另一条", {"alert_type": "cpu"}, priority=1)
-    assert matching.match(subject(labels={"env": "prod"}), current_rules()) == rule.pk
+    assert matching.match(subject(labels={"env": "prod"}, host="10.1.2.3"), current_rules()) == rule.pk
 
 
 def test_it_finds_no_rule_for_a_stranger(db: None) -> None:
@@ -267,3 +276,22 @@ def test_it_finds_the_shield_in_force(db: None) -> None:
 def test_it_repeats_a_shield(db: None, repeat: str, later: timedelta, holds: bool) -> None:
     made = shield({}, repeat=repeat)
     assert shield_for(subject(), NOON_MONDAY + later) == (made.pk if holds else None)
+
+
+@pytest.mark.parametrize(
+    ("hours", "days", "holds"),
+    [
+        (-1, 0, False),
+        (0, 0, True),
+        (7.9, 0, True),
+        (8, 0, False),
+        (2.5, 5, True),
+        (7.9, 5, True),
+        (8, 5, False),
+        (-0.1, 5, False),
+    ],
+)
+def test_it_repeats_a_shield_over_midnight(db: None, hours: float, days: int, holds: bool) -> None:
+    evening = NOON_MONDAY + timedelta(hours=10)  # until six in the morning
+    made = shield({}, repeat="daily", starts_at=evening, ends_at=evening + timedelta(hours=8))
+    assert shield_for(subject(), evening + timedelta(days=days, hours=hours)) == (made.pk if holds else None)

@@ -1,6 +1,6 @@
 """The way of an alert: shield, match, converge, hold or hand on."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from fta import pipeline, signals
 from fta.convergence import Verdict
-from fta.models import Alert, ConfigVersion, Execution, Incident, Member, Package, Shield
+from fta.models import Alert, Business, ConfigVersion, Execution, Incident, Member, Package, Shield
 from fta.models.engine import NotInState
 from tests import factories
 from tests.fta.deciding import asked, become, begin, converge_by, fire, heal, make_rule
@@ -126,6 +126,48 @@ def test_it_records_only_without_a_package(now: datetime) -> None:
     assert (alert.outcome, execution.state) == ("matched", "recorded")
     second = heal(now)
     assert second.incident == Incident.objects.get()  # what is only recorded is grouped all the same
+
+
+UNFIT = [
+    {"target": "10.9.9.9", "host": None},
+    {"starts_at": datetime(2026, 1, 1, tzinfo=UTC)},
+    {"alert_type": "cpu"},
+    {},
+]
+
+
+@pytest.mark.parametrize("fields", UNFIT)
+def test_it_counts_what_it_only_records(package: Package, now: datetime, settings: Any, fields: dict[str, Any]) -> None:
+    make_rule(package=package, match={"alert_type": "disk_full"}, stale_after=600)
+    make_rule(name="只记录", package=None, match={"alert_type": "cpu"})
+    converge_by("defense", count=3, dimensions=["business"])
+    settings.FTA_MAX_EXECUTIONS_PER_MINUTE = 0 if fields else 1
+    heal(now)
+    recorded = [heal(now, business=Business.objects.get(), **fields) for _ in range(3)]
+    assert [run.state for run in recorded] == ["recorded"] * 3
+    assert recorded[-1].verdict == ("approve" if fields else "flow_rate")
+    assert set(Execution.objects.values_list("incident", flat=True)) == {Incident.objects.get().pk}
+    settings.FTA_MAX_EXECUTIONS_PER_MINUTE = 0
+    assert heal(now).state == "held"
+    assert Incident.objects.get().execution_count == 5
+    assert len(asked) == 1  # about none of those that were recorded
+
+
+def test_it_runs_one_that_acts_when_those_before_it_are_recorded(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    converge_by("trigger", count=2, dimensions=["business"])
+    heal(now)
+    recorded = [heal(now, target="10.9.9.9", host=None, business=Business.objects.get()) for _ in range(2)]
+    assert {run.state for run in recorded} == {"recorded"}
+    assert [heal(now).state for _ in range(2)] == ["ready", "skipped"]
+    assert Incident.objects.get().execution_count == 4  # the three by which it was opened, and the last
+
+
+def test_it_does_not_wait_for_what_is_only_recorded(package: Package, now: datetime) -> None:
+    make_rule(package=package)
+    converge_by("skip_when_running", dimensions=["business"])
+    heal(now, target="10.9.9.9", host=None, business=Business.objects.get())
+    assert heal(now).state == "ready"
 
 
 @pytest.mark.parametrize(

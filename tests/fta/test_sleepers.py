@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from fta import pipeline
+from fta.healing.ending import end_execution
 from fta.models import Alert, Execution, Package
 from tests import factories
 from tests.fta.deciding import approved, asked, become, begin, converge_by, drain, heal, make_rule
@@ -49,6 +50,16 @@ def test_it_wakes_a_sleeper_when_the_other_ends(package: Package, now: datetime,
     second.refresh_from_db()
     assert second.state == "sleeping"  # not due yet
     become(second, State.SLEEPING, wake_at=now)
+    drain()
+    second.refresh_from_db()
+    assert second.state == then
+
+
+@pytest.mark.parametrize(("end", "then"), [("succeeded", "skipped"), ("failed", "ready")])
+def test_an_end_wakes_the_sleeper_and_it_goes_on_at_once(package: Package, now: datetime, end: str, then: str) -> None:
+    first, second = two_of_a_kind(package, now)
+    first.refresh_from_db()
+    end_execution(first, end, "", timezone.now())
     drain()
     second.refresh_from_db()
     assert second.state == then

@@ -8,12 +8,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.healing.parameters import resolve
+from fta.matching import outlasts_its_period
 from fta.models import Mode, Package, Rule, Shield
 from fta.web import choices, conditions
 from fta.web.forms.fields import PairsField
 from fta.web.forms.match import MatchForm
-
-_PERIODS = {Shield.Repeat.DAILY: 24, Shield.Repeat.WEEKLY: 7 * 24}  # hours
 
 
 class MinutesField(forms.FloatField):
@@ -48,6 +47,7 @@ class RuleForm(MatchForm):
         "verify_within",
         "verify_stay",
     )
+    MAIL, CHANNELS = Rule.MAIL_MAINTAINERS, Rule.CHANNELS  # of the 通知设置, which the row keeps together
 
     name = forms.CharField(label=gettext_lazy("名称"), max_length=128)
     priority = forms.IntegerField(
@@ -84,15 +84,31 @@ class RuleForm(MatchForm):
     verify_within = MinutesField(label=gettext_lazy("多久内恢复算自愈（分钟）"), min_value=0, initial=600)
     verify_stay = MinutesField(label=gettext_lazy("恢复后多久不复发（分钟）"), min_value=0, initial=1800)
 
+    mail_maintainers = forms.BooleanField(
+        label=gettext_lazy("失败时邮件告知业务维护人"),
+        required=False,
+        initial=True,
+        help_text=gettext_lazy("失败和结果未知都发，与通知规则无关；不勾选就不发"),
+    )
+    channels = forms.MultipleChoiceField(
+        label=gettext_lazy("结果另由这些通知服务告知"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("除了通知规则之外；成功、失败、跳过和结果未知都发"),
+    )
+
     def __init__(self, user: Any, rule: Rule | None, *args: Any, **kwargs: Any) -> None:
         self.rule = rule
         if rule:
             initial = {name: getattr(rule, name) for name in self.OWN}
+            initial |= {self.MAIL: rule.mails_maintainers, self.CHANNELS: rule.told_by}
             kwargs["initial"] = initial | {"package": rule.package_id} | kwargs.get("initial", {})
         super().__init__(user, *args, **kwargs)
         self.fields["package"].choices = choices.packages(user)  # type: ignore[attr-defined]
         current = rule.approval_policy if rule else ""
         self.fields["approval_policy"].choices = choices.policies(current)  # type: ignore[attr-defined]
+        told_by = dict.fromkeys([*choices.channels(), *(rule.told_by if rule else ())])
+        self.fields["channels"].choices = [(name, name) for name in told_by]  # type: ignore[attr-defined]
 
     def clean_name(self) -> str:
         return _unused(Rule, self.cleaned_data["name"], self.rule)
@@ -113,7 +129,10 @@ class RuleForm(MatchForm):
 
     def values(self) -> dict[str, Any]:
         """Return the row's values."""
-        return {name: self.cleaned_data[name] for name in (*self.OWN, "match")}
+        notify: dict[str, Any] = {} if self.cleaned_data[self.MAIL] else {self.MAIL: False}
+        if channels := self.cleaned_data[self.CHANNELS]:
+            notify[self.CHANNELS] = channels
+        return {name: self.cleaned_data[name] for name in (*self.OWN, "match")} | {"notify": notify}
 
     def initial_values(self) -> dict[str, Any]:
         """Return what the sentence says of a form that was not sent yet."""
@@ -160,12 +179,12 @@ class ShieldForm(MatchForm):
         starts_at, ends_at = data.get("starts_at"), data.get("ends_at")
         if not starts_at or not ends_at:
             return data
-        hours = _PERIODS.get(Shield.Repeat(data["repeat"])) if data.get("repeat") else None
+        repeat = data.get("repeat") or Shield.Repeat.ONCE
         if ends_at <= starts_at:
             self.add_error("ends_at", _("结束必须晚于开始"))
-        elif hours and (ends_at - starts_at).total_seconds() > hours * 3600:
+        elif outlasts_its_period(starts_at, ends_at, repeat):
             self.add_error("ends_at", _("一次屏蔽比重复的周期还长；改短，或选「一次」"))
-        elif not hours and ends_at <= timezone.now() and data.get("enabled"):
+        elif repeat == Shield.Repeat.ONCE and ends_at <= timezone.now() and data.get("enabled"):
             self.add_error("ends_at", _("结束时间已经过去"))
         return data
 

@@ -22,7 +22,7 @@ from fta.web import backtest_page, ordering
 from fta.web.editing_rights import editors_only
 from fta.web.filters import READERS
 from fta.web.forms.convergence import BlockForm, ConvergenceForm
-from fta.web.refused_edits import show_problems
+from fta.web.refused_edits import show_problems, switch
 from fta.web.sentences import convergence_text, duration_text
 from fta.web.territory import may_edit
 
@@ -119,7 +119,7 @@ def _gloss(form: ConvergenceForm, rule: ConvergenceRule) -> dict[str, Any]:
 def enable(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a convergence rule into use or out of it."""
     rule = get_object_or_404(_operable(request.user), pk=pk)
-    editing.enable(rule, request.POST.get("on") == "1", request.user.get_username(), timezone.now())
+    switch(request, rule)
     return redirect("web:convergence-rules")
 
 

@@ -16,7 +16,7 @@ from fta.models import Rule
 from fta.web import backtest_page, drafts, ordering, territory
 from fta.web.editing_rights import editors_only
 from fta.web.forms.rules import RuleForm, shown_match
-from fta.web.refused_edits import show_problems
+from fta.web.refused_edits import show_problems, switch
 from fta.web.sentences import rule_text
 
 
@@ -87,7 +87,7 @@ def _sentence(form: RuleForm) -> str:
 def enable(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a rule into use or out of it."""
     rule = get_object_or_404(territory.operable(_rules(), request.user), pk=pk)
-    editing.enable(rule, request.POST.get("on") == "1", request.user.get_username(), timezone.now())
+    switch(request, rule)
     return redirect("web:rules")
 
 

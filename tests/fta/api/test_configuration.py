@@ -22,7 +22,7 @@ RULE = {
     "stale_after": "15m",
     "void_when_resolved": True,
     "approval_policy": "default",
-    "notify": {"channels": ["wecom"]},
+    "notify": {"mail_maintainers": False},
     "verify": {"within": "5m", "stay": 900},
     "enabled": True,
 }
@@ -174,15 +174,21 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("rules", {"parameters": {"pfad": "/"}}, "parameters"),
     ("rules", {"match": {"business": "game", "color": "red"}}, "match.color"),
     ("rules", {"match": {"business": "game", "content": {"regex": "("}}}, "match.content.regex"),
+    ("rules", {"match": {"business": "game", "alert_type": ""}}, "match.alert_type"),
+    ("rules", {"notify": {"channels": ["wecom"]}}, "notify.channels[0]"),
+    ("rules", {"notify": {"mail_maintainers": "no"}}, "notify.mail_maintainers"),
     ("rules", {"verify": {"within": 1, "often": 2}}, "verify.often"),
     ("convergence-rules", {"dimensions": []}, "dimensions"),
     ("convergence-rules", {"dimensions": ["host", "moon"]}, "dimensions[1]"),
+    ("convergence-rules", {"dimensions": [{"name": "set", "values": []}]}, "dimensions[0]"),
     ("convergence-rules", {"function": "guess"}, "function"),
     ("convergence-rules", {"window": 0}, "window"),
     ("convergence-rules", {"remark": None}, "remark"),
     ("convergence-rules", {"remark": ""}, "remark"),
     ("convergence-rules", {"business": "nowhere"}, "business"),
     ("shields", {"to": "2026-01-30T03:00:00+08:00"}, "to"),
+    ("shields", {"repeat": "daily", "to": "2026-02-01T01:00:01+08:00"}, "to"),
+    ("shields", {"to": "2026-02-07T01:00:01+08:00"}, "to"),
     ("shields", {"from": "soon"}, "from"),
     ("shields", {"reason": None}, "reason"),
     ("shields", {"reason": ""}, "reason"),
@@ -239,6 +245,16 @@ def test_it_refuses_a_name_that_is_taken(kind: str, operator: Call) -> None:
     assert (answer.status, list(answer.error["fields"])) == (400, ["name"])
 
 
+def test_it_takes_a_shield_as_long_as_its_period_and_a_timeout_of_a_minute(operator: Call) -> None:
+    assert operator("POST", "shields/", SHIELD | {"repeat": "daily", "to": "2026-02-01T01:00:00+08:00"}).status == 201
+    assert operator("POST", "rules/", RULE | {"timeout": "59s"}).status == 400
+    made = operator("POST", "rules/", RULE | {"timeout": "60s", "stale_after": 0}).json
+    assert (made["timeout"], made["stale_after"]) == (60, 0)
+    Rule.objects.update(notify={"sms": True})  # as an older version took it, and nobody read it
+    changed = operator("PATCH", f"rules/{made['id']}/", {"priority": 5}).json
+    assert (changed["stale_after"], changed["notify"]) == (0, {})
+
+
 def test_put_replaces_and_patch_changes(operator: Call) -> None:
     made = operator("POST", "rules/", RULE).json
     path = f"rules/{made['id']}/"
@@ -253,6 +269,7 @@ def test_put_replaces_and_patch_changes(operator: Call) -> None:
         "parameters": {},
         "stale_after": None,
         "void_when_resolved": False,
+        "timeout": 2400,
         "mode": "auto",
     }
     assert {name: replaced.json[name] for name in wanted} == wanted

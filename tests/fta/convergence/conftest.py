@@ -22,7 +22,7 @@ def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """What the signals of incidents and faults said."""
     told: list[tuple[str, dict[str, Any]]] = []
     receivers = []
-    for name in ("incident_opened", "incident_joined", "incident_closed", "system_fault"):
+    for name in ("incident_opened", "incident_joined", "incident_analysed", "incident_closed", "system_fault"):
 
         def listen(name: str = name, **kwargs: Any) -> None:
             told.append((name, kwargs))

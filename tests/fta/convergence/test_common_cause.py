@@ -1,10 +1,12 @@
 """Common cause: what the alerts of an incident share beyond its dimensions."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from django.utils import timezone
 
-from fta.convergence import common_cause
+from fta.convergence import close, common_cause
 from fta.convergence.kind import IncidentKind
 from fta.models import Incident
 from tests import factories
@@ -26,6 +28,23 @@ def test_it_finds_the_common_cause_after_five_minutes(now: datetime) -> None:
     assert shared[("label:rack", "r7")] == 0.5
     assert not {"business", "module", "host"} & {name for name, _ in shared}
     assert IncidentKind().due(10, timezone.now()) == []
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_it_finds_the_common_cause_of_what_ends_before_anybody_looked(
+    now: datetime, heard: list[Any], by_hand: bool
+) -> None:
+    rule("common_cause", count=1, dimensions=["business"])
+    for _ in range(2):
+        arrive(now, labels={f"l{number}": "x" for number in range(25)})
+    if by_hand:
+        close(Incident.objects.get(), now)
+    else:
+        arrive(now + timedelta(minutes=5, seconds=1))  # closes it
+    incident = Incident.objects.get()
+    assert incident.state == "closed"
+    assert {f"label:l{number}" for number in range(25)} <= {item["name"] for item in incident.findings["shared"]}
+    assert [name for name, _ in heard] == ["incident_opened", "incident_analysed", "incident_closed"]
 
 
 def test_it_counts_a_third_as_common() -> None:

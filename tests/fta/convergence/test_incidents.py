@@ -43,6 +43,29 @@ def test_it_caps_an_incident_at_a_day_and_remembers_who_came_before(now: datetim
     assert list(Incident.objects.order_by("id").values_list("state", "execution_count")) == [("closed", 2), ("open", 1)]
 
 
+@pytest.mark.parametrize(
+    ("function", "quiet", "age", "joins"),
+    [
+        ("relate", {"seconds": 60}, {}, True),
+        ("relate", {"seconds": 60, "microseconds": 1}, {}, False),
+        ("defense", {"minutes": 30}, {}, True),
+        ("defense", {"minutes": 30, "seconds": 1}, {}, False),
+        ("relate", {}, {"hours": 24}, True),
+        ("relate", {}, {"hours": 24, "microseconds": 1}, False),
+    ],
+)
+def test_it_ends_exactly_when_it_says(
+    now: datetime, function: str, quiet: dict[str, int], age: dict[str, int], joins: bool
+) -> None:
+    rule(function, count=1, window=60)
+    arrive(now)
+    arrive(now)
+    Incident.objects.update(opened_at=now - timedelta(**age), last_joined_at=now - timedelta(**quiet))
+    arrive(now)
+    first = Incident.objects.earliest("pk")
+    assert (first.state, first.execution_count) == (("open", 3) if joins else ("closed", 2))
+
+
 def test_it_joins_a_storm_within_half_an_hour(now: datetime) -> None:
     rule("defense", count=1, window=60)
     arrive(now)

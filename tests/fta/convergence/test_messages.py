@@ -180,6 +180,16 @@ def test_it_asks_once_about_a_storm_and_keeps_an_approval_each(held: list[Execut
     assert not Delivery.objects.filter(event="approval.asked").exclude(dedup_key__startswith="incident:").exists()
 
 
+def test_it_asks_with_the_storm_what_another_rule_asks_about_too(held: list[Execution], now: datetime) -> None:
+    converge_by("approve_when_failed", dimensions=["host"], count=1, priority=1)
+    again = fire(now + timedelta(seconds=50))
+    Execution.objects.filter(pk=again.pk).update(state=State.FAILED)
+    again = fire(now + timedelta(seconds=51))
+    assert again.memberships.exclude(incident=None).count() == 2
+    assert (again.state, again.incident and again.incident.function) == ("held", "defense")
+    assert not Delivery.objects.filter(event="approval.asked").exclude(dedup_key__startswith="incident:").exists()
+
+
 def test_it_updates_a_growing_storm_every_five_minutes(held: list[Execution], now: datetime) -> None:
     Delivery.objects.update(state=Delivery.State.SENT)
     for minute in (6, 7, 12):

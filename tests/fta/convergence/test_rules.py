@@ -1,7 +1,7 @@
 """Which rules are asked, whose verdict holds, and what a broken rule does."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,11 +59,61 @@ def test_it_lets_the_strictest_verdict_hold(now: datetime, functions: list[str],
     assert Incident.objects.get(pk=verdict.incident_id).rule == decisive
 
 
+@pytest.mark.parametrize("other", ["wait_when_running", "defense"])
+def test_what_is_below_a_threshold_neither_waits_nor_is_asked_about(now: datetime, other: str) -> None:
+    rule("trigger", count=5)
+    rule(other, count=1)
+    arrive(now)
+    verdict = arrive(now)[1]
+    assert verdict.kind == "below"
+    assert Incident.objects.get(pk=verdict.incident_id).function == other
+
+
+def test_it_runs_one_again_in_the_next_incident(now: datetime) -> None:
+    rule("trigger", count=1, window=60)
+    kinds = [arrive(now + timedelta(seconds=at))[1].kind for at in (0, 1, 2, 63, 64, 65)]
+    assert kinds == ["below", "proceed", "skip"] * 2
+
+
 def test_it_names_the_first_of_equal_rules(now: datetime) -> None:
     rule("defense", count=1, priority=50)
     first = rule("defense", count=1, priority=10)
     arrive(now)
     assert arrive(now)[1].rule_id == first.pk
+
+
+def test_it_names_the_storm_among_equal_rules(now: datetime) -> None:
+    rule("approve_when_failed", count=1, priority=1)
+    storm = rule("defense", count=1, priority=2)
+    rule("defense", count=1, priority=3)
+    arrive(now, state=State.FAILED)
+    verdict = arrive(now, state=State.HELD)[1]
+    assert (verdict.kind, verdict.rule_id) == ("approve", storm.pk)
+    assert Incident.objects.get(pk=verdict.incident_id).rule == storm
+
+
+@pytest.mark.parametrize(
+    ("raises", "minutes", "joins"), [("verdict", 29, True), ("place", 29, True), ("place", 31, False)]
+)
+def test_a_defence_that_raises_names_the_storm_that_is_open(
+    now: datetime, monkeypatch: pytest.MonkeyPatch, raises: str, minutes: int, joins: bool
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("boom")
+
+    rule("defense", count=1)
+    arrive(now)
+    storm = arrive(now)[1]
+    if raises == "place":
+        monkeypatch.setattr("fta.convergence.engine.place", broken)
+    else:
+        monkeypatch.setitem(FUNCTIONS, "defense", replace(FUNCTIONS["defense"], verdict=broken))  # type: ignore[arg-type]
+        ConfigVersion.bump("convergence")
+    run, verdict = arrive(now + timedelta(minutes=minutes))
+    assert (verdict.kind, verdict.incident_id) == ("approve", storm.incident_id if joins else None)
+    assert storm.incident_id is not None
+    assert Incident.objects.get().execution_count == 2  # its place was rolled back
+    assert not run.memberships.exclude(incident=None).exists()
 
 
 def test_it_ignores_others_that_never_were_to_act(now: datetime) -> None:

@@ -57,6 +57,57 @@ def test_it_hides_an_incident_that_is_a_part_of_another(now: datetime) -> None:
     assert hidden.findings["hidden_by"] == Incident.objects.get(visible=True).pk
 
 
+@pytest.mark.parametrize(
+    ("targets", "count", "visible"),
+    [
+        ((10, 10, 11), 2, {"business": [True], "host": [False]}),  # the one that opens the larger is in no part of it
+        ((10, 10, 11, 11, 12), 4, {"business": [True], "host": [False, False]}),
+        (
+            (10, 10, 10, 11),
+            2,
+            {"business": [True], "host": [False]},
+        ),  # equal at first; the older is shown until outgrown
+    ],
+)
+def test_it_hides_what_an_opening_takes_in(
+    now: datetime, targets: tuple[int, ...], count: int, visible: dict[str, list[bool]]
+) -> None:
+    factories.host("127.0.0.12", "web-12")
+    rule("host", dimensions=["host"])
+    rule("business", dimensions=["business"], count=count)
+    for last in targets:
+        arrive(now, f"127.0.0.{last}")
+    found: dict[str, list[bool]] = {}
+    for incident in Incident.objects.select_related("rule").order_by("id"):
+        found.setdefault(incident.rule.name, []).append(incident.visible)
+    assert found == visible
+
+
+def test_it_shows_one_that_reaches_beyond_what_an_opening_takes_in(now: datetime) -> None:
+    rule("host", dimensions=["host"])
+    rule("business", dimensions=["business", "alert_type"], count=2)
+    arrive(now, alert_type="other")
+    arrive(now)
+    arrive(now)
+    arrive(now, "127.0.0.11")
+    assert shown() == {"business": True, "host": True}
+
+
+def test_it_asks_as_much_however_many_parts_an_opening_takes_in(
+    now: datetime, django_assert_max_num_queries: Callable[[int], Any]
+) -> None:
+    rule("host", dimensions=["host"])
+    rule("business", dimensions=["business"], count=20)
+    for number in range(20):
+        if number % 2 == 0:
+            factories.host(f"127.0.0.{50 + number}", f"web-{50 + number}")
+        arrive(now, f"127.0.0.{50 + number // 2 * 2}")
+    run = factories.execution(alert=factories.alert(target="127.0.0.11", received_at=now), received_at=now)
+    with django_assert_max_num_queries(30):
+        converge(run, now)
+    assert list(Incident.objects.order_by("id").values_list("visible", flat=True)) == [False] * 10 + [True]
+
+
 def test_it_shows_the_older_of_two_equal_ones_until_one_is_larger(now: datetime) -> None:
     rule("first", dimensions=["host"], priority=1)
     rule("second", dimensions=["business"], priority=2)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from fta.convergence import Verdict, converge
+from fta.convergence import Verdict, converge, engine
+from fta.healing.ending import end_execution
+from fta.healing.history import shift
 from fta.models import Execution, Incident, Member
 from tests import factories
 from tests.fta.convergence.storm import State, arrive, kinds, rule
@@ -80,6 +82,12 @@ def test_it_opens_nothing_when_the_first_is_asked_again(now: datetime) -> None:
         ([{"name": "host", "values": "self"}], {}, True),
         ([{"name": "module", "values": ["web", "db"]}], {"target": "127.0.0.12"}, True),
         ([{"name": "module", "values": ["db", "cache"]}], {}, False),
+        ([{"name": "label:env", "values": ["prod", "test"]}], {"labels": {"env": "test"}}, True),
+        ([{"name": "label:env", "values": ["prod", "test"]}], {"labels": {"env": "dev"}}, False),
+        ([{"name": "business", "values": ["game", "pay"]}], {"target": "127.0.0.13"}, True),
+        ([{"name": "business", "values": ["game"]}], {"target": "127.0.0.13"}, False),
+        ([{"name": "host", "values": ["127.0.0.10", "127.0.0.12"]}], {"target": "127.0.0.12"}, True),
+        ([{"name": "host", "values": ["127.0.0.10"]}], {"target": "127.0.0.12"}, False),
         (["host", "alert_type"], {"alert_type": "cpu"}, False),
         (["package"], {}, False),
     ],
@@ -87,6 +95,7 @@ def test_it_opens_nothing_when_the_first_is_asked_again(now: datetime) -> None:
 def test_it_groups_by_dimensions(now: datetime, dimensions: list[Any], other: dict[str, Any], together: bool) -> None:
     factories.host("127.0.0.11", "web-11")
     factories.host("127.0.0.12", "db-12", module="db")
+    factories.host("127.0.0.13", "pay-13", business=factories.business("pay", "支付"))
     rule("defense", count=1, dimensions=dimensions)
     arrive(now, labels={"env": "prod"})
     assert arrive(now, **({"labels": {"env": "prod"}} | other))[1].kind == ("approve" if together else "proceed")
@@ -98,6 +107,35 @@ def test_it_groups_by_package(now: datetime) -> None:
     arrive(now, state=State.FAILED, package=one)
     assert arrive(now, package=two)[1].kind == "proceed"
     assert arrive(now, package=one)[1].kind == "approve"
+
+
+OLD = [
+    # function, how the first one is, whether it goes on or ended some minutes ago; what is said of the last, and of one later
+    ("skip_when_running", None, "skip", "skip"),
+    ("skip_when_running", 1, "skip", "proceed"),
+    ("wait_when_running", None, "wait", "wait"),
+    ("wait_when_running", 1, "proceed", "proceed"),
+    ("skip_when_success", None, "wait", "wait"),
+]
+
+
+@pytest.mark.parametrize(("function", "minutes", "kind", "later"), OLD)
+def test_it_sees_an_old_one_that_goes_on_or_ended_just_now_behind_many(
+    now: datetime, monkeypatch: pytest.MonkeyPatch, function: str, minutes: int | None, kind: str, later: str
+) -> None:
+    monkeypatch.setattr(engine, "MOST_OTHERS", 3)
+    rule(function, count=1, window=1800)
+    first, _verdict = arrive(now)
+    for _number in range(4):
+        arrive(now, state=State.SKIPPED)
+    at = now + timedelta(minutes=12)
+    if minutes:
+        end_execution(first, State.FAILED, "", at - timedelta(minutes=minutes))
+    assert arrive(at, state=State.SHIELDED)[1].kind == kind
+    assert arrive(at + timedelta(minutes=5), state=State.SHIELDED)[1].kind == later
+    if minutes:
+        shift(first, State.RUNNING, at, "")  # as a person retries it
+        assert set(first.memberships.values_list("ended_at", flat=True)) == {None}
 
 
 def test_it_asks_the_database_the_same_in_a_storm_as_in_quiet(

@@ -13,6 +13,7 @@ def rule_data(**changes: Any) -> dict[str, Any]:
         "timeout": "40",
         "verify_within": "10",
         "verify_stay": "30",
+        "mail_maintainers": "on",
         "alert_type_how": "glob",
         "alert_type": "disk*",
         "business": ["game"],

@@ -93,6 +93,31 @@ def test_it_refuses_conditions_that_cannot_be_compiled(root: Client) -> None:
     assert ConfigVersion.current("rules") == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", 59),
+        ("notify", '{"channels": ["wecom"]}'),
+        ("notify", '[{"channels": 1}]'),
+        ("notify", '{"mail_maintainers": "no"}'),
+    ],
+)
+def test_it_refuses_a_rule_as_the_other_doors_do(root: Client, name: str, value: Any) -> None:
+    rule = factories.rule()
+    url = reverse("admin:fta_rule_change", args=[rule.pk])
+    answer = root.post(url, changed(root.get(url), **{"match": "{}", "parameters": "{}", "notify": "{}", name: value}))
+    assert list(answer.context["adminform"].form.errors) == [name]
+    assert not AuditEntry.objects.exists()
+
+
+def test_it_refuses_a_shield_that_would_never_end(root: Client) -> None:
+    url = reverse("admin:fta_shield_add")
+    data = {"name": "夜里", "match": "{}", "repeat": "daily", "reason": "发布", "enabled": "on"}
+    data |= {"starts_at_0": "2026-01-01", "starts_at_1": "22:00", "ends_at_0": "2026-01-03", "ends_at_1": "06:00"}
+    assert list(root.post(url, data).context["adminform"].form.errors) == ["ends_at"]
+    assert root.post(url, data | {"ends_at_0": "2026-01-02"}).status_code == 302
+
+
 def test_it_never_edits_a_state(root: Client) -> None:
     run = factories.execution(alert=factories.alert(), state="held")
     url = reverse("admin:fta_execution_change", args=[run.pk])

@@ -66,6 +66,29 @@ def test_it_saves_every_condition(as_operator: Client, game: Business) -> None:
     assert ConfigVersion.current("rules") == 1
 
 
+def test_it_switches_off_the_mail_about_failures(as_operator: Client, game: Business) -> None:
+    assert as_operator.get("/rules/new/").context["form"]["mail_maintainers"].value() is True
+    for sent, kept in (("", {"mail_maintainers": False}), ("on", {})):
+        rule = Rule.objects.first()
+        address = f"/rules/{rule.pk}/edit/" if rule else "/rules/new/"
+        assert as_operator.post(address, rule_data(mail_maintainers=sent)).status_code == 302
+        rule = Rule.objects.get()
+        assert rule.notify == kept
+        shown = as_operator.get(f"/rules/{rule.pk}/edit/").context["form"]["mail_maintainers"].value()
+        assert shown is rule.mails_maintainers is (sent == "on")
+
+
+def test_a_rule_that_is_wrong_can_be_moved_and_switched_off_but_not_on(as_operator: Client, game: Business) -> None:
+    match = {"business": "game", "alert_type": ""}  # as an older version took it
+    rule, other = factories.rule("旧", match, priority=10), factories.rule("新", {"business": "game"}, priority=20)
+    for address, data in (("enable", {"on": "0"}), ("move", {"before": "0"}), ("enable", {"on": "1"})):
+        answer = as_operator.post(f"/rules/{rule.pk}/{address}/", data)
+        assert answer.status_code == 302
+    rule.refresh_from_db()
+    assert (rule.enabled, rule.priority > other.priority) == (False, True)
+    assert "「旧」不能启用，请先编辑：match.alert_type" in as_operator.get("/rules/").content.decode()
+
+
 def test_it_keeps_what_the_form_cannot_show(as_operator: Client, game: Business) -> None:
     match = {"alert_type": {"not": "x"}, "business": "game", "labels": {"app": "web", "zone": {"prefix": "cn-"}}}
     rule = factories.rule(match=match)
