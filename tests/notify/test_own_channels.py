@@ -21,7 +21,15 @@ def ended(state: str, **notify: object) -> Execution:
 
 @pytest.mark.parametrize(
     ("state", "told"),
-    [("running", 0), ("succeeded", 1), ("almost_succeeded", 1), ("failed", 1), ("skipped", 1), ("unknown", 1), ("cancelled", 0)],
+    [
+        ("running", 0),
+        ("succeeded", 1),
+        ("almost_succeeded", 1),
+        ("failed", 1),
+        ("skipped", 1),
+        ("unknown", 1),
+        ("cancelled", 0),
+    ],
 )
 def test_it_tells_how_executions_end(app_channel: Channel, robots: Channel, state: str, told: int) -> None:
     run = ended(state, channels=[app_channel.name], mail_maintainers=False)
