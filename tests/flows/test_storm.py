@@ -16,7 +16,10 @@ def _runs(stage: Stage, state: str) -> list[dict[str, Any]]:
 
 
 def _told(stage: Stage) -> list[str]:
-    return [text for text in stage.texts("lisi") if TYPE in text and "待审批" in text]
+    """Return the cards about the storm that lisi got."""
+    with stage.world.lock:
+        cards = [str(bubble.body.get("description", "")) for bubble in stage.world.inboxes["lisi"]]
+    return [card for card in cards if TYPE in card and "待审批" in card]
 
 
 def test_it_heals_the_first_and_asks_once_about_the_rest(embedded: Stage) -> None:

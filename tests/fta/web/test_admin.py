@@ -97,7 +97,7 @@ def test_it_refuses_conditions_that_cannot_be_compiled(root: Client) -> None:
     ("name", "value"),
     [
         ("timeout", 59),
-        ("notify", '{"channels": ["wecom"]}'),
+        ("notify", '{"channels": "wecom"}'),
         ("notify", '[{"channels": 1}]'),
         ("notify", '{"mail_maintainers": "no"}'),
     ],
