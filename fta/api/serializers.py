@@ -365,6 +365,17 @@ class PeriodSerializer(S.Serializer[Any]):
     days = S.IntegerField(required=False, default=7, min_value=1, max_value=365)
 
 
+class StatsSerializer(S.Serializer[Any]):
+    """Figures of a period: alerts in, merged away by convergence, verified as healed."""
+
+    days = S.IntegerField()
+    alerts = S.IntegerField()
+    converged = S.IntegerField()
+    healed = S.IntegerField()
+    executions = S.DictField(child=S.IntegerField(), help_text="By state.")
+    judged = S.DictField(child=S.IntegerField(), help_text="By what verification says.")
+
+
 class ReasonSerializer(S.Serializer[Any]):
     """Why."""
 

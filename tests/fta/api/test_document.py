@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from approvals.models import Approval, Decision
 from fta import operations
-from fta.models import Alert, Business, Execution, Host, Incident, Package
+from fta.models import Alert, Business, Host, Incident, Package
 from notify.models import Delivery
 from tests import factories
 from tests.fta.api import world
@@ -38,7 +38,14 @@ def made(game: Business, admin: Call) -> World:
         opened_at=now, last_joined_at=now, closed_at=now,
     )  # fmt: skip
     Alert.objects.filter(pk=made.lost.alert_id).update(status="resolved", resolved_at=now, context={"a": [1]})
-    decided = {"code": "x_1", "kind": "external", "state": "approved", "message": "m", "created_at": now, "expires_at": now}
+    decided = {
+        "code": "x_1",
+        "kind": "external",
+        "state": "approved",
+        "message": "m",
+        "created_at": now,
+        "expires_at": now,
+    }
     said = Approval.objects.create(**decided, decided_by=user, decided_at=now)
     Decision.objects.create(approval=said, user=user, answer="approve", channel="web", decided_at=now)
     Approval.objects.create(**decided | {"code": "x_2", "execution": made.lost, "decided_by": None})
@@ -97,5 +104,11 @@ def address(path: str, made: World) -> str:
     """Fill in the key of a row, by the kind that the path names."""
     relative = path.removeprefix("/api/v1/")
     kind = relative.split("/{", 1)[0]
-    words = {"businesses": "business", "deliveries": "delivery", "duties": "duty", "audit": "audit", "rules/backtest": "backtest"}
+    words = {
+        "businesses": "business",
+        "deliveries": "delivery",
+        "duties": "duty",
+        "audit": "audit",
+        "rules/backtest": "backtest",
+    }
     return re.sub(r"\{\w+\}", str(made.keys.get(words.get(kind, kind.removesuffix("s")))), relative)
