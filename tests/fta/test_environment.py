@@ -1,6 +1,7 @@
 """How a production starts: secrets from files, refusals of a start without keys, probes, and senders that chunk."""
 
 import os
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -101,3 +102,10 @@ def test_each_database_has_an_audit_head_of_its_own() -> None:
     assert heads[-1] == "/srv/fta.sqlite3.audit-head.json"
     assert len(set(heads)) == len(urls)
     assert {str(Path(head).parent) for head in heads} == {"/var", "/srv"}
+
+
+def test_the_proxy_logs_no_query() -> None:
+    text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    (form,) = re.findall(r"^log_format fta '(.*)';$", text, re.M)
+    assert not set(re.findall(r"\$\w+", form)) & {"$request", "$request_uri", "$args", "$query_string", "$http_referer"}
+    assert set(re.findall(r"access_log ([^;]+);", text)) == {"off", "/var/log/nginx/fta.access.log fta"}
