@@ -87,7 +87,7 @@ INSTALLED_APPS = [
     "wechat.apps.WechatConfig",
 ]
 if WECOM_SIMULATOR:
-    INSTALLED_APPS.append("wechat.simulator")
+    INSTALLED_APPS.insert(-1, "wechat.simulator")  # before wechat, whose command of this name only says how to get it
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
