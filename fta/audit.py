@@ -89,7 +89,9 @@ class Head:
         """Return a head that was written out; raises HeadRefused for whatever this portal's keys did not sign."""
         try:
             data = json.loads(text)
-            kept = cls(str(data["head"]), int(data["count"]), str(data["at"]), str(data["hmac"]), str(data.get("database", "")))
+            kept = cls(
+                str(data["head"]), int(data["count"]), str(data["at"]), str(data["hmac"]), str(data.get("database", ""))
+            )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise HeadRefused("this is no head of an audit chain") from error
         keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)

@@ -26,7 +26,7 @@ def test_only_that_door_skips_by_the_name_of_a_part() -> None:
 
 def test_what_another_suite_runs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conftest, "on_postgres", lambda: False)
-    with pytest.raises(pytest.skip.Exception, match="^test-postgres: a minute of work; runs with make test-postgres$"):
+    with pytest.raises(pytest.skip.Exception, match=r"^test-postgres: a minute of work; runs with make test-postgres$"):
         conftest.only_on_postgres("a minute of work")
     monkeypatch.setattr(conftest, "on_postgres", lambda: True)
     conftest.only_on_postgres("a minute of work")

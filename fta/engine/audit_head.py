@@ -58,7 +58,9 @@ class AuditHeadKind:
         logger.warning("A new audit head begins: %s; the old one is kept in %s", other, aside)
         told = {"path": path, "aside": aside.name}
         self._tell(
-            _("数据库换过：%(path)s 是另一个数据库的审计链尾，已另存为 %(aside)s，重新开始留存。没有人换过数据库的话，请马上核对")
+            _(
+                "数据库换过：%(path)s 是另一个数据库的审计链尾，已另存为 %(aside)s，重新开始留存。没有人换过数据库的话，请马上核对"
+            )
             % told
         )
 

@@ -27,7 +27,9 @@ def database(url: str, folder: Path, conn_max_age: int) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
         }
-        config["TEST"] = {"NAME": str(folder / f"test-{os.getpid()}.sqlite3")}  # a file: threads share no memory database
+        config["TEST"] = {
+            "NAME": str(folder / f"test-{os.getpid()}.sqlite3")
+        }  # a file: threads share no memory database
         return config
     limits = f"{_LIMITS} {given.get('options', '')}".strip()
     config["OPTIONS"] = {"connect_timeout": 5, **given, "options": limits}

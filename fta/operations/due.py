@@ -1,4 +1,7 @@
-"""What waits to be done, by work kind: how many items are due, and since when the oldest is. What a switch holds back is not due."""
+"""What waits to be done, by work kind: how many items are due, and since when the oldest is.
+
+What a switch holds back is not due.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,5 +62,6 @@ def _due(kind: str, rows: QuerySet[Any], since: Any) -> Due:
 
 def _upstairs(relation: str) -> QuerySet[Any]:
     """Return all rows of a model of the floors above, reached by the relation that it made with executions."""
-    rows: QuerySet[Any] = Execution._meta.get_field(relation).related_model._default_manager.all()
+    model: Any = Execution._meta.get_field(relation).related_model
+    rows: QuerySet[Any] = model._default_manager.all()
     return rows

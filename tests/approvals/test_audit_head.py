@@ -92,7 +92,9 @@ def test_it_sees_rows_that_were_taken_out_before_the_head(head: Path) -> None:
         audit.check_head(audit.Head.read(head.read_text()))
 
 
-@pytest.mark.parametrize("change", [{"count": 2}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"hmac": "0" * 64}, {"database": ""}])
+@pytest.mark.parametrize(
+    "change", [{"count": 2}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"hmac": "0" * 64}, {"database": ""}]
+)
 def test_it_believes_no_head_that_it_did_not_sign(head: Path, change: dict[str, object]) -> None:
     head.write_text(json.dumps({**json.loads(head.read_text()), **change}))
     code, said = run("--head-file", str(head))

@@ -115,7 +115,9 @@ def test_it_admits_only_the_listed_addresses(client: Client, rest: Source) -> No
 def test_it_knows_an_address_in_the_form_of_a_socket_for_both_kinds(client: Client, rest: Source) -> None:
     Source.objects.update(cidrs=["10.0.0.0/8"])
     for address, status in (("::ffff:10.0.0.1", 202), ("::ffff:11.0.0.1", 401), ("fe80::1", 401)):
-        answer = client.post("/intake/rest/", body(), "application/json", headers={"X-Secret": SECRET}, REMOTE_ADDR=address)
+        answer = client.post(
+            "/intake/rest/", body(), "application/json", headers={"X-Secret": SECRET}, REMOTE_ADDR=address
+        )
         assert answer.status_code == status, address
     assert Inbox.objects.get().remote_ip == "10.0.0.1"
 

@@ -53,7 +53,9 @@ def test_it_is_not_ready_when_work_lies_about(beat: Heartbeat) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ended_ago", "status", "due"), [(None, 200, "0.0"), (10, 200, "1.0"), (600, 503, "1.0")], ids=["in force", "just over", "over"]
+    ("ended_ago", "status", "due"),
+    [(None, 200, "0.0"), (10, 200, "1.0"), (600, 503, "1.0")],
+    ids=["in force", "just over", "over"],
 )
 def test_what_a_switch_holds_back_is_not_due(beat: Heartbeat, ended_ago: int | None, status: int, due: str) -> None:
     now = timezone.now()

@@ -1,4 +1,7 @@
-"""manage.py wecom_simulator of a portal without the simulator: says how to get it. The simulator's own command goes before this one."""
+"""manage.py wecom_simulator of a portal without the simulator: says how to get it.
+
+Where the simulator is installed, its own command of this name goes before this one.
+"""
 
 import sys
 from typing import Any
