@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from fta import operations
 from fta.api import serializers as s
-from fta.api.base import In, Reading, said, user_of
+from fta.api.base import Choices, Reading, said, user_of
 from fta.api.permissions import MayAct
 from fta.models import Alert, AuditEntry, Business, Duty, Execution, Incident, StepRun
 from fta.models.scope import is_admin, roles_of
@@ -26,9 +26,9 @@ class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     source = django_filters.CharFilter(field_name="source__name")
     business = django_filters.CharFilter(field_name="business__code")
-    status = In(field_name="status")
-    severity = In(field_name="severity")
-    outcome = In(field_name="outcome")
+    status = Choices(choices=Alert.Status.choices)
+    severity = Choices(choices=Alert.Severity.choices)
+    outcome = Choices(choices=Alert.Outcome.choices)
     since = django_filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="gte")
 
     class Meta:
@@ -42,7 +42,7 @@ class ExecutionFilter(django_filters.FilterSet):  # type: ignore[misc]
     alert = django_filters.NumberFilter(field_name="alert_id")
     incident = django_filters.NumberFilter(field_name="incident_id")
     switch = django_filters.NumberFilter(field_name="held_back__switch_id")
-    state = In(field_name="state")
+    state = Choices(choices=Execution.State.choices)
     business = django_filters.CharFilter(field_name="business__code")
     package = django_filters.CharFilter(field_name="package__key")
     rule = django_filters.CharFilter(field_name="rule__name")

@@ -69,6 +69,13 @@ def may_run() -> Q:
     return Q(Exists(execution))
 
 
+def ready_steps() -> QuerySet[StepRun]:
+    """Return the steps that are ready, whose time has come and which no switch holds back."""
+    going = Execution.objects.filter(not_halted(), pk=OuterRef("execution_id"), state=Execution.State.RUNNING)
+    free = Q(not_before=None) | Q(not_before__lte=DbNow())
+    return StepRun.objects.filter(free, Exists(going), state=StepRun.State.READY)
+
+
 def claim_step(step: StepRun, acting: bool, now: datetime) -> int:
     """Take a ready step for this worker and write its attempt; return the fence.
 

@@ -80,6 +80,14 @@ def test_it_refuses_a_wrong_credential(client: Client, rest: Source, headers: di
     assert not Inbox.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/intake/rest/wrong/", "/intake/rest/x", "/intake/rest/a-secret-of-nobody/", "/event/api/demo%00/"],
+)
+def test_it_refuses_a_wrong_credential_in_the_path(client: Client, rest: Source, path: str) -> None:
+    assert post(client, body(), path, Accept="*/*").status_code == 401
+
+
 def test_it_refuses_the_secret_of_another_kind_or_of_a_disabled_source(client: Client, rest: Source) -> None:
     assert post(client, {"alerts": []}, "/intake/alertmanager/").status_code == 401
     Source.objects.update(enabled=False)
@@ -103,6 +111,16 @@ def test_it_admits_only_the_listed_addresses(client: Client, rest: Source) -> No
     assert post(client, body()).status_code == 401
     Source.objects.update(cidrs=["127.0.0.0/8"])
     assert post(client, body()).status_code == 202
+
+
+def test_it_knows_an_address_in_the_form_of_a_socket_for_both_kinds(client: Client, rest: Source) -> None:
+    Source.objects.update(cidrs=["10.0.0.0/8"])
+    for address, status in (("::ffff:10.0.0.1", 202), ("::ffff:11.0.0.1", 401), ("fe80::1", 401)):
+        answer = client.post(
+            "/intake/rest/", body(), "application/json", headers={"X-Secret": SECRET}, REMOTE_ADDR=address
+        )
+        assert answer.status_code == status, address
+    assert Inbox.objects.get().remote_ip == "10.0.0.1"
 
 
 def test_it_does_not_believe_a_forged_forwarded_header(client: Client, rest: Source) -> None:
@@ -165,6 +183,42 @@ def test_it_answers_503_when_the_database_fails(client: Client, rest: Source, mo
     answer = post(client, body())
     assert answer.status_code == 503
     assert answer["Retry-After"]
+
+
+def test_it_answers_what_is_kept_when_the_database_is_lost_then(
+    client: Client, rest: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: object, **kwargs: object) -> None:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(Inbox.objects, "filter", lost)
+    answer = post(client, body(), "/intake/rest/?wait=1")
+    monkeypatch.undo()
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "inbox": Inbox.objects.get().pk, "alerts": []})
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "status", "word"),
+    [
+        (body(), {}, 200, ""),
+        ([body(), {"content": "of what?"}], {}, 400, "[1]"),
+        ("{", {}, 400, "not JSON"),
+        (body(), {"X-Secret": "wrong"}, 401, "credential"),
+    ],
+)
+def test_it_only_checks_what_is_sent_to_be_validated(
+    client: Client, rest: Source, data: Any, headers: dict[str, str], status: int, word: str
+) -> None:
+    answer = post(client, data, "/intake/rest/?validate=1", **headers)
+    assert answer.status_code == status
+    assert answer.json() == {"valid": 1} if status == 200 else word in answer.json()["error"]["message"]
+    assert (post(client, data, "/event/api/demo-app/?validate=1", **headers).status_code) == status
+    assert Inbox.objects.count() == 0
+
+
+def test_it_keeps_a_query_that_every_database_takes_and_that_cannot_be_mistaken(client: Client, rest: Source) -> None:
+    assert post(client, body(), "/intake/rest/?x=%00a%26relay%3D1&relay=1&secret=s").status_code == 202
+    assert Inbox.objects.get().query == "x=a%26relay%3D1"
 
 
 def test_it_counts_repeats_and_closes_the_episode(client: Client, rest: Source) -> None:
@@ -373,6 +427,19 @@ def test_it_answers_the_same_idempotency_key_as_the_first_time(client: Client, r
     assert (again.status_code, again.json()) == (202, first.json())
     assert Inbox.objects.count() == 1
     assert post(client, body(source_id="e-2"), **headers).status_code == 422
+
+
+def test_it_tells_long_idempotency_keys_apart(client: Client, rest: Source) -> None:
+    for end, number in (("a", 1), ("b", 2), ("a", 2)):
+        headers = {"X-Secret": SECRET, "Idempotency-Key": "k" * 200 + end}
+        assert post(client, body(source_id=end), **headers).status_code == 202
+        assert Inbox.objects.count() == number
+
+
+def test_it_writes_labels_as_json_does(client: Client, rest: Source) -> None:
+    post(client, body(labels={"canary": True, "prod": False, "shard": 3, "none": None}))
+    process()
+    assert Alert.objects.get().labels == {"canary": "true", "prod": "false", "shard": "3", "none": ""}
 
 
 def test_it_takes_an_unregistered_host_to_the_sources_business(client: Client, rest: Source) -> None:
