@@ -47,7 +47,7 @@ def test_an_admin_of_the_file_is_none_once_it_says_otherwise(
     assert [entry.data["change"] for entry in AuditEntry.objects.order_by("pk")[trail:]] == changes
     assert roles_of(lisi()) == roles
     assert client.get(reverse("admin:index")).status_code == 302
-    assert client.get(reverse("fta:executions")).status_code == (200 if signed_in else 302)
+    assert client.get(reverse("web:executions")).status_code == (200 if signed_in else 302)
     assert apply(after)[0] == []
 
     apply(ADMIN)

@@ -198,9 +198,9 @@ def test_it_signs_out_a_person_who_is_made_inactive(root: Client, operator: Pers
     data = changed(root.get(url), deputy_until_0="", deputy_until_1="")
     data.pop("active")
     assert root.post(url, data).status_code == 302
-    assert theirs.get(reverse("fta:executions")).status_code == 302
+    assert theirs.get(reverse("web:executions")).status_code == 302
     assert root.post(url, data | {"active": "on"}).status_code == 302
-    assert theirs.get(reverse("fta:executions")).status_code == 200
+    assert theirs.get(reverse("web:executions")).status_code == 200
 
 
 def test_it_never_shows_a_credential(root: Client) -> None:
