@@ -82,7 +82,7 @@ def _filled_in(kind: str, config: Mapping[str, Any], stored: Mapping[str, Any]) 
             filled[field.name] = selectors.listed(str(value))
         if field.kind == "secret" and field.required and not value:
             complete = False
-        if field.kind == "groups" and value and isinstance(value, list):
+        if field.kind == "groups" and isinstance(value, list):
             filled[field.name] = [group for group in value if not isinstance(group, dict) or group["webhook"]]
             complete &= bool(filled[field.name])
     return filled, complete

@@ -154,6 +154,7 @@ def test_it_warns_of_each_variable_that_is_not_set(monkeypatch: pytest.MonkeyPat
         assert name in said
     assert "api_keys[0].key: the environment variable FTA_API_KEY is not set" in said
     assert not Channel.objects.get(name="值班群").enabled
+    assert apply(export()) == ([], "")
 
 
 def test_what_is_exported_is_what_was_applied() -> None:
