@@ -67,7 +67,9 @@ def test_it_takes_nothing_from_a_superuser_who_is_nobody_of_the_file(monkeypatch
     apply(PEOPLE % "{username: admin, active: false}")
     assert roles_of(User.objects.get(username="admin")) == set()
     call_command("ensure_admin", verbosity=0)  # the way back in
+    call_command("ensure_admin", verbosity=0)
     assert roles_of(User.objects.get(username="admin")) == {"admin"}
+    assert AuditEntry.objects.filter(actor="ensure_admin", verb="user.restore").count() == 1
 
 
 def test_a_person_who_is_inactive_has_no_role(game: Business, operator: Person) -> None:
