@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -33,6 +34,11 @@ class PersonAdmin(AuditedAdmin):
     search_fields = ("user__username", "user__first_name", "wecom_userid")
     filter_horizontal = ("businesses",)
     readonly_fields = ("managed",)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "active" in form.changed_data:  # who may act no more is signed out, also of this admin
+            User.objects.filter(pk=obj.user_id).update(is_active=obj.active)
 
 
 @admin.register(Duty)
