@@ -56,8 +56,8 @@ def _names_package(scopes: str, key: Combinable) -> Q:
 def may_run() -> Q:
     """Return the condition on StepRun that its execution runs, on this plan, in time, not stopped and not halted.
 
-    Nor has its node been begun again since: then that later step is the one which acts. All are EXISTS subqueries: a join would
-    take the test of the step's own state out of the outer WHERE (see engine.claim).
+    Nor has a later round begun: all that waits is of the present one, for a retry begins when everything has ended. These are
+    EXISTS subqueries: a join would take the test of the step's own state out of the outer WHERE (see engine.claim).
     """
     execution = Execution.objects.filter(
         not_halted(),
@@ -67,9 +67,7 @@ def may_run() -> Q:
         deadline_at__gt=DbNow(),
         plan_sha256=OuterRef("plan_sha256"),
     )
-    later = StepRun.objects.filter(
-        execution_id=OuterRef("execution_id"), node=OuterRef("node"), iteration__gt=OuterRef("iteration")
-    )
+    later = StepRun.objects.filter(execution_id=OuterRef("execution_id"), iteration__gt=OuterRef("iteration"))
     return Q(Exists(execution)) & ~Q(Exists(later))
 
 

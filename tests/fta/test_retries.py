@@ -17,7 +17,7 @@ from fta.healing.kind import ExecutionKind, StepKind
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
 from fta.healing.steps import fail_altered
-from fta.models import Alert, Execution, Package, Person, Switch
+from fta.models import Alert, Execution, Package, Person, StepRun, Switch
 from tests import factories
 from tests.conftest import on_postgres
 from tests.fta import stage
@@ -89,11 +89,13 @@ def test_a_retry_that_ended_before_it_began_does_not_act_beside_the_next_one(
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("host")
-def test_nothing_is_claimed_for_a_node_that_was_begun_again(actor: Actor) -> None:
-    execution = stage.ready()
+@pytest.mark.parametrize("again", [2, 1], ids=["the same node", "one before it"])
+def test_nothing_of_an_earlier_round_is_claimed(actor: Actor, again: int) -> None:
+    execution = stage.ready(node(1, success=2), node(2))
     ExecutionKind().do(execution.pk)
-    left = execution.steps.get()
-    later = factories.step(execution, left.node, type="act", iteration=2)
+    StepKind().do(execution.steps.get().pk)
+    left = execution.steps.get(node=2)
+    later = factories.step(execution, again, type="act", iteration=2)
     with pytest.raises(NotClaimed):
         claims.claim_step(left, True, timezone.now())
     assert claims.claim_step(later, True, timezone.now())
@@ -163,3 +165,34 @@ def test_who_stops_an_execution_waits_for_a_claim_that_is_not_committed(monkeypa
     worker.join(10)
     assert stage.steps(execution)[1:] == [(2, 1, "cancelled"), (3, 1, "running")]
     assert (stage.state(execution), execution.cancel_requested) == ("running", True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_end_of_an_execution_waits_for_no_step_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not on_postgres():
+        pytest.skip("postgres: SQLite lets one at a time begin; runs with the suite on PostgreSQL (make test-postgres)")
+    monkeypatch.setitem(RUNNERS, "act", Actor())
+    factories.host()
+    first, *others = (stage.ready(key=key, state="running") for key in ("one", "two", "three"))
+    looked_at, free = (factories.step(each, type="act", not_before=timezone.now()) for each in others)
+    taken, ended = threading.Event(), threading.Event()
+
+    def take() -> None:
+        try:
+            with transaction.atomic():
+                StepRun.objects.filter(pk=looked_at.pk).update(not_before=None)
+                taken.set()
+                ended.wait(10)
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=take)
+    worker.start()
+    taken.wait(10)
+    try:
+        with transaction.atomic():
+            ending.end_execution(first, "failed", "", timezone.now())
+    finally:
+        ended.set()
+        worker.join(10)
+    assert StepRun.objects.get(pk=free.pk).not_before is None
