@@ -140,7 +140,7 @@ def test_it_marks_no_alert_because_a_lock_was_not_to_be_had(client: Client, monk
 def test_it_keeps_the_order_of_a_source_and_goes_on_with_others(client: Client) -> None:
     """Another engine is at the first source: a body that came later must not overtake those that it has in hand."""
     if not on_postgres():
-        pytest.skip("one writer: SQLite's batches never overlap; runs with the suite on PostgreSQL")
+        pytest.skip("test-postgres: SQLite has one writer; runs with make test-postgres")
     busy, other = factories.source(), factories.source("other", secret="other-secret-0123456789")
     post(client, body(1))
     post(client, body(2), **{"X-Secret": "other-secret-0123456789"})
