@@ -19,7 +19,7 @@ from fta.healing.runners.base import Outcome, StepContext
 from fta.healing.steps import fail_altered
 from fta.models import Alert, Execution, Package, Person, StepRun, Switch
 from tests import factories
-from tests.conftest import on_postgres
+from tests.conftest import only_on_postgres
 from tests.fta import stage
 from tests.fta.stage import Actor, FakeGate, node
 
@@ -139,8 +139,7 @@ def test_a_step_is_not_made_ready_again_once_its_execution_has_ended(actor: Acto
 
 @pytest.mark.django_db(transaction=True)
 def test_who_stops_an_execution_waits_for_a_claim_that_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not on_postgres():
-        pytest.skip("test-postgres: SQLite lets one at a time begin; runs with make test-postgres")
+    only_on_postgres("SQLite lets one at a time begin")
     monkeypatch.setitem(RUNNERS, "act", Actor())
     operator = factories.person("lisi", "operator")
     execution = stage.ready(node(1, success=[2, 3]), node(2), node(3))
@@ -169,8 +168,7 @@ def test_who_stops_an_execution_waits_for_a_claim_that_is_not_committed(monkeypa
 
 @pytest.mark.django_db(transaction=True)
 def test_the_end_of_an_execution_waits_for_no_step_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not on_postgres():
-        pytest.skip("test-postgres: SQLite lets one at a time begin; runs with make test-postgres")
+    only_on_postgres("SQLite lets one at a time begin")
     monkeypatch.setitem(RUNNERS, "act", Actor())
     factories.host()
     first, *others = (stage.ready(key=key, state="running") for key in ("one", "two", "three"))

@@ -12,7 +12,7 @@ from fta.engine.loop import Engine
 from fta.intake import kind, store
 from fta.models import Alert, AlertEvent, Inbox, Source
 from tests import factories
-from tests.conftest import on_postgres
+from tests.conftest import only_on_postgres
 
 SECRET = "source-secret-0123456789"
 
@@ -139,8 +139,7 @@ def test_it_marks_no_alert_because_a_lock_was_not_to_be_had(client: Client, monk
 @pytest.mark.django_db
 def test_it_keeps_the_order_of_a_source_and_goes_on_with_others(client: Client) -> None:
     """Another engine is at the first source: a body that came later must not overtake those that it has in hand."""
-    if not on_postgres():
-        pytest.skip("test-postgres: SQLite has one writer; runs with make test-postgres")
+    only_on_postgres("SQLite has one writer")
     busy, other = factories.source(), factories.source("other", secret="other-secret-0123456789")
     post(client, body(1))
     post(client, body(2), **{"X-Secret": "other-secret-0123456789"})
