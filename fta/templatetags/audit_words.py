@@ -65,6 +65,7 @@ _WHOLE = {
     "audit.begin_head": _("重新留存审计链尾"),
     "switch.halt": _("停止自愈"),
     "switch.resume": _("恢复自愈"),
+    "user.restore": _("恢复管理员账号"),
     "wechat.configure": _("企业微信 · 修改配置"),
     "wechat.approval_admins": _("企业微信 · 修改审批管理员"),
     "wechat.default_app": _("企业微信 · 改默认应用"),
