@@ -275,7 +275,10 @@ AXES_COOLOFF_TIME = timedelta(minutes=5)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "429.html"
-AXES_IPWARE_PROXY_COUNT = TRUSTED_PROXIES
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # whoever goes on guessing locks nobody out for ever
+AXES_CLIENT_IP_CALLABLE = "fta.intake.credentials.client_ip"
+AXES_HANDLER = "fta.web.guessing.Guesses"
+FTA_GUESSES_OF_ADDRESS = 50  # wrong passwords from one address, whatever the names
 
 # --- Transport security ---
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -115,7 +115,8 @@ def pending(approvals: Sequence[Approval], now: datetime, link: str) -> str:
     for approval in approvals[:LIST_LENGTH]:
         left = rough_text(approval.expires_at - now)
         lines.append(
-            _("%(code)s　%(what)s　剩 %(left)s") % {"code": approval.code, "what": shorten(approval.message, 60), "left": left}
+            _("%(code)s　%(what)s　剩 %(left)s")
+            % {"code": approval.code, "what": shorten(approval.message, 60), "left": left}
         )
     if len(approvals) > LIST_LENGTH:
         lines.append(_("另有 %(n)d 个，请打开审批列表。") % {"n": len(approvals) - LIST_LENGTH})

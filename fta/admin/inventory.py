@@ -4,6 +4,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.contrib.auth.models import User
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,6 +18,10 @@ from fta.lib.secrets import digest
 from fta.models import ApiKey, Business, Credential, Duty, Host, Person
 
 _SHORTEST_KEY = 16
+# Nobody signs in as these: whoever makes a key must not answer, by it, in the name of a person.
+_SERVICE = Q(password__startswith=UNUSABLE_PASSWORD_PREFIX, is_staff=False, is_superuser=False) & (
+    Q(person=None) | Q(person__wecom_userid="")
+)
 
 
 @admin.register(Business)
@@ -144,6 +151,18 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ApiKey
         fields = ("name", "user", "enabled")
+        help_texts = {"user": gettext_lazy("服务用户：没有密码，没有企业微信账号，不是管理员；密钥以它的角色行事")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["user"].queryset = User.objects.filter(_SERVICE | Q(pk=self.instance.user_id))  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        user = values.get("user")
+        if user and values.get("enabled") and not User.objects.filter(_SERVICE, pk=user.pk).exists():
+            self.add_error("user", _("密钥不能以人的身份行事：请选没有密码也没有企业微信账号的用户，或停用这个密钥"))
+        return values
 
     def clean_key(self) -> str:
         key = str(self.cleaned_data["key"])

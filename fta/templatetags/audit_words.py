@@ -10,6 +10,8 @@ register = template.Library()
 _THINGS = {
     "convergence_rule": _("收敛规则"),
     "backtest": _("回测"),
+    "user": _("用户"),
+    "group": _("用户组"),
     "config": _("配置文件"),
     "step": _("步骤"),
     "flow_control": _("限流"),
