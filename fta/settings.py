@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from kombu import Queue
 
 from fta.lib.env import secret as read_secret
+from fta.lib.files import keep_private
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -134,6 +135,8 @@ if _database["ENGINE"].endswith("sqlite3"):
     }  # a file: threads share no memory database
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     VAR_DIR.mkdir(exist_ok=True)
+    if _database["NAME"] != ":memory:":
+        keep_private(Path(_database["NAME"]))  # it holds the keys of sessions
 else:
     _database["CONN_HEALTH_CHECKS"] = True
     _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)

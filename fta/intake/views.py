@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
@@ -168,14 +169,13 @@ def _raw(request: HttpRequest, relays: bool) -> RawRequest:
     if len(body) > settings.FTA_MAX_BODY:
         raise too_large
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _KEPT_HEADERS}
-    query = {key: str(value) for key, value in request.GET.items() if key not in _NOT_KEPT} | (
-        {RELAY: "1"} if relays else {}
-    )
+    query = {RELAY: "1"} if relays else {}  # first: the rest may be cut
+    query |= {key: str(value) for key, value in request.GET.items() if key not in _NOT_KEPT}
     return RawRequest(body, request.headers.get("Content-Type", "")[:200], query, headers)
 
 
 def _query(raw: RawRequest) -> str:
-    return "&".join(f"{name}={value}" for name, value in raw.query.items())[:2000]
+    return urlencode(raw.query)[:2000]  # quoted: no value is taken for a mark of ours
 
 
 def _keep(request: HttpRequest, source: Source, raw: RawRequest, state: str, error: str) -> Inbox:

@@ -66,6 +66,7 @@ _DEEDS = {
 _WHOLE = {
     "switch.halt": _("停止自愈"),
     "switch.resume": _("恢复自愈"),
+    "secrets.reseal": _("用新密钥重新加密存储的密文"),
     "wechat.configure": _("企业微信 · 修改配置"),
     "wechat.approval_admins": _("企业微信 · 修改审批管理员"),
     "wechat.default_app": _("企业微信 · 改默认应用"),

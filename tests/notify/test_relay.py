@@ -81,8 +81,9 @@ def test_one_notification_is_handed_on_once(client: Client, grafana: Source) -> 
     assert Delivery.objects.filter(event="source.relayed").count() == 2
 
 
-def test_the_intake_alone_hands_nothing_on(client: Client, grafana: Source) -> None:
-    answer = client.post(f"/intake/grafana/?relay=1&secret={SECRET}", legacy(), "application/json")
+@pytest.mark.parametrize("query", ["relay=1", "x=a%26relay=1", "x=%26relay%3D1%26", "relay=1%26relay=1", "a%26relay=1"])
+def test_the_intake_alone_hands_nothing_on(client: Client, grafana: Source, query: str) -> None:
+    answer = client.post(f"/intake/grafana/?{query}&secret={SECRET}", legacy(), "application/json")
     Engine(work=["inbox"]).drain()
     assert (answer.status_code, Delivery.objects.filter(event="source.relayed").count()) == (202, 0)
 

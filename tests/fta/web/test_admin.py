@@ -264,3 +264,15 @@ def test_it_audits_each_approver_that_is_deleted_from_the_list(root: Client, ope
     assert not ApprovalAdmin.objects.exists()
     entry = AuditEntry.objects.get()
     assert (entry.verb, entry.object_id) == ("approvaladmin.delete", str(row.pk))
+
+
+def test_a_mode_is_not_set_past_its_steps(root: Client) -> None:
+    package = factories.package(mode="off")
+    url = reverse("admin:fta_package_change", args=[package.pk])
+    versions = {"versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0}
+    answer = root.post(
+        url, changed(root.get(url), mode="auto", name="新名", budget="{}", unverified_in_a_row="0", **versions)
+    )
+    assert answer.status_code == 302, (answer.context["errors"], answer.context["adminform"].form.errors)
+    package.refresh_from_db()
+    assert (package.mode, package.name) == ("off", "新名")
