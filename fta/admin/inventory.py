@@ -109,7 +109,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Credential
-        fields = ("name", "kind", "url")
+        fields = ("name", "kind", "url", "business")
 
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"])
@@ -118,6 +118,14 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
         if url and not url.startswith(("http://", "https://")):
             raise forms.ValidationError(_("应以 http:// 或 https:// 开头"))
         return url
+
+    def clean_business(self) -> Business | None:
+        business: Business | None = self.cleaned_data["business"]
+        hosts = Host.objects.filter(credential=self.instance.pk or 0, archived=False)
+        if business and (others := hosts.exclude(business=business)):
+            names = "、".join(str(host) for host in others[:3])
+            raise forms.ValidationError(_("其他业务的主机正在用它：%(names)s") % {"names": names})
+        return business
 
     def clean_new_secret(self) -> str:
         secret = str(self.cleaned_data["new_secret"])
@@ -136,7 +144,8 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Credential)
 class CredentialAdmin(AuditedAdmin):
     form = CredentialForm
-    list_display = ("name", "kind", "url")
+    list_display = ("name", "kind", "url", "business")
+    list_select_related = ("business",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.secret = form.cleaned_data["new_secret"] or obj.secret

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from fta.healing import origins, parameters, variables
+from fta.healing import origins, ownership, parameters, variables
 from fta.healing.nodes import START, STRIDE, Node
 from fta.healing.validation import MAX_NODES, Problem, node_of
 from fta.lib.types import JSON, JSONDict
@@ -87,7 +87,7 @@ def _reading_order(node: Node) -> list[int]:
 
 
 def problems_of(nodes: Sequence[Any], key: str, business: Business | None) -> list[Problem]:
-    """Return what is wrong with the packages that these nodes run inside, as `validate` names it."""
+    """Return what is wrong with the packages and credentials that these nodes name, as `validate` names it."""
     places = {node["id"]: at for at, node in enumerate(nodes)}
     found: list[tuple[int, str]] = []
     if any(node["type"] == TYPE for node in nodes):
@@ -96,7 +96,8 @@ def problems_of(nodes: Sequence[Any], key: str, business: Business | None) -> li
     problems = [Problem(f"nodes[{places[number]}].params.package", number, text) for number, text in found]
     again = [node for node in nodes if node["type"] == TYPE and (node.get("retries") or {}).get("count")]
     text = _("子套餐自己不重试，里面的节点各按各的重试")  # its node only ends as they did
-    return problems + [Problem(f"nodes[{places[node['id']]}].retries", node["id"], text) for node in again]
+    problems += [Problem(f"nodes[{places[node['id']]}].retries", node["id"], text) for node in again]
+    return problems + ownership.problems(nodes, business)
 
 
 def _expand(

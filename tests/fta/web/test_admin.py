@@ -276,3 +276,16 @@ def test_a_mode_is_not_set_past_its_steps(root: Client) -> None:
     assert answer.status_code == 302, (answer.context["errors"], answer.context["adminform"].form.errors)
     package.refresh_from_db()
     assert (package.mode, package.name) == ("off", "新名")
+
+
+def test_a_credential_is_given_to_no_business_whose_hosts_do_not_use_it(root: Client) -> None:
+    made = Credential.objects.create(name="ssh", kind="password", secret="hunter2-hunter2")
+    host = factories.host(credential=made, business=factories.business("game"))
+    pay = factories.business("pay", "支付")
+    url = reverse("admin:fta_credential_change", args=[made.pk])
+    answer = root.post(url, changed(root.get(url), business=pay.pk))
+    assert list(answer.context["adminform"].form.errors) == ["business"]
+    assert root.post(url, changed(root.get(url), business=host.business_id)).status_code == 302
+    url = reverse("admin:fta_host_change", args=[host.pk])
+    ssh = {"connection": "ssh", "ssh_user": "ops", "attributes": "{}", "business": pay.pk}
+    assert list(root.post(url, changed(root.get(url), **ssh)).context["adminform"].form.errors) == ["credential"]
