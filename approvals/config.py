@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from approvals.models import ApproverGroup, Policy
+from fta.config import references
 from fta.config.document import Run
 from fta.config.reader import Reader
 from fta.models import Duty, Person
@@ -38,13 +39,18 @@ def _look_up(kind: str, name: str, path: str, run: Run) -> None:
         run.errors.add(f"{path}.{kind}", f'no {kind} "{name}"')
 
 
+def _check_channel(name: str, reader: Reader) -> None:
+    if references.channel_faults([name] if name else []):
+        reader.fault("remind_channel", f'no channel "{name}"')
+
+
 class Groups:
     name = "groups"
 
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             people = reader.texts("people")
             reader.end()
             if not name:
@@ -70,7 +76,7 @@ class Policies:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             if name:
                 named.add(name)
                 self._apply_one(name, reader, run)
@@ -92,13 +98,14 @@ class Policies:
             "expires_after": reader.seconds("expires_after", 1800),
             "on_expiry": reader.choice("on_expiry", Policy.OnExpiry.values, Policy.OnExpiry.REFUSE),
             "escalate_to": _approvers(reader, "escalate_to", run),
-            "remind_channel": reader.text("remind_channel", limit=64),
+            "remind_channel": (remind_channel := reader.text("remind_channel", limit=64)),
             "archived": False,
         }
         if not values["expires_after"]:
             reader.fault("expires_after", "must be longer than 0")
         reader.end()
         run.upsert(Policy, {"name": name}, values)
+        run.later(partial(_check_channel, remind_channel, reader))
 
     def export(self) -> Any:
         return [

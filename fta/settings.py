@@ -4,7 +4,6 @@ It is the only place that reads the environment, but for secrets (fta.lib.env), 
 Every variable is listed in the README's table.
 """
 
-import os
 import re
 import warnings
 from datetime import timedelta
@@ -17,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 from kombu import Queue
 
+from fta.lib.database import audit_head, database
 from fta.lib.env import secret as read_secret
 from fta.lib.files import keep_private
 
@@ -88,7 +88,7 @@ INSTALLED_APPS = [
     "wechat.apps.WechatConfig",
 ]
 if WECOM_SIMULATOR:
-    INSTALLED_APPS.append("wechat.simulator")
+    INSTALLED_APPS.insert(-1, "wechat.simulator")  # before wechat, whose command of this name only says how to get it
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -121,33 +121,17 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # --- Database ---
-_database = environ.Env.db_url_config(secret("DATABASE_URL", f"sqlite:///{VAR_DIR / 'portal.sqlite3'}"))
+_database = database(
+    secret("DATABASE_URL", f"sqlite:///{VAR_DIR / 'portal.sqlite3'}"), VAR_DIR, env.int("CONN_MAX_AGE", default=60)
+)
 if _database["ENGINE"].endswith("sqlite3"):
-    # One writer at a time: IMMEDIATE takes the write lock at BEGIN, so that a transaction never fails half-way with
-    # "database is locked" when it turns from reading to writing.
-    _database["OPTIONS"] = {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
-    }
-    _database["TEST"] = {
-        "NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")
-    }  # a file: threads share no memory database
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     VAR_DIR.mkdir(exist_ok=True)
     if _database["NAME"] != ":memory:":
         keep_private(Path(_database["NAME"]))  # it holds the keys of sessions
-else:
-    _database["CONN_HEALTH_CHECKS"] = True
-    _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
-    _database["OPTIONS"] = {
-        "connect_timeout": 5,
-        "options": "-c statement_timeout=15000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
-    }
 DATABASES = {"default": _database}
-# Where the engine keeps the signed head of the audit trail; empty: nowhere. Beside an SQLite file, else under var/.
-_beside = _database["NAME"] if _database["ENGINE"].endswith("sqlite3") else VAR_DIR / "portal"
-FTA_AUDIT_HEAD = env.str("AUDIT_HEAD_FILE", default=f"{_beside}.audit-head.json")
+# Where the engine keeps the signed head of the audit trail; empty: nowhere.
+FTA_AUDIT_HEAD = env.str("AUDIT_HEAD_FILE", default=audit_head(_database, VAR_DIR))
 ATOMIC_REQUESTS = False
 
 REDIS_URL = secret("REDIS_URL", "")

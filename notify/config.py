@@ -22,7 +22,7 @@ class Channels:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             kind = reader.choice("kind", transports.kinds(), required=True)
             values = {
                 "kind": kind,
@@ -82,7 +82,7 @@ def _filled_in(kind: str, config: Mapping[str, Any], stored: Mapping[str, Any]) 
             filled[field.name] = selectors.listed(str(value))
         if field.kind == "secret" and field.required and not value:
             complete = False
-        if field.kind == "groups" and value and isinstance(value, list):
+        if field.kind == "groups" and isinstance(value, list):
             filled[field.name] = [group for group in value if not isinstance(group, dict) or group["webhook"]]
             complete &= bool(filled[field.name])
     return filled, complete
@@ -94,7 +94,7 @@ class Templates:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             values = {
                 "event": reader.text("event", limit=64),
                 "channel_kind": reader.choice("channel_kind", transports.kinds()),
@@ -123,7 +123,7 @@ class NotificationRules:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             if name:
                 named.add(name)
                 self._apply_one(name, reader, run)
@@ -171,6 +171,7 @@ class NotificationRules:
                 **({"template": row.template.name} if row.template else {}),
                 **({"throttle": f"{row.throttle}s"} if row.throttle else {}),
                 **row.options,
+                **({} if row.enabled else {"enabled": False}),
             }
             for row in NotificationRule.objects.filter(archived=False).prefetch_related("channels")
         ]

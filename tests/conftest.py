@@ -131,6 +131,15 @@ def on_postgres() -> bool:
     return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 
 
+def only_on_postgres(why: str) -> None:
+    """Leave to `make test-postgres` what only that suite runs.
+
+    It is no skip of a part that this machine lacks, whatever FTA_REQUIRE names, and so has a word of its own.
+    """
+    if not on_postgres():
+        pytest.skip(f"test-postgres: {why}; runs with make test-postgres")
+
+
 # Suites that share a portal, by the beginning of their tests' names: each is the work of one process.
 SUITES = {
     "tests/e2e/test_make_run.py": "make run",

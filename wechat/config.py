@@ -31,7 +31,7 @@ class Wecom:
         for index, item in enumerate(items):
             path = f"wecom[{index}]" if isinstance(data, list) else "wecom"
             reader = Reader(item, path, run.errors)
-            name = reader.text("name", "default", limit=64)
+            name = run.claim(reader, "name", reader.text("name", "default", limit=64))
             named.add(name)
             self._apply_one(name, index == 0, reader, run)
         run.archive(WecomApp.objects.filter(archived=False).exclude(name__in=named), archived=True, is_default=False)
@@ -101,11 +101,11 @@ class Gateway:
     name = "gateway"
 
     def apply(self, data: Any, run: Run) -> None:
-        outer = Reader(data, self.name, run.errors)
+        outer = Reader(data or {}, self.name, run.errors)
         named = set()
         for index, item in enumerate(outer.items("clients")):
             reader = Reader(item, f"gateway.clients[{index}]", run.errors)
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             values: dict[str, Any] = {
                 "corp_id": reader.text("corp_id", required=True, limit=64),
                 "agent_id": reader.number("agent_id", 0),

@@ -85,7 +85,8 @@ def environment(port: int) -> dict[str, str]:
     }
     # The demo's configuration never goes into a database that the caller's shell happens to name.
     embedded = {"DATABASE_URL": ours["DATABASE_URL"], "CELERY_BROKER_URL": "", "REDIS_URL": ""}
-    return {**ours, **os.environ, **embedded}
+    shell = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in embedded}
+    return {**ours, **shell, **embedded}
 
 
 class Hook(http.server.BaseHTTPRequestHandler):

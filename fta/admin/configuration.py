@@ -12,11 +12,11 @@ from django.utils.translation import gettext_lazy
 
 from fta.admin.base import AuditedAdmin, HistoryAdmin, HistoryInline, secret_field
 from fta.config import editing
+from fta.config.sources import SHORTEST_SECRET, folded, source_faults
 from fta.lib.secrets import digest
 from fta.models import ConvergenceRule, Package, PackageVersion, Rule, Shield, Source
 
 ROTATION = timedelta(hours=24)  # how long the secret before the newest one is still taken
-_SHORTEST_SECRET = 16
 
 
 class EditedForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -120,10 +120,18 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "archived",
         )
 
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        for field, text in source_faults(values).items():
+            if field not in self.errors:
+                self.add_error(field, text)
+        empty = {name: values.get(name) or [] for name in ("cidrs", "relay_to")}  # an empty field is read as null
+        return {**values, **empty, "options": folded(values.get("options") or {})}
+
     def clean_secret(self) -> str:
         secret = str(self.cleaned_data["secret"])
-        if secret and len(secret) < _SHORTEST_SECRET:
-            raise forms.ValidationError(_("密钥至少 %(n)d 个字符") % {"n": _SHORTEST_SECRET})
+        if secret and len(secret) < SHORTEST_SECRET:
+            raise forms.ValidationError(_("密钥至少 %(n)d 个字符") % {"n": SHORTEST_SECRET})
         return secret
 
 

@@ -41,6 +41,11 @@ class PersonAdmin(AuditedAdmin):
     filter_horizontal = ("businesses",)
     readonly_fields = ("managed",)
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "active" in form.changed_data:  # who may act no more is signed out, also of this admin
+            User.objects.filter(pk=obj.user_id).update(is_active=obj.active)
+
 
 @admin.register(Duty)
 class DutyAdmin(HistoryAdmin):

@@ -58,7 +58,7 @@ class BacktestSerializer(S.Serializer[BacktestRun]):
     done = S.IntegerField()
     total = S.IntegerField()
     created_at = S.DateTimeField()
-    ended_at = S.DateTimeField()
+    ended_at = S.DateTimeField(allow_null=True)
     error = S.CharField()
     report = S.JSONField()
 

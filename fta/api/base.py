@@ -11,10 +11,6 @@ from rest_framework.request import Request
 from fta.api.permissions import MayAct
 
 
-class In(django_filters.BaseInFilter, django_filters.CharFilter):  # type: ignore[misc]
-    """Several values joined by commas."""
-
-
 class Choices(django_filters.BaseInFilter, django_filters.ChoiceFilter):  # type: ignore[misc]
     """Several words of a list joined by commas; any other word is a fault."""
 

@@ -13,11 +13,11 @@ from rest_framework.response import Response
 
 from fta import operations
 from fta.api import serializers as s
-from fta.api.base import In, many, said, user_of
+from fta.api.base import Choices, many, said, user_of
 from fta.api.configuration import Configuring, Faults, NotYours, operates, refuse_foreign
 from fta.config import editing, healing, references
 from fta.config.reader import Reader
-from fta.models import Execution, Host, Package
+from fta.models import Execution, Host, Mode, Package
 from fta.models.scope import in_scope
 
 
@@ -25,8 +25,8 @@ class PackageFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Filters of packages/."""
 
     business = django_filters.CharFilter(field_name="business__code")
-    mode = In(field_name="mode")
-    risk = In(field_name="risk")
+    mode = Choices(choices=Mode.choices)
+    risk = Choices(choices=Package.Risk.choices)
 
     class Meta:
         model = Package

@@ -34,18 +34,18 @@ class AlertSerializer(S.Serializer[Alert]):
     severity = S.CharField()
     status = S.CharField()
     target = S.CharField()
-    business = S.CharField(source="business.code", default=None)
-    host = S.CharField(source="host.ip", default=None)
+    business = S.CharField(source="business.code", default=None, allow_null=True)
+    host = S.CharField(source="host.ip", default=None, allow_null=True)
     title = S.CharField()
     content = S.CharField()
     labels = S.JSONField()
-    context = S.JSONField()  # type: ignore[assignment]
+    context = S.JSONField(allow_null=True)  # type: ignore[assignment]
     external_id = S.CharField()
     fingerprint = S.CharField()
-    starts_at = S.DateTimeField()
+    starts_at = S.DateTimeField(allow_null=True)
     received_at = S.DateTimeField()
     last_seen_at = S.DateTimeField()
-    resolved_at = S.DateTimeField()
+    resolved_at = S.DateTimeField(allow_null=True)
     repeat_count = S.IntegerField()
     outcome = S.CharField()
     outcome_detail = S.CharField()
@@ -66,8 +66,8 @@ class StepSerializer(S.Serializer[StepRun]):
     state = S.CharField()
     outcome = S.CharField()
     attempt = S.IntegerField()
-    started_at = S.DateTimeField()
-    ended_at = S.DateTimeField()
+    started_at = S.DateTimeField(allow_null=True)
+    ended_at = S.DateTimeField(allow_null=True)
     output = S.CharField()
     error = S.CharField()
     result = S.JSONField()
@@ -85,7 +85,7 @@ class ExecutionApprovalSerializer(S.Serializer[Any]):
     code = S.CharField()
     state = S.CharField()
     execution = S.IntegerField(source="execution_id")
-    incident = S.IntegerField(source="incident_id")
+    incident = S.IntegerField(source="incident_id", allow_null=True)
     kind = S.CharField()
     round = S.IntegerField()
     message = S.CharField()
@@ -93,8 +93,8 @@ class ExecutionApprovalSerializer(S.Serializer[Any]):
     quorum = S.IntegerField()
     expires_at = S.DateTimeField()
     plan_sha256 = S.CharField()
-    decided_by = S.CharField(source="decided_by.username", default=None)
-    decided_at = S.DateTimeField()
+    decided_by = S.CharField(source="decided_by.username", default=None, allow_null=True)
+    decided_at = S.DateTimeField(allow_null=True)
     decision = S.SerializerMethodField()
     comment = S.CharField()
     channel = S.CharField()
@@ -115,23 +115,23 @@ class ExecutionSerializer(S.Serializer[Execution]):
     """One run of a package version for one alert."""
 
     id = S.IntegerField(source="pk")
-    alert = S.IntegerField(source="alert_id")
-    rule = S.CharField(source="rule.name", default=None)
-    package = S.CharField(source="package.key", default=None)
-    version = S.IntegerField(source="version.number", default=None)
-    business = S.CharField(source="business.code", default=None)
-    host = S.CharField(source="host.ip", default=None)
+    alert = S.IntegerField(source="alert_id", allow_null=True)
+    rule = S.CharField(source="rule.name", default=None, allow_null=True)
+    package = S.CharField(source="package.key", default=None, allow_null=True)
+    version = S.IntegerField(source="version.number", default=None, allow_null=True)
+    business = S.CharField(source="business.code", default=None, allow_null=True)
+    host = S.CharField(source="host.ip", default=None, allow_null=True)
     state = S.CharField()
     mode = S.CharField()
     plan_sha256 = S.CharField()
     needs_approval = S.BooleanField()
-    incident = S.IntegerField(source="incident_id")
+    incident = S.IntegerField(source="incident_id", allow_null=True)
     verdict = S.CharField()
-    verdict_rule = S.CharField(source="verdict_rule.name", default=None)
+    verdict_rule = S.CharField(source="verdict_rule.name", default=None, allow_null=True)
     received_at = S.DateTimeField()
     deadline_at = S.DateTimeField()
-    started_at = S.DateTimeField()
-    ended_at = S.DateTimeField()
+    started_at = S.DateTimeField(allow_null=True)
+    ended_at = S.DateTimeField(allow_null=True)
     healed = S.CharField()
     reason = S.CharField()
     steps = StepSerializer(many=True, source="steps.all")
@@ -172,7 +172,7 @@ class IncidentSerializer(S.Serializer[Incident]):
     id = S.IntegerField(source="pk")
     rule = S.CharField(source="rule.name")
     function = S.CharField()
-    business = S.CharField(source="business.code", default=None)
+    business = S.CharField(source="business.code", default=None, allow_null=True)
     state = S.CharField()
     title = S.CharField()
     dimensions = S.JSONField()
@@ -180,7 +180,7 @@ class IncidentSerializer(S.Serializer[Incident]):
     visible = S.BooleanField()
     opened_at = S.DateTimeField()
     last_joined_at = S.DateTimeField()
-    closed_at = S.DateTimeField()
+    closed_at = S.DateTimeField(allow_null=True)
     findings = S.JSONField()
 
 
@@ -202,7 +202,7 @@ class PackageSerializer(S.Serializer[Package]):
     parameters = S.JSONField(source="current.parameters", default=None)
     nodes = S.JSONField(source="current.nodes", default=None)
     note = S.CharField(write_only=True, required=False, max_length=255, help_text="What this version changes.")
-    version = S.IntegerField(source="current.number", default=None, read_only=True)
+    version = S.IntegerField(source="current.number", default=None, allow_null=True, read_only=True)
     failures_in_a_row = S.IntegerField(read_only=True)
     updated_at = S.DateTimeField(read_only=True)
 
@@ -242,7 +242,7 @@ class HostSerializer(S.Serializer[Host]):
     id = S.IntegerField(source="pk")
     ip = S.CharField()
     name = S.CharField()
-    business = S.CharField(source="business.code", default=None)
+    business = S.CharField(source="business.code", default=None, allow_null=True)
     set = S.CharField(source="set_name")
     module = S.CharField()
     operators = S.SerializerMethodField()
@@ -312,12 +312,21 @@ class SwitchSerializer(S.Serializer[Switch]):
     scope = S.CharField()
     key = S.CharField()
     reason = S.CharField()
-    until = S.DateTimeField()
+    until = S.DateTimeField(allow_null=True)
     created_by = S.CharField()
     created_at = S.DateTimeField()
     ended_by = S.CharField()
-    ended_at = S.DateTimeField()
+    ended_at = S.DateTimeField(allow_null=True)
     held_back = S.IntegerField(source="held_back.count", help_text="executions/?switch=<id> lists them")
+
+
+class SwitchesSerializer(S.Serializer[Any]):
+    """All kill switches in force that concern the key, in the form of a page."""
+
+    count = S.IntegerField()
+    next = S.URLField(allow_null=True)
+    previous = S.URLField(allow_null=True)
+    results = SwitchSerializer(many=True)
 
 
 # --- What callers send ---
@@ -354,6 +363,17 @@ class PeriodSerializer(S.Serializer[Any]):
     """How far back figures go."""
 
     days = S.IntegerField(required=False, default=7, min_value=1, max_value=365)
+
+
+class StatsSerializer(S.Serializer[Any]):
+    """Figures of a period: alerts in, merged away by convergence, verified as healed."""
+
+    days = S.IntegerField()
+    alerts = S.IntegerField()
+    converged = S.IntegerField()
+    healed = S.IntegerField()
+    executions = S.DictField(child=S.IntegerField(), help_text="By state.")
+    judged = S.DictField(child=S.IntegerField(), help_text="By what verification says.")
 
 
 class ReasonSerializer(S.Serializer[Any]):

@@ -31,7 +31,7 @@ class SwitchView(APIView):
 
     permission_classes = [MayAct]
 
-    @extend_schema(responses=s.SwitchSerializer(many=True))
+    @extend_schema(responses=s.SwitchesSerializer)
     def get(self, request: Request) -> Response:
         """List the switches in force that concern the key's businesses."""
         rows = list(shown_to(request.user).in_force().order_by("-pk"))

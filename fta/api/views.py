@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import django_filters
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from fta import operations
 from fta.api import serializers as s
-from fta.api.base import In, Reading, said, user_of
+from fta.api.base import Choices, Reading, said, user_of
 from fta.api.permissions import MayAct
 from fta.models import Alert, AuditEntry, Business, Duty, Execution, Incident, StepRun
 from fta.models.scope import is_admin, roles_of
@@ -26,9 +26,9 @@ class AlertFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     source = django_filters.CharFilter(field_name="source__name")
     business = django_filters.CharFilter(field_name="business__code")
-    status = In(field_name="status")
-    severity = In(field_name="severity")
-    outcome = In(field_name="outcome")
+    status = Choices(choices=Alert.Status.choices)
+    severity = Choices(choices=Alert.Severity.choices)
+    outcome = Choices(choices=Alert.Outcome.choices)
     since = django_filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="gte")
 
     class Meta:
@@ -42,7 +42,7 @@ class ExecutionFilter(django_filters.FilterSet):  # type: ignore[misc]
     alert = django_filters.NumberFilter(field_name="alert_id")
     incident = django_filters.NumberFilter(field_name="incident_id")
     switch = django_filters.NumberFilter(field_name="held_back__switch_id")
-    state = In(field_name="state")
+    state = Choices(choices=Execution.State.choices)
     business = django_filters.CharFilter(field_name="business__code")
     package = django_filters.CharFilter(field_name="package__key")
     rule = django_filters.CharFilter(field_name="rule__name")
@@ -187,21 +187,23 @@ class StatsView(APIView):
 
     permission_classes = [MayAct]
 
-    @extend_schema(parameters=[s.PeriodSerializer], responses=dict)
+    @extend_schema(parameters=[s.PeriodSerializer], responses=s.StatsSerializer)
     def get(self, request: Request) -> Response:
         """Return counts of alerts and executions of the last ?days= (default 7)."""
         form = s.PeriodSerializer(data=request.query_params)
         form.is_valid(raise_exception=True)
         days = form.validated_data["days"]
         since = timezone.now() - timedelta(days=days)
-        runs = Execution.objects.visible_to(request.user).filter(received_at__gte=since)
+        runs = Execution.objects.visible_to(request.user).filter(received_at__gte=since).order_by()
         alerts = Alert.objects.visible_to(request.user).filter(received_at__gte=since)
-        return Response(
-            {
-                "days": days,
-                "alerts": alerts.count(),
-                "executions": {state: runs.filter(state=state).count() for state in Execution.State.values},
-                "healed": runs.filter(healed=Execution.Healed.HEALED).count(),
-                "judged": {name: runs.filter(healed=name).count() for name in Execution.Healed.values if name},
-            }
-        )
+        states = dict(runs.values_list("state").annotate(Count("pk")))
+        judged = dict(runs.values_list("healed").annotate(Count("pk")))
+        found = {
+            "days": days,
+            "alerts": alerts.count(),
+            "converged": runs.filter(Execution.CONVERGED).count(),
+            "healed": judged.get(Execution.Healed.HEALED, 0),
+            "executions": {state: states.get(state, 0) for state in Execution.State.values},
+            "judged": {name: judged.get(name, 0) for name in Execution.Healed.values if name},
+        }
+        return Response(s.StatsSerializer(found).data)

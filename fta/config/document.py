@@ -6,7 +6,7 @@ FTA_CONFIG_SECTIONS, in the order in which they depend on each other.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -60,6 +60,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     _later: list[Callable[[], None]] = field(default_factory=list)
+    _claimed: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     def readers(self, name: str, data: Any) -> list[Reader]:
         """Return a reader for each item of a list section."""
@@ -68,8 +69,16 @@ class Run:
             return []
         return [Reader(item, f"{name}[{index}]", self.errors) for index, item in enumerate(data)]
 
+    def claim(self, reader: Reader, key: str, value: str) -> str:
+        """Return a value that one item of a section may have; "", with a fault, where an earlier item has it."""
+        first = self._claimed.setdefault((reader.path.partition("[")[0], key, value), reader.path)
+        if value and first != reader.path:
+            reader.fault(key, f'"{value}" is the {key} of {first} already')
+            return ""
+        return value
+
     def later(self, call: Callable[[], None]) -> None:
-        """Run `call` when every section has been read: references may point forward."""
+        """Run `call` when every section has been read: references may point forward. What it puts off itself comes last."""
         self._later.append(call)
 
     def upsert(self, model: type[models.Model], key: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
@@ -95,11 +104,17 @@ class Run:
             relation.set(wanted)
             self.changed(f"~ {row._meta.model_name} {row}: {name}", row)
 
-    def archive(self, rows: "models.QuerySet[Any]", **values: Any) -> None:
+    def archive(self, rows: Iterable[Any], **values: Any) -> None:
         """Take rows that the section no longer names out of use; nothing is deleted under a running execution."""
         for row in rows:
             type(row)._default_manager.filter(pk=row.pk).update(**(values or {"archived": True}))
             self.changed(f"- {row._meta.model_name} {row}", row)
+
+    def give_up(self, rows: Iterable[Any], column: str) -> None:
+        """Empty a column that only one row may fill, in rows that have lost the right to it: another one fills it now."""
+        for row in rows:
+            type(row)._default_manager.filter(pk=row.pk).update(**{column: ""})
+            self.changed(f"~ {row._meta.model_name} {row}: {column}", row)
 
     def changed(self, text: str, row: models.Model) -> None:
         """Note a change, on the list and in the audit trail."""
@@ -108,7 +123,7 @@ class Run:
 
     def finish(self) -> None:
         """Resolve what was put off."""
-        for call in self._later:
+        for call in self._later:  # a call may put another one off
             call()
 
 

@@ -44,7 +44,7 @@ class Duties:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             values = {
                 "rotation": reader.choice("rotation", Duty.Rotation.values, Duty.Rotation.WEEK),
                 "people": reader.texts("people"),

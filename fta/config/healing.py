@@ -1,6 +1,5 @@
 """Sections of what comes in and what is done about it: sources, packages, rules, convergence rules, shields."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +8,12 @@ from fta.config import references
 from fta.config.document import Run
 from fta.config.people import business_named
 from fta.config.reader import Reader
+from fta.config.sources import SHORTEST_SECRET, check_relay, source_out, source_values
 from fta.convergence.dimensions import BadDimension, Dimension
 from fta.convergence.functions import FUNCTIONS
 from fta.healing import inner
 from fta.healing.plan import InvalidPackage, save_version
-from fta.intake.sources import PARSERS
+from fta.healing.versions import usage_of
 from fta.lib.secrets import digest
 from fta.matching import outlasts_its_period, validate_match
 from fta.models import Business, ConvergenceRule, Mode, Package, Rule, Shield, Source
@@ -38,58 +38,26 @@ class Sources:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             if name:
                 named.add(name)
                 self._apply_one(name, reader, run)
         run.archive(Source.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
-        secret = reader.text("secret")
-        if secret and len(secret) < 16:
+        secret, values = reader.text("secret"), source_values(reader)
+        if secret and len(secret) < SHORTEST_SECRET:
             reader.fault("secret", "must be at least 16 characters long (128 bits)")
-        values: dict[str, Any] = {
-            "kind": reader.choice("kind", sorted(PARSERS), required=True),
-            "app_id": reader.text("app_id", limit=64),
-            "business": business_named(reader),
-            "time_zone": reader.zone("time_zone"),
-            "cidrs": _cidrs(reader),
-            "relay_to": reader.texts("relay_to"),
-            "options": reader.mapping("options"),
-            "enabled": reader.flag("enabled", True),
-            "archived": False,
-        }
         if secret:
             values["secret_digest"] = digest(secret)
         reader.end()
-        run.upsert(Source, {"name": name}, values)
+        if app_id := run.claim(reader, "app_id", values["app_id"]):
+            run.give_up(Source.objects.filter(app_id=app_id).exclude(name=name), "app_id")
+        run.upsert(Source, {"name": name}, {**values, "app_id": app_id})
+        run.later(lambda: check_relay(values["relay_to"], reader))
 
     def export(self) -> Any:
-        found = []
-        for row in Source.objects.filter(archived=False).select_related("business"):
-            item = {
-                "name": row.name,
-                "kind": row.kind,
-                "app_id": row.app_id,
-                "business": row.business.code if row.business else "",
-                "time_zone": row.time_zone,
-                "cidrs": row.cidrs,
-                "relay_to": row.relay_to,
-                "options": row.options,
-            }
-            item.update({} if row.enabled else {"enabled": False})
-            found.append({key: value for key, value in item.items() if value not in ("", [], {})})
-        return found
-
-
-def _cidrs(reader: Reader) -> list[str]:
-    found = []
-    for index, text in enumerate(reader.texts("cidrs")):
-        try:
-            found.append(str(ipaddress.ip_network(text, strict=False)))
-        except ValueError:
-            reader.errors.add(f"{reader.path}.cidrs[{index}]", f'"{text}" is no network; 192.0.2.0/24 is one')
-    return found
+        return [source_out(row) for row in Source.objects.filter(archived=False).select_related("business")]
 
 
 _Waiting = tuple[Package, list[Any], list[Any], Reader]
@@ -101,13 +69,23 @@ class Packages:
     def apply(self, data: Any, run: Run) -> None:
         waiting: dict[str, _Waiting] = {}
         for reader in run.readers(self.name, data):
-            key = package_key(reader)
+            key = run.claim(reader, "key", package_key(reader))
             if key:
                 values, nodes, parameters = package_values(key, reader)
                 row = run.upsert(Package, {"key": key}, {**values, "archived": False})
                 waiting[key] = (row, nodes, parameters, reader)
-        run.archive(Package.objects.filter(archived=False).exclude(key__in=waiting))
+        gone = list(Package.objects.filter(archived=False).exclude(key__in=waiting))
+        run.archive(gone)
         run.later(lambda: _save_all(waiting, run))
+        run.later(lambda: self._check_unused(gone, run))
+
+    def _check_unused(self, gone: list[Package], run: Run) -> None:
+        """Complain about packages that are left out of the file while something still runs them."""
+        for row in gone:
+            usage = usage_of(row)
+            users = [f"rule {rule.name}" for rule in usage.rules] + [f"package {each.key}" for each in usage.packages]
+            if users:
+                run.errors.add(self.name, f'"{row.key}" is in use by {", ".join(users)}; keep it here, or change those')
 
     def export(self) -> Any:
         rows = Package.objects.filter(archived=False).select_related("business", "current")
@@ -206,7 +184,7 @@ class Rules:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=128)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=128))
             if name:
                 named.add(name)
                 self._apply_one(name, reader, run)
@@ -302,7 +280,7 @@ class ConvergenceRules:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=128)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=128))
             if name:
                 named.add(name)
                 self._apply_one(name, reader, run)
@@ -376,7 +354,8 @@ class Shields:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name, values = reader.text("name", required=True, limit=128), shield_values(reader)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=128))
+            values = shield_values(reader)
             if name and values["starts_at"] and values["ends_at"]:
                 named.add(name)
                 made = {} if Shield.objects.filter(name=name).exists() else {"author": run.actor}

@@ -23,7 +23,7 @@ class Hosts:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            ip, values = host_ip(reader), host_values(reader)
+            ip, values = run.claim(reader, "ip", host_ip(reader)), host_values(reader)
             if ip:
                 named.add(ip)
                 operators = values.pop("operators")

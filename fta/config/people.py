@@ -1,17 +1,19 @@
 """Sections of who and what there is: businesses, people, keys, credentials."""
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import Group, User
-from django.db.models import Model
+from django.db.models import Model, Q
 
+from fta.config import references
 from fta.config.connections import secret_fault
 from fta.config.document import Run
 from fta.config.reader import Errors, Reader
 from fta.lib.secrets import digest
-from fta.models import ApiKey, Business, Credential, Person
-from fta.models.scope import ROLES
+from fta.models import ApiKey, Business, Credential, Host, Person
+from fta.models.scope import ROLES, roles_of
 
 
 def people_named(names: list[str], path: str, errors: Errors) -> list[Person]:
@@ -46,15 +48,36 @@ def business_named(reader: Reader, key: str = "business") -> Business | None:
     return found
 
 
-def service_user(username: str, role: str, businesses: list[Business], run: Run) -> User:
-    """Make the user that a key acts as: no password, one role, its businesses."""
-    user, created = User.objects.get_or_create(username=username)
-    if created:
+def _account(username: str, values: Mapping[str, Any], roles: Iterable[str], run: Run) -> User:
+    """Make a user with these roles, a new one without a password; groups that are no roles are not the file's business."""
+    user: User = run.upsert(User, {"username": username}, values)
+    if not user.password:
         user.set_unusable_password()
         user.save(update_fields=["password"])
-    user.groups.set([Group.objects.get_or_create(name=role)[0]])
-    person, _ = Person.objects.get_or_create(user=user)
-    run.set_many(person, "businesses", businesses)
+    before, wanted = set(_roles_in(user)), set(roles)
+    if before != wanted:
+        user.groups.remove(*Group.objects.filter(name__in=before - wanted))
+        user.groups.add(*(Group.objects.get_or_create(name=role)[0] for role in wanted - before))
+        old, new = (", ".join(sorted(names)) or "none" for names in (before, wanted))
+        run.changed(f"~ user {username}: roles {old} → {new}", user)
+    return user
+
+
+def _roles_in(user: User) -> list[str]:
+    """Return the roles that somebody would have, active or not."""
+    return sorted(group.name for group in user.groups.all() if group.name in ROLES)
+
+
+def _rights(active: bool, roles: Iterable[str] = ()) -> dict[str, bool]:
+    """Return what of a user follows from the file: who is inactive has no session, and whoever was an admin is none any more."""
+    admin = active and "admin" in roles
+    return {"is_active": active, "is_staff": admin, "is_superuser": admin}
+
+
+def _service_user(username: str, role: str, businesses: list[Business], run: Run) -> User:
+    """Make the user that a key acts as: no password, one role, its businesses."""
+    user = _account(username, {}, [role], run)
+    run.set_many(run.upsert(Person, {"user": user}, {}), "businesses", businesses)
     return user
 
 
@@ -64,7 +87,7 @@ class Businesses:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            code = reader.text("code", required=True, limit=64)
+            code = run.claim(reader, "code", reader.text("code", required=True, limit=64))
             values = {"name": reader.text("name", code, limit=128), "archived": False}
             maintainers = reader.texts("maintainers")
             reader.end()
@@ -89,42 +112,41 @@ class People:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            username = reader.text("username", required=True, limit=150)
+            username = run.claim(reader, "username", reader.text("username", required=True, limit=150))
             if username:
                 named.add(username)
                 self._apply_one(username, reader, run)
-        gone = Person.objects.filter(managed=True, active=True).exclude(user__username__in=named)
-        run.archive(gone, active=False)
+        gone = Person.objects.filter(managed=True).exclude(user__username__in=named)
+        for user in User.objects.filter(Q(is_active=True) | Q(is_superuser=True), person__in=gone):
+            run.upsert(User, {"username": user.get_username()}, _rights(active=False))
+        run.archive(gone.filter(active=True), active=False)
 
     def _apply_one(self, username: str, reader: Reader, run: Run) -> None:
-        roles = reader.texts("roles")
+        roles, active = reader.texts("roles"), reader.flag("active", True)
         for role in roles:
             if role not in ROLES:
                 reader.fault("roles", f"no role {role!r}; one of {', '.join(ROLES)} is expected")
-        user, created = User.objects.get_or_create(
-            username=username,
-            defaults={"first_name": reader.text("name", limit=150), "email": reader.text("email", limit=254)},
-        )
-        if created:
-            user.set_unusable_password()
-            user.save(update_fields=["password"])
+        told = {"first_name": reader.text("name", limit=150), "email": reader.text("email", limit=254)}
         for key, column in (("name", "first_name"), ("email", "email")):
-            if reader.has(key) and getattr(user, column) != reader.text(key):
-                User.objects.filter(pk=user.pk).update(**{column: reader.text(key)})
-        user.groups.set([Group.objects.get_or_create(name=role)[0] for role in roles if role in ROLES])
-        if user.is_staff != ("admin" in roles) and not user.is_superuser:
-            User.objects.filter(pk=user.pk).update(is_staff="admin" in roles, is_superuser="admin" in roles)
-        wecom = reader.text("wecom_userid", limit=64).strip().casefold()
-        taken = Person.objects.filter(wecom_userid=wecom).exclude(user=user).exclude(wecom_userid="").first()
-        if taken is not None:
-            reader.fault("wecom_userid", f'"{wecom}" belongs to {taken.user.get_username()} already')
-            wecom = ""
-        person = run.upsert(
-            Person, {"user": user}, {"wecom_userid": wecom, "active": reader.flag("active", True), "managed": True}
-        )
+            if not reader.has(key):
+                told.pop(column)  # what the file does not tell stays
+        user = _account(username, told | _rights(active, roles), [role for role in roles if role in ROLES], run)
+        values = {"wecom_userid": self._wecom_userid(user, reader, run), "active": active, "managed": True}
+        person = run.upsert(Person, {"user": user}, values)
         run.set_many(person, "businesses", _businesses(reader, "businesses"))
         self._deputy(person, reader, run)
         reader.end()
+
+    def _wecom_userid(self, user: User, reader: Reader, run: Run) -> str:
+        """Take a WeCom userid; whoever else has it keeps it only if active and not for the file to tell."""
+        wanted = run.claim(reader, "wecom_userid", reader.text("wecom_userid", limit=64).strip().casefold())
+        others = Person.objects.filter(wecom_userid=wanted).exclude(user=user).exclude(wecom_userid="")
+        taken = others.filter(active=True, managed=False).first()
+        if taken is not None:
+            reader.fault("wecom_userid", f'"{wanted}" belongs to {taken.user.get_username()} already')
+            return ""
+        run.give_up(others, "wecom_userid")
+        return wanted
 
     def _deputy(self, person: Person, reader: Reader, run: Run) -> None:
         child = reader.child("deputy")
@@ -138,7 +160,7 @@ class People:
         run.later(settle)
 
     def export(self) -> Any:
-        rows = Person.objects.filter(managed=True, active=True).select_related("user", "deputy__user")
+        rows = Person.objects.filter(managed=True).select_related("user", "deputy__user")
         return [_person_out(row) for row in rows.prefetch_related("businesses", "user__groups")]
 
 
@@ -148,12 +170,13 @@ def _person_out(row: Person) -> dict[str, Any]:
         "name": row.user.first_name,
         "email": row.user.email,
         "wecom_userid": row.wecom_userid,
-        "roles": sorted(group.name for group in row.user.groups.all()),
+        "roles": _roles_in(row.user),
         "businesses": [business.code for business in row.businesses.all()],
     }
-    if row.deputy and row.deputy_until:
-        found["deputy"] = {"person": row.deputy.user.get_username(), "until": row.deputy_until.isoformat()}
-    return {key: value for key, value in found.items() if value not in ("", [])}
+    deputy = {"person": row.deputy.user.get_username()} if row.deputy else {}
+    found["deputy"] = deputy | ({"until": row.deputy_until.isoformat()} if row.deputy_until else {})
+    found.update({} if row.active else {"active": False})
+    return {key: value for key, value in found.items() if value not in ("", [], {})}
 
 
 class ApiKeys:
@@ -162,7 +185,7 @@ class ApiKeys:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             key = reader.text("key", limit=255)
             role = reader.choice("role", ROLES, required=True)
             businesses = _businesses(reader, "businesses")
@@ -172,7 +195,7 @@ class ApiKeys:
             if key and len(key) < 16:
                 reader.fault("key", "must be at least 16 characters long")
             named.add(name)
-            user = service_user(f"api:{name}", role, businesses, run)
+            user = _service_user(f"api:{name}", role, businesses, run)
             stored = ApiKey.objects.filter(name=name, enabled=True).values_list("key_digest", flat=True).first() or ""
             value = digest(key) if key else stored  # an export has no keys
             run.upsert(ApiKey, {"name": name}, {"user": user, "key_digest": value, "enabled": bool(value)})
@@ -183,8 +206,8 @@ class ApiKeys:
         return [
             {
                 "name": row.name,
-                "role": next(iter(row.user.groups.values_list("name", flat=True)), "viewer"),
-                "businesses": list(row.user.person.businesses.values_list("code", flat=True)),
+                "role": next((role for role in ROLES if role in roles_of(row.user)), "viewer"),
+                "businesses": [business.code for business in Business.objects.filter(people__user=row.user)],
             }
             for row in rows
         ]
@@ -196,7 +219,7 @@ class Credentials:
     def apply(self, data: Any, run: Run) -> None:
         named = set()
         for reader in run.readers(self.name, data):
-            name = reader.text("name", required=True, limit=64)
+            name = run.claim(reader, "name", reader.text("name", required=True, limit=64))
             kind = reader.choice("kind", Credential.Kind.values, required=True)
             url = reader.text("url", limit=500)
             secret = reader.text("secret", limit=20000)
@@ -212,8 +235,15 @@ class Credentials:
                 named.add(name)
                 given = {"secret": secret} if secret else {}
                 run.upsert(Credential, {"name": name}, {"kind": kind, "url": url, "business": business, **given})
-        unused = Credential.objects.exclude(name__in=named).filter(host=None)
-        for row in unused:
+        # After what other sections put off: they may stop using it in the same file.
+        run.later(lambda: run.later(partial(self._remove, named, run)))
+
+    def _remove(self, named: set[str], run: Run) -> None:
+        for row in Credential.objects.exclude(name__in=named):
+            if users := references.users_of(row):
+                run.errors.add(self.name, f'"{row}" is in use by {", ".join(users)}; keep it here, or end that first')
+                continue
+            Host.objects.filter(credential=row).update(credential=None)  # archived ones
             run.changed(f"- credential {row}", row)
             row.delete()
 

@@ -1,13 +1,15 @@
-"""Names of what the floors above keep, and what of a configuration names nothing: approval policies and channels.
+"""What of a configuration names nothing, who uses what is named, and the names of what the floors above keep.
 
-Their rows are reached through the relations that those floors made with ours; this floor never imports them.
+The rows of those floors, approval policies and channels, are reached through the relations that they made with ours; this floor
+never imports them.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fta.healing.runners import RUNNERS
-from fta.models import Execution
+from fta.healing.runners.job import JobRunner
+from fta.models import Credential, Execution, Host, Package
 
 
 def policies() -> list[str]:
@@ -52,3 +54,33 @@ def _faults(where: str, node: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield path, message
         if field.kind == "channels" and isinstance(value, list):
             yield from ((f"{path}[{at}]", message) for at, message in channel_faults(value))
+    for name in _credentials([node]):
+        if not Credential.objects.filter(name=name, kind=Credential.Kind.TOKEN).exists():
+            yield f"{where}.params.credential", f'no credential "{name}" that is a token'
+
+
+def _credentials(nodes: Sequence[Any]) -> Iterator[str]:
+    """Yield the credentials that nodes, sound or not, reach a platform with."""
+    for node in nodes:
+        params = node.get("params") if isinstance(node, dict) and node.get("type") == JobRunner.type else None
+        name = params.get("credential") if isinstance(params, dict) else None
+        if isinstance(name, str) and name:
+            yield name
+
+
+def users_of(credential: Credential) -> list[str]:
+    """Return who needs a credential: hosts and packages in use, and executions that have not ended."""
+    hosts = Host.objects.filter(credential=credential, archived=False).values_list("ip", flat=True)
+    packages = Package.objects.filter(archived=False).exclude(current=None).values_list("key", "current__nodes")
+    under_way = Execution.objects.exclude(state__in=Execution.ENDED).values_list("pk", "version__nodes", "plan")
+    return [
+        *(f"host {ip}" for ip in hosts),
+        *(f"package {key}" for key, nodes in packages if credential.name in _credentials(nodes)),
+        *(f"execution {pk}" for pk, nodes, plan in under_way.iterator() if _runs_with(credential, nodes, plan)),
+    ]
+
+
+def _runs_with(credential: Credential, nodes: Sequence[Any] | None, plan: dict[str, Any]) -> bool:
+    spares = [host for each in plan.get("foreseen", {}).values() for host in each.get("candidates", ())]
+    on_hosts = {host.get("credential") for host in [*plan.get("hosts", ()), *spares]}
+    return credential.pk in on_hosts or credential.name in _credentials([*(nodes or ()), *plan.get("nodes", ())])

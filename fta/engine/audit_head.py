@@ -34,6 +34,8 @@ class AuditHeadKind:
         path = Path(settings.FTA_AUDIT_HEAD)
         try:
             kept = audit.keep_head(path, timezone.now())
+        except audit.OtherDatabase as other:
+            self._begin_anew(path, other)
         except audit.HeadRefused as refused:
             logger.critical("The audit trail does not fit the head in %s: %s", path, refused)
             self._tell(
@@ -45,6 +47,22 @@ class AuditHeadKind:
         else:
             # A log that leaves the machine takes the head along.
             logger.info("Audit head %s", kept.text().strip())
+
+    def _begin_anew(self, path: Path, other: audit.OtherDatabase) -> None:
+        """Keep the other database's head aside: a person must hear of it, as a cut trail could hide behind a new database."""
+        try:
+            aside = audit.begin_head(path, timezone.now(), other)
+        except OSError as error:
+            self._tell(_("写不了审计链尾 %(path)s：%(why)s") % {"path": path, "why": error})
+            return
+        logger.warning("A new audit head begins: %s; the old one is kept in %s", other, aside)
+        told = {"path": path, "aside": aside.name}
+        self._tell(
+            _(
+                "数据库换过：%(path)s 是另一个数据库的审计链尾，已另存为 %(aside)s，重新开始留存。没有人换过数据库的话，请马上核对"
+            )
+            % told
+        )
 
     def _tell(self, text: str) -> None:
         signals.announce(signals.system_fault, text=text, subject="audit")

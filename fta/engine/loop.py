@@ -22,13 +22,14 @@ from fta.models import Heartbeat
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5
+HANDOVER_SECONDS = 25.0  # for work in hand, once told to stop: service managers kill after 30
 ERROR_PAUSE_SECONDS = 1.0
 SQLITE_GLANCE_SECONDS = 0.05
 TRUSTED_SECONDS = 5.0  # a thread's connection that worked a moment ago is not tested before each item
 
 
 class Engine:
-    """One polling engine. `run` blocks until `stop` is called; work in hand is then finished or handed over."""
+    """One polling engine. `run` blocks until `stop` is called; work in hand is then finished, or left to its lease."""
 
     def __init__(
         self, threads: int | None = None, poll: float | None = None, work: Iterable[str] | None = None
@@ -43,7 +44,7 @@ class Engine:
             lane: ThreadPoolExecutor(self.width[lane], thread_name_prefix=lane) for lane in {k.lane for k in self.kinds}
         }
         self.busy: set[tuple[str, int]] = set()
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()  # notified as `busy` shrinks
         self.stopping = threading.Event()
         self.links = threading.local()  # when this thread's connection last worked
         self.behind: set[str] = set()  # kinds with more due items than there was room for
@@ -51,8 +52,11 @@ class Engine:
         self.bell = doorbell.local_bell
         self.listener: threading.Thread | None = None
 
-    def run(self) -> None:
-        """Look at the kinds that are rung for, and at all of them every `poll` seconds, until `stop`."""
+    def run(self) -> bool:
+        """Look at the kinds that are rung for, and at all of them every `poll` seconds, until `stop`.
+
+        Return False when work in hand still goes on, HANDOVER_SECONDS after that.
+        """
         started = timezone.now()
         next_beat = next_look = 0.0
         rung: set[str] = set()
@@ -74,12 +78,24 @@ class Engine:
                 logger.exception("Unable to look for work; the database is asked again")
                 connection.close()
                 self.stopping.wait(ERROR_PAUSE_SECONDS)
-        for pool in self.pools.values():
-            pool.shutdown(wait=True, cancel_futures=True)
         connection.close()
+        return self._finish()
+
+    def _finish(self) -> bool:
+        """Begin nothing more and give work in hand time to end; tell whether all of it has.
+
+        What has not is as if this process had been killed: its lease lapses and another engine looks up what came of it.
+        """
+        for pool in self.pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+        with self.lock:
+            ended = self.lock.wait_for(lambda: not self.busy, HANDOVER_SECONDS)
+            if not ended:
+                logger.warning("Still at work, left to the lease: %s", sorted(self.busy))
+        return ended
 
     def stop(self) -> None:
-        """Stop claiming; `run` returns once the work in hand has ended."""
+        """Stop claiming at once; `run` returns once the work in hand has ended, or has been left to its lease."""
         self.stopping.set()
         self.bell.ring("stop")
 
@@ -152,12 +168,15 @@ class Engine:
         def release(future: "Future[None]") -> None:
             with self.lock:
                 self.busy.discard((name, pk))
+                self.lock.notify_all()
             if name in self.behind:
                 self.bell.ring(name)
 
         return release
 
     def _do(self, do: Callable[[int], None], pk: int) -> None:
+        if self.stopping.is_set():
+            return  # handed over before the stop, and not begun: another engine finds it
         if time.monotonic() - getattr(self.links, "good_at", 0.0) > TRUSTED_SECONDS:
             close_old_connections()
         try:

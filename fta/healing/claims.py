@@ -56,7 +56,8 @@ def _names_package(scopes: str, key: Combinable) -> Q:
 def may_run() -> Q:
     """Return the condition on StepRun that its execution runs, on this plan, in time, not stopped and not halted.
 
-    It is one EXISTS subquery: a join would take the test of the step's own state out of the outer WHERE (see engine.claim).
+    Nor has a later round begun: all that waits is of the present one, for a retry begins when everything has ended. These are
+    EXISTS subqueries: a join would take the test of the step's own state out of the outer WHERE (see engine.claim).
     """
     execution = Execution.objects.filter(
         not_halted(),
@@ -66,7 +67,15 @@ def may_run() -> Q:
         deadline_at__gt=DbNow(),
         plan_sha256=OuterRef("plan_sha256"),
     )
-    return Q(Exists(execution))
+    later = StepRun.objects.filter(execution_id=OuterRef("execution_id"), iteration__gt=OuterRef("iteration"))
+    return Q(Exists(execution)) & ~Q(Exists(later))
+
+
+def ready_steps() -> QuerySet[StepRun]:
+    """Return the steps that are ready, whose time has come and which no switch holds back."""
+    going = Execution.objects.filter(not_halted(), pk=OuterRef("execution_id"), state=Execution.State.RUNNING)
+    free = Q(not_before=None) | Q(not_before__lte=DbNow())
+    return StepRun.objects.filter(free, Exists(going), state=StepRun.State.READY)
 
 
 def claim_step(step: StepRun, acting: bool, now: datetime) -> int:

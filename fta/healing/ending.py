@@ -11,18 +11,20 @@ from fta.engine import doorbell
 from fta.healing import spares
 from fta.healing.history import shift, tell
 from fta.models import Execution, Member, Package, StepRun
-from fta.models.engine import move
 
 FAILURES_UNTIL_APPROVAL = 3  # after so many in a row a package runs only with approval
 WOKEN_AT_ONCE = 50
 VERIFY_WITHIN = 600  # seconds, for executions without a rule
 
 
-def end_execution(execution: Execution, result: str, reason: str, now: datetime) -> None:
+def end_execution(execution: Execution, result: str, reason: str, now: datetime, outcome: str = "ended") -> None:
     """End an execution in the caller's transaction: state, history, pending approvals, the package's record, those who wait.
 
-    Raises NotInState when it was moved meanwhile, IllegalMove for an end that its state does not allow.
+    Steps that wait to be run are cancelled with the `outcome`: a retry makes steps of its own, and one that was left ready would
+    act beside them. Raises NotInState when it was moved meanwhile, IllegalMove for an end that its state does not allow.
     """
+    if execution.begun:
+        cancel_steps(execution, outcome, reason, now)
     fields: dict[str, object] = {"ended_at": now, "reason": reason or execution.reason}
     if _is_to_be_judged(execution, result):
         within = execution.rule.verify_within if execution.rule else VERIFY_WITHIN
@@ -39,17 +41,16 @@ def end_execution(execution: Execution, result: str, reason: str, now: datetime)
         _wake_steps(execution.host_id)
 
 
-def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime, but: Collection[int] = ()) -> int:
-    """Cancel the steps that wait to be run, `but` these; return how many are still running and have to be waited for."""
-    for step in execution.steps.filter(state__in=(StepRun.State.READY, StepRun.State.WAITING)).exclude(pk__in=but):
-        move(StepRun, step.pk, step.state, StepRun.State.CANCELLED, outcome=outcome, error=reason, ended_at=now)
-        tell(
-            execution,
-            "step.cancelled",
-            _("节点 %(node)s 已停止：%(reason)s") % {"node": step.node, "reason": reason},
-            now,
+def cancel_steps(execution: Execution, outcome: str, reason: str, now: datetime, but: Collection[int] = ()) -> None:
+    """Cancel the steps that wait to be run, `but` these; one that a worker takes at this moment is running, and left to it."""
+    waiting = execution.steps.filter(state__in=(StepRun.State.READY, StepRun.State.WAITING))
+    for step in waiting.exclude(pk__in=but).order_by("pk"):
+        cancelled = waiting.filter(pk=step.pk).update(
+            state=StepRun.State.CANCELLED, outcome=outcome, error=reason, ended_at=now
         )
-    return execution.steps.filter(state=StepRun.State.RUNNING).count()
+        if cancelled:
+            text = _("节点 %(node)s 已停止：%(reason)s") % {"node": step.node, "reason": reason}
+            tell(execution, "step.cancelled", text, now)
 
 
 def wake_sleepers(execution: Execution, now: datetime) -> None:
@@ -74,11 +75,16 @@ def wake_sleepers(execution: Execution, now: datetime) -> None:
 
 
 def _wake_steps(host_id: int) -> None:
-    """Have the steps looked at again that could not begin to act on this host; one that failed keeps its delay."""
+    """Have the steps looked at again that could not begin to act on this host; one that failed keeps its delay.
+
+    One that another worker looks at just now is left alone, as in wake_sleepers; it is looked at again in a moment.
+    """
     put_off = StepRun.objects.filter(
         execution__host=host_id, execution__state=Execution.State.RUNNING, state=StepRun.State.READY, attempt=0
     )
-    ids = list(put_off.exclude(not_before=None).values_list("pk", flat=True)[:1000])
+    eldest = list(put_off.exclude(not_before=None).order_by("pk").values_list("pk", flat=True)[:1000])
+    free = StepRun.objects.select_for_update(skip_locked=True, no_key=True)
+    ids = list(free.filter(pk__in=eldest, state=StepRun.State.READY).order_by("pk").values_list("pk", flat=True))
     StepRun.objects.filter(pk__in=ids, state=StepRun.State.READY).update(not_before=None)
     for pk in ids:
         doorbell.ring("step", pk)

@@ -4,7 +4,6 @@ Two workers never begin one step. A step is made ready again only when nothing w
 sealed the entry of that journal unbegun), or when its policy allows a second time.
 """
 
-import logging
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,18 +14,16 @@ from django.utils.translation import gettext as _
 
 from fta import signals
 from fta.engine import doorbell
-from fta.engine.claim import LostLease, NotClaimed, beating
+from fta.engine.claim import NotClaimed, beating
 from fta.healing.claims import LOST, take_over
 from fta.healing.history import lock, tell
 from fta.healing.plan import is_intact, nodes_of
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
 from fta.healing.runners.running import NEVER, UNREACHED
-from fta.healing.steps import CRASHES, MAX_ERROR, after, call, context_of, named, record
+from fta.healing.steps import CRASHES, MAX_ERROR, after, call, context_of, named, report
 from fta.models import StepAttempt, StepRun
 from fta.models.engine import DbNow
-
-logger = logging.getLogger(__name__)
 
 AWAY = timedelta(minutes=2)  # beyond a step's own time, until a target that cannot be reached makes its result unknown
 
@@ -67,10 +64,7 @@ def _look_up(step: StepRun, now: datetime) -> None:
         mine = StepRun.objects.filter(pk=step.pk, fence=step.fence)
         _settle(step, mine, outcome, outcome.outcome == NEVER, now)
         return
-    try:
-        record(step, step.fence, node, outcome, now)
-    except LostLease:
-        logger.warning("The lease of step %s was lost; what its worker found out is not recorded", step.pk)
+    report(step, step.fence, node, outcome)
 
 
 def _settle(step: StepRun, rows: "QuerySet[StepRun]", outcome: Outcome, unbegun: bool, now: datetime) -> None:

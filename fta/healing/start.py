@@ -97,7 +97,8 @@ def _asks(execution: Execution, now: datetime) -> bool:
 def refreeze(execution: Execution, changes: Sequence[str], now: datetime, *, current: bool = True) -> None:
     """Freeze the plan of a locked execution anew, with the package's `current` version or its own; both hashes are audited.
 
-    What has begun stays with the version, the packages inside and the parameters that its steps were made of.
+    What has begun stays with the version, the packages inside and the parameters that its steps were made of. A yes that was
+    given on its way was given to the old plan: what stands on it stands on a fresh yes at the gate instead.
     """
     package, rule, old = execution.package, execution.rule, execution.plan_sha256
     fresh = package.current if package and current and not execution.begun else None
@@ -108,11 +109,13 @@ def refreeze(execution: Execution, changes: Sequence[str], now: datetime, *, cur
     params = rule.parameters if rule and not kept else execution.plan.get("given", {})
     graph = inner.graph_of(execution.plan) if kept else None
     plan = freeze(execution, rule, version, params, now, graph)
+    needed = execution.needs_approval or execution.begun
     Execution.objects.filter(pk=execution.pk, plan_sha256=old).update(
-        plan=plan.data, plan_sha256=plan.sha256, version=version
+        plan=plan.data, plan_sha256=plan.sha256, version=version, needs_approval=needed
     )
-    execution.steps.filter(state=StepRun.State.READY, plan_sha256=old).update(plan_sha256=plan.sha256)
+    execution.steps.filter(state=StepRun.State.READY, plan_sha256=old).update(plan_sha256=plan.sha256, permit=None)
     execution.plan, execution.plan_sha256, execution.version = plan.data, plan.sha256, version
+    execution.needs_approval = needed
     tell(execution, "plan.refrozen", _("计划已重新冻结：%(changes)s") % {"changes": "；".join(changes)}, now)
     audit.record("system", "execution.refreeze", execution, at=now, old=old, new=plan.sha256, changes=list(changes))
 

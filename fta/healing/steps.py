@@ -4,11 +4,13 @@ import json
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -32,6 +34,7 @@ from fta.models.engine import DbNow, lease
 
 logger = logging.getLogger(__name__)
 
+RECORD_PAUSE_SECONDS = 1.0
 CRASHES = 5  # an idempotent step survives so many starts whose worker vanished
 MAX_OUTPUT = 256 * 1024  # characters kept of a step's output
 MAX_ERROR = 4000
@@ -39,8 +42,12 @@ _NUL = re.compile(r"(\\\\)|\\u0000")  # in JSON; a backslash that stands for its
 
 
 def create_step(execution: Execution, node: Node, iteration: int, permit: StepRun | None) -> StepRun:
-    """Write the row of a node that is to run, and ring for it."""
+    """Write the row of a node that is to run, and ring for it.
+
+    A `permit` for another plan than the present one is none: see start.refreeze, which has the gate asked instead.
+    """
     attempts = 1 + node.retries.count
+    stands = permit is not None and permit.plan_sha256 == execution.plan_sha256
     step = StepRun.objects.create(
         execution=execution,
         node=node.id,
@@ -50,7 +57,7 @@ def create_step(execution: Execution, node: Node, iteration: int, permit: StepRu
         policy=node.policy,
         max_attempts=max(attempts, CRASHES) if node.policy == StepRun.Policy.IDEMPOTENT else attempts,
         plan_sha256=execution.plan_sha256,
-        permit=permit,
+        permit=permit if stands else None,
     )
     doorbell.ring("step", step.pk)
     return step
@@ -74,13 +81,10 @@ def run_step(pk: int) -> None:
     with beating(StepRun, pk, fence, StepRun.State.RUNNING) as beat:
         context = context_of(step, node, params, beat.lost, now)
         outcome = _unfit(problems) if problems else call(runner.stop if stopping else runner.run, context)
-    if outcome.outcome == UNREACHED:
-        logger.warning("The target of step %s is out of reach; who takes the step over asks again", pk)
-        return
-    try:
-        record(step, fence, node, outcome, timezone.now())
-    except LostLease:
-        logger.warning("The lease of step %s was lost; what its worker found out is not recorded", pk)
+        if outcome.outcome == UNREACHED:
+            logger.warning("The target of step %s is out of reach; who takes the step over asks again", pk)
+            return
+        report(step, fence, node, outcome)
 
 
 def _unfit(problems: Sequence[str]) -> Outcome:
@@ -196,6 +200,27 @@ def _shown(mine: "QuerySet[StepRun]") -> Callable[[str], None]:
     return show
 
 
+def report(step: StepRun, fence: int, node: Node, outcome: Outcome) -> None:
+    """Record what a worker found out, again and again while the database is away or in the way, for the time of a lease.
+
+    What came of a step that acts once is known to this worker alone. A worker that was taken over meanwhile records nothing.
+    """
+    until = time.monotonic() + settings.FTA_LEASE_SECONDS
+    while True:
+        try:
+            record(step, fence, node, outcome, timezone.now())
+            return
+        except LostLease:
+            logger.warning("The lease of step %s was lost; what its worker found out is not recorded", step.pk)
+            return
+        except (OperationalError, InterfaceError):  # a deadlock, a lock that was not had in time, a restart
+            if time.monotonic() >= until:
+                raise
+            logger.warning("Unable to record the end of step %s; tried again", step.pk, exc_info=True)
+        connection.close_if_unusable_or_obsolete()
+        time.sleep(RECORD_PAUSE_SECONDS)
+
+
 def record(step: StepRun, fence: int, node: Node, outcome: Outcome, now: datetime) -> None:
     """Write the end of a claimed run and start what follows, in one transaction. Raises LostLease for a ghost."""
     with transaction.atomic():
@@ -241,6 +266,8 @@ def _is_retried(step: StepRun, node: Node, outcome: Outcome) -> bool:
 
 def after(execution: Execution, now: datetime) -> None:
     """Start what follows the steps that have ended, or end the execution; the caller holds the execution's lock."""
+    if execution.state in Execution.ENDED:  # while a step of it ran, as one whose plan was altered
+        cancel_steps(execution, "ended", execution.reason, now)
     if execution.state != Execution.State.RUNNING:
         return
     nodes, restarts = nodes_of(execution.plan), restarts_of(execution)
@@ -284,7 +311,8 @@ def stop_running(execution: Execution, now: datetime, late: bool) -> None:
     """Cancel what waits and, once nothing runs any more, end an execution that a person or its deadline stopped."""
     outcome, reason = ("deadline", _("超过时限")) if late else ("cancelled", execution.reason or _("已停止"))
     outside = _stop_outside(execution)
-    if cancel_steps(execution, outcome, reason, now, but=outside) or outside:
+    cancel_steps(execution, outcome, reason, now, but=outside)
+    if outside or execution.steps.filter(state=StepRun.State.RUNNING).exists():
         return
     unknown = execution.steps.filter(state=StepRun.State.UNKNOWN).exists()
     stopped = Execution.State.FAILED if late and not execution.cancel_requested else Execution.State.CANCELLED
@@ -363,7 +391,6 @@ def fail_altered(execution_id: int, now: datetime) -> None:
         if execution.state in Execution.ENDED:
             return
         reason = _("计划内容与其校验值不符，没有执行")
-        cancel_steps(execution, "altered", reason, now)
-        end_execution(execution, Execution.State.FAILED, reason, now)
+        end_execution(execution, Execution.State.FAILED, reason, now, "altered")
         text = _("自愈 #%(id)s 的计划在冻结之后被改动，已拒绝执行") % {"id": execution_id}
         signals.announce(signals.system_fault, text=text, subject=f"execution:{execution_id}:altered")

@@ -25,9 +25,11 @@ def client_ip(request: HttpRequest) -> str:
     if settings.TRUSTED_PROXIES and len(hops) >= settings.TRUSTED_PROXIES:
         remote = hops[-settings.TRUSTED_PROXIES]
     try:
-        return str(ipaddress.ip_address(remote))
+        address = ipaddress.ip_address(remote)
     except ValueError:
         return ""
+    # A socket that listens on both calls 10.0.0.1 ::ffff:10.0.0.1.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def presented(request: HttpRequest, in_path: str = "") -> Iterator[str]:
@@ -79,7 +81,7 @@ def find_source(claim: Claim) -> Source | None:
 
     On PostgreSQL it is remembered for `recall`.
     """
-    if not claim.digests:
+    if not claim.digests or "\x00" in claim.app_id:  # which PostgreSQL would not compare with anything
         return None
     rows = Source.objects.filter(kind=claim.kind, enabled=True, archived=False)
     if claim.app_id:

@@ -2,11 +2,12 @@
 
 import json
 import logging
+import time
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -26,14 +27,18 @@ RELAY = "relay"  # the mark, among what is kept of the query, of a body that is 
 # What one transaction takes at most: enough to share its cost, not so much that others wait for it.
 MOST_BODIES = 50
 MOST_ALERTS = 200
+MOST_TURNS = 50  # of one source, before others are looked at
+PAUSE_SECONDS = 0.05
+_SOURCE_LOCK = 0x465441  # the first half of the advisory lock of a source, its id is the second; any fixed number
 # After so many failures of a body as a whole its alerts are taken one by one, so that one bad alert loses only itself.
 ONE_BY_ONE_AFTER = 2
 
 
 class InboxKind:
-    """Bodies are taken many at a time, in one transaction: all of them are stored and decided, or each is tried alone.
+    """Bodies of one source are taken many at a time, in their order: all of them are stored and decided, or each is tried alone.
 
-    One that was tried in vain before is always taken alone: its neighbours must not wait for it.
+    Nobody else takes bodies of that source meanwhile: a recovery must not overtake its alert. One that was tried in vain before
+    is always taken alone, for its neighbours must not wait for it.
     """
 
     name = "inbox"
@@ -43,37 +48,79 @@ class InboxKind:
         return list(_due().order_by("id").values_list("pk", flat=True)[:limit])
 
     def do(self, pk: int) -> None:
-        taken: list[Inbox] = []
-        again = False
-        try:
-            with transaction.atomic():
-                found = _lock(_due().filter(Q(attempts=0) | Q(pk=pk)).order_by("id"), MOST_BODIES)
-                taken = [inbox for inbox in found if inbox.attempts == 0]
-                again = len(taken) < len(found)
-                _process(taken)
-        except Exception:  # whatever it was, each body tells its own
-            logger.exception("Unable to process %s inbox rows together; each is tried alone", len(taken))
-            for inbox in taken:
-                _alone(inbox.pk)
-        if again:
-            _alone(pk)
+        source = Inbox.objects.filter(pk=pk, state=Inbox.State.NEW).values_list("source_id", flat=True).first()
+        if source is None or _turn(source, pk):
+            return
+        others = _due().exclude(source=source).order_by().values_list("source_id", flat=True).distinct()
+        if not any(_turn(other) for other in others):
+            time.sleep(PAUSE_SECONDS)  # all of it is in somebody's hands; do not ask again at once
+
+
+def _turn(source: int, pk: int | None = None) -> bool:
+    """Process what is due of a source, `pk` also when it was tried before; False when somebody else is at it.
+
+    Whoever is at it looks again at the end: others who came meanwhile have gone away.
+    """
+    for turn in range(MOST_TURNS):
+        if not _batch(source, pk):
+            return turn > 0
+        if not _fresh(source).exists():
+            break
+    return True
+
+
+def _batch(source: int, pk: int | None) -> bool:
+    taken: list[Inbox] = []
+    again = False
+    try:
+        with transaction.atomic():
+            if not _is_free(source):
+                return False
+            found = _rows(_due().filter(Q(attempts=0) | Q(pk=pk), source=source).order_by("id"), MOST_BODIES)
+            taken = [inbox for inbox in found if inbox.attempts == 0]
+            again = len(taken) < len(found)
+            _process(taken)
+    except Exception:  # whatever it was, each body tells its own
+        logger.exception("Unable to process %s inbox rows together; each is tried alone", len(taken))
+        for inbox in taken:
+            _alone(inbox.pk, source)
+    if again and pk is not None:
+        _alone(pk, source)
+    return True
 
 
 def _due() -> QuerySet[Inbox]:
     return Inbox.objects.filter(Q(not_before=None) | Q(not_before__lte=DbNow()), state=Inbox.State.NEW)
 
 
-def _lock(rows: QuerySet[Inbox], most: int) -> list[Inbox]:
-    """Take rows that nobody else has in hand."""
+def _fresh(source: int) -> QuerySet[Inbox]:
+    return _due().filter(source=source, attempts=0)
+
+
+def _is_free(source: int) -> bool:
+    """Keep everybody else from a source until the end of the transaction; False when somebody else does so.
+
+    SQLite has one writer: whoever is in a transaction there is alone anyway.
+    """
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_SOURCE_LOCK, source])
+        return bool(cursor.fetchone()[0])
+
+
+def _rows(rows: QuerySet[Inbox], most: int) -> list[Inbox]:
+    """Take rows that nobody else has in hand: a person may be putting one aside."""
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True, of=("self",))
     return list(rows.select_related("source__business")[:most])
 
 
-def _alone(pk: int) -> None:
+def _alone(pk: int, source: int) -> None:
     try:
         with transaction.atomic():
-            _process(_lock(_due().filter(pk=pk), 1))
+            if _is_free(source):
+                _process(_rows(_due().filter(pk=pk), 1))
     except Exception as error:  # whatever it was, the body stays and is tried again
         logger.exception("Unable to process inbox row %s", pk)
         _failed(pk, error)
@@ -161,6 +208,8 @@ def _act_alone(stored: Stored, now: datetime) -> None:
     try:
         with transaction.atomic(), gathered():
             _act(stored, now)
+    except OperationalError:  # a lock that was not to be had tells nothing of the alert: all of it is tried again
+        raise
     except Exception as error:  # this alert alone is marked; its neighbours go on
         logger.exception("Unable to process alert %s", stored.alert)
         if stored.alert is not None:

@@ -11,12 +11,17 @@ from datetime import datetime
 from typing import TypeAlias
 
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
 
 from fta.intake.sources.base import ParsedAlert
 from fta.models import Alert, AlertEvent, Business, Host, Inbox, Source
+from fta.models.engine import NotInState
 
 Key: TypeAlias = tuple[int, str]  # source id, fingerprint
 EventKey: TypeAlias = tuple[int, str, datetime, str]
+
+# What a saying tells of an alert: all of the row but its number and its count.
+_TOLD = [field.attname for field in Alert._meta.concrete_fields if field.name not in ("id", "repeat_count")]
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ def waves(said: Iterable[Said]) -> Iterator[list[Said]]:
 def store(wave: Sequence[Said]) -> list[Stored]:
     """Record sayings about different problems and apply each to its open episode; call it in the inbox rows' transaction.
 
-    Raises IntegrityError when another engine opened one of the episodes a moment ago: tried again, it is found.
+    Raises IntegrityError when another engine opened one of the episodes a moment ago, NotInState when it took up the firing of
+    one that had only been noted: tried again, what it did is found.
     """
     return _Wave(wave).stored()
 
@@ -87,6 +93,7 @@ class _Wave:
         self.known = _events(wave)
         self.hosts = _hosts(item.parsed for item in wave)
         self.opened: list[Alert] = []
+        self.overtook: list[tuple[AlertEvent, Alert]] = []  # each `resolved` that came before what opens its episode
         self.new_events: list[AlertEvent] = []
         # ids by the moment of receipt: what came in one body is counted by one statement
         self.repeated: defaultdict[datetime, list[int]] = defaultdict(list)
@@ -98,6 +105,8 @@ class _Wave:
         # Sorted, so that two engines that open the same episodes wait for each other in one order.
         Alert.objects.bulk_create(sorted(self.opened, key=lambda alert: (alert.source_id, alert.fingerprint)))
         AlertEvent.objects.bulk_create(sorted(self.new_events, key=lambda event: (event.source_id, event.fingerprint)))
+        for event, alert in self.overtook:
+            _attach(event, alert, applied=True)
         for now, pks in self.repeated.items():
             Alert.objects.filter(pk__in=pks).update(repeat_count=F("repeat_count") + 1, last_seen_at=now)
         for now, pks in self.said_again.items():
@@ -116,19 +125,52 @@ class _Wave:
             self.said_again[item.now].append(event.pk)
         if parsed.status == "resolved":
             return _resolve(current, item, event, repeated)
+        end = self._end_told_before(item)
         if current is not None:
             self.repeated[item.now].append(current.pk)
+            if end is None and _begins_to_fire(current, parsed, event):
+                return self._fire(current, item, event)
             return _repeat(current, item, event)
         if repeated:  # an old message of an episode that has ended comes again: it opens nothing
             return Stored(event.alert, parsed.status, parsed.fingerprint, duplicate=True)
-        return self._open(item, event)
+        return self._open(item, event, end)
 
-    def _open(self, item: Said, event: AlertEvent) -> Stored:
-        alert = _alert(item, self.hosts.get(item.parsed.target.ip or item.parsed.target.name))
+    def _end_told_before(self, item: Said) -> AlertEvent | None:
+        """Return the `resolved` of this very episode that overtook what opens it.
+
+        Only a sender that names both moments tells: a REST push has one time, so its `resolved` may be that of the episode before.
+        """
+        starts_at = item.parsed.starts_at
+        told = self.known.get((*item.key, starts_at, Alert.Status.RESOLVED)) if starts_at else None
+        return told if told and told.ends_at and told.ends_at > told.starts_at else None
+
+    def _open(self, item: Said, event: AlertEvent, end: AlertEvent | None) -> Stored:
+        alert = self._new(item)
+        if end is not None and end.ends_at is not None:  # nobody would ever close it
+            alert.status, alert.outcome = Alert.Status.RESOLVED, Alert.Outcome.NOT_FIRING
+            alert.outcome_detail = _("恢复消息先于告警到达，不自愈")
+            alert.resolved_at = min(end.ends_at, end.first_seen_at)
+            self.overtook.append((end, alert))
         self.opened.append(alert)
         event.alert = alert
         fired = alert.status == Alert.Status.FIRING
         return Stored(alert, alert.status, alert.fingerprint, duplicate=False, fired=fired)
+
+    def _fire(self, current: Alert, item: Said, event: AlertEvent) -> Stored:
+        """Turn an episode that was only noted into a firing, by compare-and-set.
+
+        The row becomes that of the firing: the word before it may have named no host, and its deadline runs from now.
+        """
+        alert = self._new(item)
+        alert.pk, alert.repeat_count = current.pk, current.repeat_count
+        noted = Alert.objects.filter(pk=current.pk, outcome=Alert.Outcome.NOT_FIRING).exclude(status="resolved")
+        if noted.update(**{name: getattr(alert, name) for name in _TOLD}) != 1:
+            raise NotInState(Alert, current.pk, Alert.Outcome.NOT_FIRING)
+        _attach(event, alert, applied=True)
+        return Stored(alert, alert.status, alert.fingerprint, duplicate=False, fired=True)
+
+    def _new(self, item: Said) -> Alert:
+        return _alert(item, self.hosts.get(item.parsed.target.ip or item.parsed.target.name))
 
 
 def _open_episodes(wave: Sequence[Said]) -> dict[Key, Alert]:
@@ -167,6 +209,7 @@ def _event(item: Said, starts_at: datetime) -> AlertEvent:
         fingerprint=item.parsed.fingerprint,
         starts_at=starts_at,
         status=item.parsed.status,
+        ends_at=item.parsed.ends_at,
         first_seen_at=item.now,
         last_seen_at=item.now,
     )
@@ -199,6 +242,12 @@ def _older(parsed: ParsedAlert, current: Alert) -> bool:
     opened = current.starts_at or current.received_at
     told = parsed.ends_at or parsed.starts_at
     return told is not None and told < opened
+
+
+def _begins_to_fire(current: Alert, parsed: ParsedAlert, event: AlertEvent) -> bool:
+    """Tell whether an open episode that was only noted (no data, acknowledged) fires now; an old episode's late word does not."""
+    noted = current.outcome == Alert.Outcome.NOT_FIRING
+    return noted and parsed.status == Alert.Status.FIRING and event.alert_id in (None, current.pk)
 
 
 def _repeat(current: Alert, item: Said, event: AlertEvent) -> Stored:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +19,8 @@ from fta.intake.credentials import Claim, Known, client_ip, find_source, recall
 from fta.intake.keeping import Body, keeper
 from fta.intake.kind import RELAY, source_info
 from fta.intake.sources import PARSERS
-from fta.intake.sources.base import Parsed, Parser, RawRequest, Rejected
+from fta.intake.sources.base import Parsed, Parser, RawRequest, Rejected, clean
+from fta.lib.secrets import digest
 from fta.models import Inbox, Source
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 WAIT_SECONDS = 5.0
 RETRY_AFTER_SECONDS = "10"
 _NOT_KEPT = ("secret", "token", RELAY)
+_LONGEST_KEY = 128  # of an Idempotency-Key that is kept as it is; a longer one by its digest
 _KEPT_HEADERS = ("user-agent", "content-type")
 
 
@@ -41,7 +44,10 @@ class Refused(Exception):
 
 @csrf_exempt
 def intake(request: HttpRequest, kind: str, secret: str = "") -> HttpResponse:
-    """Take alerts of one kind: 202 {"accepted", "inbox"}; with ?wait=1 also what became of them within 5 s."""
+    """Take alerts of one kind: 202 {"accepted", "inbox"}; with ?wait=1 also what became of them within 5 s.
+
+    With ?validate=1 nothing is kept: 200 {"valid"} when every alert can be read, else 400 with the reason.
+    """
     return _taken(request, kind, secret)
 
 
@@ -62,6 +68,8 @@ def _taken(request: HttpRequest, kind: str, secret: str = "", relays: bool = Fal
     except DatabaseError:
         logger.exception("Unable to store an alert request")
         return _refusal(Refused(503, "The portal cannot store alerts at this moment. Send again."))
+    if inbox is None:
+        return JsonResponse({"valid": len(parsed.alerts)})
     answer: dict[str, Any] = {"accepted": len(parsed.alerts), "inbox": inbox}
     if parsed.problems:
         answer["problems"] = [{"path": path, "message": message} for path, message in parsed.problems]
@@ -81,9 +89,8 @@ def original_push(request: HttpRequest, app_id: str) -> HttpResponse:
     except DatabaseError:
         logger.exception("Unable to store an alert request")
         return _original(False, "The portal cannot store alerts at this moment. Send again.", 1500, 503)
-    return _original(
-        True, f"accepted {len(parsed.alerts)}", 1200, 200, {"accepted": len(parsed.alerts), "inbox": inbox}
-    )
+    word, kept = ("valid", {}) if inbox is None else ("accepted", {"inbox": inbox})
+    return _original(True, f"{word} {len(parsed.alerts)}", 1200, 200, {word: len(parsed.alerts), **kept})
 
 
 def _original(result: bool, message: str, code: int, status: int, data: dict[str, Any] | None = None) -> JsonResponse:
@@ -107,14 +114,16 @@ def _refusal(refused: Refused) -> JsonResponse:
 
 def _take(
     request: HttpRequest, kind: str, secret: str = "", app_id: str = "", relays: bool = False
-) -> tuple[int, Parsed]:
+) -> tuple[int | None, Parsed]:
+    """Keep the request's body and return its inbox id, None for a ?validate=1 that nothing is kept of. Raises Refused."""
     parser = PARSERS.get(kind)
     if parser is None:
         raise Refused(404, f"No source of kind {kind}. Known kinds: {', '.join(sorted(PARSERS))}.")
     if request.method not in ("POST", "PUT"):
         raise Refused(405, "Send alerts with POST.")
     claim = Claim.of(request, kind, secret, app_id)
-    known = None if request.headers.get("Idempotency-Key") else recall(claim)
+    validates = request.GET.get("validate") == "1"
+    known = None if validates or request.headers.get("Idempotency-Key") else recall(claim)
     raw = _raw(request, relays) if known is not None else None
     if known is not None and raw is not None:
         taken = _take_from(known, claim, raw, parser)
@@ -124,12 +133,25 @@ def _take(
     if source is None:
         raise Refused(401, f"The credential is missing or is of no enabled source of kind {kind}.")
     raw = raw or _raw(request, relays)
+    if validates:
+        return None, _valid(parser, raw, source)
     try:
         parsed = parser.parse(raw, source_info(source))
     except Rejected as error:
         kept = _keep(request, source, raw, Inbox.State.REJECTED, str(error))
         raise Refused(400, str(error), kept.pk) from error
     return _keep(request, source, raw, Inbox.State.NEW, "").pk, parsed
+
+
+def _valid(parser: Parser, raw: RawRequest, source: Source) -> Parsed:
+    """Read a body of which every alert must be readable, for somebody who sets a tool up. Raises Refused."""
+    try:
+        parsed = parser.parse(raw, source_info(source))
+    except Rejected as error:
+        raise Refused(400, str(error)) from error
+    if parsed.problems:
+        raise Refused(400, "; ".join(f"{path}: {message}" for path, message in parsed.problems)[:2000])
+    return parsed
 
 
 def _take_from(known: Known, claim: Claim, raw: RawRequest, parser: Parser) -> tuple[int, Parsed] | None:
@@ -170,7 +192,7 @@ def _raw(request: HttpRequest, relays: bool) -> RawRequest:
         raise too_large
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _KEPT_HEADERS}
     query = {RELAY: "1"} if relays else {}  # first: the rest may be cut
-    query |= {key: str(value) for key, value in request.GET.items() if key not in _NOT_KEPT}
+    query |= {clean(key, 255): clean(value, 2000) for key, value in request.GET.items() if key not in _NOT_KEPT}
     return RawRequest(body, request.headers.get("Content-Type", "")[:200], query, headers)
 
 
@@ -179,7 +201,9 @@ def _query(raw: RawRequest) -> str:
 
 
 def _keep(request: HttpRequest, source: Source, raw: RawRequest, state: str, error: str) -> Inbox:
-    key = request.headers.get("Idempotency-Key", "")[:128] or None
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > _LONGEST_KEY:
+        key = f"sha256:{digest(key)}"
     inbox = Inbox(
         source=source,
         kind=source.kind,
@@ -191,7 +215,7 @@ def _keep(request: HttpRequest, source: Source, raw: RawRequest, state: str, err
         received_at=timezone.now(),
         state=state,
         error=error[:2000],
-        idem_key=key if state == Inbox.State.NEW else None,
+        idem_key=(key or None) if state == Inbox.State.NEW else None,
         body_digest=hashlib.sha256(raw.body).hexdigest(),
     )
     try:
@@ -215,6 +239,14 @@ def _same_again(source: Source, inbox: Inbox) -> Inbox:
 
 
 def _wait_for(pk: int) -> list[Any]:
+    """Return what became of the alerts; nothing when that is not known in time, or the database is lost: the body is kept."""
+    with suppress(DatabaseError):
+        return _watched(pk)
+    logger.warning("Unable to tell what became of inbox row %s; it is kept", pk)
+    return []
+
+
+def _watched(pk: int) -> list[Any]:
     deadline = time.monotonic() + WAIT_SECONDS
     pause = 0.01
     while time.monotonic() < deadline:

@@ -104,6 +104,7 @@ class AlertEvent(models.Model):
     fingerprint = models.CharField(max_length=64)
     status = models.CharField(max_length=12)
     starts_at = models.DateTimeField()  # the sender's, else the moment of receipt
+    ends_at = models.DateTimeField(null=True)  # the sender's, of a `resolved`
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     seen_count = models.PositiveIntegerField(default=1)

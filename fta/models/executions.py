@@ -62,6 +62,8 @@ class Execution(models.Model):
         }
     )
     WELL = frozenset({State.SUCCEEDED, State.ALMOST, State.SKIPPED, State.SHADOWED})
+    # Merged away by convergence: nothing was done for them because of others like them.
+    CONVERGED = Q(state=State.BELOW_THRESHOLD) | Q(state=State.SKIPPED, verdict__in=["skip", "below", "wait"])
     MOVES = {
         State.CONVERGING: frozenset(
             {

@@ -17,15 +17,21 @@ M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
 
 def roles_of(user: User | AnonymousUser) -> frozenset[str]:
-    """Return the roles of a user; a superuser is an admin, a disabled user or a stranger has none."""
+    """Return the roles of a user; a superuser is an admin, a stranger and whoever is disabled, as user or as person, has none."""
     if not isinstance(user, User) or not user.is_active:
         return frozenset()
     cached: frozenset[str] | None = getattr(user, "_fta_roles", None)
     if cached is None:
-        names = set(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
-        cached = frozenset(names | ({"admin"} if user.is_superuser else set()))
+        cached = _roles_of(user)
         user._fta_roles = cached  # type: ignore[attr-defined]
     return cached
+
+
+def _roles_of(user: User) -> frozenset[str]:
+    if hasattr(user, "person") and not user.person.active:  # a superuser may be nobody's person
+        return frozenset()
+    names = set(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
+    return frozenset(names | ({"admin"} if user.is_superuser else set()))
 
 
 def is_admin(user: User | AnonymousUser) -> bool:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from fta import audit
 from fta.engine import doorbell
-from fta.healing.ending import cancel_steps, end_execution
+from fta.healing.ending import end_execution
 from fta.healing.history import lock, shift, tell
 from fta.healing.runners.spare_host import SpareHostRunner, chosen
 from fta.healing.steps import after, named
@@ -32,10 +32,10 @@ def refuse(execution: Execution, now: datetime, actor: str, outcome: str, reason
     """End a held execution: it was `refused`, or nobody answered and it `expired`. The caller has locked it. Raises NotInState."""
     _must_be_held(execution)
     why = (_("审批过期：%(reason)s") if outcome == "expired" else _("审批驳回：%(reason)s")) % {"reason": reason}
-    cancel_steps(execution, outcome, why, now)
     audit.record(actor, "execution.refuse", execution, at=now, outcome=outcome, reason=reason)
     # What has begun is a retry: that something was done before stays visible.
-    end_execution(execution, Execution.State.FAILED if execution.begun else Execution.State.SKIPPED, why, now)
+    ends = Execution.State.FAILED if execution.begun else Execution.State.SKIPPED
+    end_execution(execution, ends, why, now, outcome)
 
 
 def _must_be_held(execution: Execution) -> None:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from fta import audit
 from fta.engine import doorbell
-from fta.healing.ending import cancel_steps, end_execution
+from fta.healing.ending import end_execution
 from fta.healing.history import lock, tell
 from fta.healing.steps import stop_running
 from fta.models import Business, Execution, Package, Switch
@@ -42,8 +42,7 @@ def abort(execution: Execution, user: User, reason: str, now: datetime) -> None:
     if locked.state == Execution.State.RUNNING:
         stop_running(locked, now, late=False)
     else:
-        cancel_steps(locked, "cancelled", why, now)
-        end_execution(locked, Execution.State.CANCELLED, why, now)
+        end_execution(locked, Execution.State.CANCELLED, why, now, "cancelled")
 
 
 @transaction.atomic

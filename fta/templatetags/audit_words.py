@@ -64,6 +64,7 @@ _DEEDS = {
     "pull": _("读取群的现状"),
 }
 _WHOLE = {
+    "audit.begin_head": _("重新留存审计链尾"),
     "switch.halt": _("停止自愈"),
     "switch.resume": _("恢复自愈"),
     "secrets.reseal": _("用新密钥重新加密存储的密文"),

@@ -2,7 +2,7 @@
 
 import statistics
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Sum
@@ -20,6 +20,11 @@ FEW = 10  # under so many samples a share says so
 DECISIONS_READ = 5000
 NOT_HEALED = Q(state__in=["failed", "unknown"]) | Q(healed__in=["not_healed", "relapsed"])
 JUDGED = ["healed", "not_healed", "relapsed"]
+SHOWN = 10  # businesses
+_BEGUN = Count("pk", filter=~Q(started_at=None))
+_CONVERGED = Count("pk", filter=Execution.CONVERGED)
+_HEALED = Count("pk", filter=Q(healed="healed"))
+_JUDGED = Count("pk", filter=Q(healed__in=JUDGED))
 
 
 @dataclass(frozen=True)
@@ -41,26 +46,37 @@ class Share:
 
 
 def period_figures(user: Any, since: datetime) -> dict[str, Any]:
-    """Return MTTA, MTTR, the verified rate, noise reduction and approval waiting since a moment."""
-    runs = Execution.objects.visible_to(user).filter(received_at__gte=since)
-    alerts = Alert.objects.visible_to(user).filter(received_at__gte=since)
-    judged = runs.filter(healed__in=JUDGED).aggregate(part=Count("pk", filter=Q(healed="healed")), whole=Count("pk"))
+    """Return MTTA, MTTR, alerts in, converged and healed, the verified rate, noise reduction and approval waiting."""
+    runs, alerts = _runs(user).filter(received_at__gte=since), _alerts(user).filter(received_at__gte=since)
+    counts = runs.aggregate(converged=_CONVERGED, well=_HEALED, judged=_JUDGED)
     received = alerts.aggregate(rows=Count("pk"), repeats=Sum("repeat_count"))
     told = received["rows"] + (received["repeats"] or 0)
-    sent = upstairs.deliveries_visible_to(user).filter(created_at__gte=since, state="sent").count()
+    sent = upstairs.messages_sent(user).filter(created_at__gte=since).count()
     waits = _waits(user, since)
+    # What was over before it was received was nobody's to mend.
+    mended = alerts.filter(outcome=Alert.Outcome.MATCHED, resolved_at__gte=F("received_at"))
     return {
         "mtta": _mean(runs.exclude(started_at=None), F("started_at") - F("received_at")),
-        "mttr": _mean(
-            alerts.filter(outcome=Alert.Outcome.MATCHED).exclude(resolved_at=None), F("resolved_at") - F("received_at")
-        ),
-        "verified": Share(**judged),
+        "mttr": _mean(mended, F("resolved_at") - F("received_at")),
+        "alerts": received["rows"],
+        "converged": counts["converged"],
+        "healed": counts["well"],
+        "verified": Share(counts["well"], counts["judged"]),
         "noise": Share(max(told - sent, 0), told),
         "told": told,
         "sent": sent,
         "wait": statistics.median(waits) if waits else None,
         "decisions": len(waits),
     }
+
+
+def _alerts(user: Any) -> QuerySet[Alert]:
+    return Alert.objects.visible_to(user).order_by()
+
+
+def _runs(user: Any) -> QuerySet[Execution]:
+    """Return the executions that alerts began; what people run by hand answers no alert."""
+    return Execution.objects.visible_to(user).exclude(alert=None).order_by()
 
 
 def _mean(rows: QuerySet[Any], span: Any) -> timedelta | None:
@@ -81,50 +97,52 @@ class BusinessRow:
     pk: int | None
     name: str
     alerts: int
+    converged: int
     executions: int
     verified: Share
 
 
 def by_business(user: Any, since: datetime) -> list[BusinessRow]:
-    """Return alerts, executions and the verified rate of each business, the busiest first."""
-    alerts = _counts(Alert.objects.visible_to(user), since)
-    runs = _counts(Execution.objects.visible_to(user), since)
-    judged = _counts(Execution.objects.visible_to(user).filter(healed__in=JUDGED), since)
-    healed = _counts(Execution.objects.visible_to(user).filter(healed="healed"), since)
+    """Return alerts, what became of them and the verified rate of each business, the busiest first."""
+    alerts = dict(_alerts(user).filter(received_at__gte=since).values_list("business").annotate(n=Count("pk")))
+    counts: Any = _runs(user).filter(received_at__gte=since).values("business")
+    counts = counts.annotate(begun=_BEGUN, converged=_CONVERGED, well=_HEALED, judged=_JUDGED)
+    runs: dict[int | None, dict[str, int]] = {row["business"]: row for row in counts}
     names = dict(Business.objects.filter(in_scope(user, "pk", *READERS)).values_list("pk", "name"))
-    rows = [
-        BusinessRow(
-            pk,
-            names.get(pk or 0, _("未归属")),
-            count,
-            runs.get(pk, 0),
-            Share(healed.get(pk, 0), judged.get(pk, 0)),
-        )
-        for pk, count in alerts.items()
-    ]
-    return sorted(rows, key=lambda row: -row.alerts)[:10]
+    none = {"begun": 0, "converged": 0, "well": 0, "judged": 0}
+    rows = []
+    for pk, count in alerts.items():
+        run = runs.get(pk, none)
+        verified = Share(run["well"], run["judged"])
+        rows.append(BusinessRow(pk, names.get(pk or 0, _("未归属")), count, run["converged"], run["begun"], verified))
+    return sorted(rows, key=lambda row: (-row.alerts, row.name))[:SHOWN]
 
 
-def _counts(rows: QuerySet[Any], since: datetime) -> dict[int | None, int]:
-    return dict(rows.filter(received_at__gte=since).order_by().values_list("business").annotate(n=Count("pk")))
+def daily_chart(user: Any, days: int, now: datetime) -> dict[str, Any]:
+    """Return what became of the alerts of each of the last days, in the form that charts.js draws.
 
-
-def daily_chart(user: Any, since: datetime, now: datetime) -> dict[str, Any]:
-    """Return what became of the alerts of each day, in the form that charts.js draws."""
-    alerts = _by_day(Alert.objects.visible_to(user), since)
-    runs = Execution.objects.visible_to(user).exclude(alert=None)
-    healed, failed = _by_day(runs.filter(healed="healed"), since), _by_day(runs.filter(NOT_HEALED), since)
-    first, last = timezone.localtime(since).date(), timezone.localtime(now).date()
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    rest = [max(alerts.get(day, 0) - healed.get(day, 0) - failed.get(day, 0), 0) for day in days]
+    Days are whole ones of the portal's time zone, today included; a single one is shown beside the day before.
+    """
+    today = timezone.localtime(now).date()
+    shown = [today - timedelta(days=back) for back in reversed(range(max(days, 2)))]
+    since = timezone.make_aware(datetime.combine(shown[0], time()))
+    counts = _by_day(_alerts(user), since).annotate(n=Count("pk"))
+    alerts: dict[Any, int] = {row["day"]: row["n"] for row in counts}
+    runs = _by_day(_runs(user), since).annotate(
+        converged=_CONVERGED, well=_HEALED, failed=Count("pk", filter=NOT_HEALED & ~Q(healed="healed"))
+    )
+    ends: dict[Any, dict[str, int]] = {row.pop("day"): row for row in runs}
+    parts = {name: [ends.get(day, {}).get(name, 0) for day in shown] for name in ("converged", "well", "failed")}
+    taken = [sum(column) for column in zip(*parts.values(), strict=True)]
+    rest = [max(alerts.get(day, 0) - some, 0) for day, some in zip(shown, taken, strict=True)]
     series = [
-        {"label": _("收敛、屏蔽或仅记录"), "state": "skipped", "data": rest},
-        {"label": _("已自愈"), "state": "succeeded", "data": [healed.get(day, 0) for day in days]},
-        {"label": _("未自愈"), "state": "failed", "data": [failed.get(day, 0) for day in days]},
+        {"label": _("屏蔽、仅记录或未完"), "state": "skipped", "data": rest},
+        {"label": _("已收敛"), "state": "converging", "data": parts["converged"]},
+        {"label": _("已自愈"), "state": "succeeded", "data": parts["well"]},
+        {"label": _("未自愈"), "state": "failed", "data": parts["failed"]},
     ]
-    return {"type": "bar", "stacked": True, "labels": [f"{day:%m-%d}" for day in days], "series": series}
+    return {"type": "bar", "stacked": True, "labels": [f"{day:%m-%d}" for day in shown], "series": series}
 
 
-def _by_day(rows: QuerySet[Any], since: datetime) -> dict[Any, int]:
-    days = rows.filter(received_at__gte=since).order_by().annotate(day=TruncDate("received_at")).values_list("day")
-    return dict(days.annotate(n=Count("pk")))
+def _by_day(rows: QuerySet[Any], since: datetime) -> Any:
+    return rows.filter(received_at__gte=since).annotate(day=TruncDate("received_at")).values("day")

@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from fta.models import Alert, Execution, ExecutionEvent, Heartbeat, Inbox, StepRun, Switch
+from fta.operations.due import due_work
 from fta.web import upstairs
-from fta.web.due import due_work
 
 MOVE = "execution."  # what the kind of a line of history begins with when it tells a move
 

@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta.models import Heartbeat
+from fta.operations.due import due_work
 from fta.templatetags.moments import rough_text
 from fta.web import upstairs
-from fta.web.due import due_work
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 ENGINE_SILENT = timedelta(seconds=30)
@@ -41,8 +41,7 @@ class Part:
 def parts(now: datetime) -> list[Part]:
     """Return every part; when the database is away, only what can be told without it."""
     first = database()
-    broker_part = broker()
-    known = [first] + ([broker_part] if broker_part else [])
+    known = [first, broker()]
     if first.state == ERROR:
         return known
     checks: list[Callable[[datetime], Part]] = [engine, work, wecom]
@@ -62,14 +61,14 @@ def database() -> Part:
     return Part("database", label, OK, _("%(n).1f 毫秒") % {"n": elapsed})
 
 
-def broker() -> Part | None:
-    """Knock at the broker's door, half a second at most; None when there is no broker.
+def broker() -> Part:
+    """Knock at the broker's door, half a second at most.
 
-    A broker that is away is no error: it only rings, and the engine finds due work without it.
+    A broker that is away, or that nobody has set, is no error: it only rings, and the engine finds due work without it.
     """
-    if not settings.CELERY_BROKER_URL:
-        return None
     label = gettext_lazy("消息代理")
+    if not settings.CELERY_BROKER_URL:
+        return Part("broker", label, OK, _("没有设置，引擎靠轮询做事"))
     begun = time.monotonic()
     url = urlsplit(settings.CELERY_BROKER_URL)
     try:
@@ -96,7 +95,7 @@ def engine(now: datetime) -> Part:
 def work(now: datetime) -> Part:
     """Look at the oldest item that is due and was not done."""
     label = gettext_lazy("待办最老一项")
-    oldest = max(due_work(now), key=lambda each: each.age(now))
+    oldest = max(due_work(now), key=lambda each: (each.age(now), each.count))
     age = oldest.age(now)
     if not oldest.count:
         return Part("work", label, OK, _("没有积压"))

@@ -19,5 +19,12 @@ def deliveries() -> QuerySet[Any]:
 
 
 def deliveries_visible_to(user: Any) -> QuerySet[Any]:
-    """Return the deliveries about executions that the user may read."""
-    return deliveries().filter(in_scope(user, "execution__business", "operator", "approver", "viewer"))
+    """Return the deliveries about executions and alerts that the user may read; those of no business are for admins."""
+    scopes = (in_scope(user, f"{what}__business", "operator", "approver", "viewer") for what in ("execution", "alert"))
+    return deliveries().filter(next(scopes) | next(scopes))
+
+
+def messages_sent(user: Any) -> QuerySet[Any]:
+    """Return the messages about what the user may read that people got: many in a digest are one, and a test is about nothing."""
+    about = deliveries_visible_to(user).exclude(execution=None, alert=None)
+    return about.filter(state="sent").exclude(provider__has_key="digest")

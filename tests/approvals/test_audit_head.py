@@ -92,7 +92,9 @@ def test_it_sees_rows_that_were_taken_out_before_the_head(head: Path) -> None:
         audit.check_head(audit.Head.read(head.read_text()))
 
 
-@pytest.mark.parametrize("change", [{"count": 2}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"hmac": "0" * 64}])
+@pytest.mark.parametrize(
+    "change", [{"count": 2}, {"head": "0" * 64}, {"at": "2020-01-01"}, {"hmac": "0" * 64}, {"database": ""}]
+)
 def test_it_believes_no_head_that_it_did_not_sign(head: Path, change: dict[str, object]) -> None:
     head.write_text(json.dumps({**json.loads(head.read_text()), **change}))
     code, said = run("--head-file", str(head))
@@ -191,3 +193,84 @@ def test_it_tells_when_it_cannot_keep_a_head(kept: Path, settings: Any) -> None:
 def test_it_keeps_none_where_none_is_wanted(settings: Any) -> None:
     settings.FTA_AUDIT_HEAD = ""
     assert AuditHeadKind().due(10, timezone.now()) == []
+
+
+# --- another database where the head was kept ---
+
+
+def another_database() -> None:
+    """Have a fresh database in place of the present one; on PostgreSQL that has a number of its own, whatever its rows are."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM fta_auditentry")
+    entries(2)
+
+
+@pytest.fixture
+def number(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give databases numbers, as PostgreSQL does; the test says which is the present one."""
+    present = ["7300000000000000001/16384"]
+    monkeypatch.setattr(audit, "_database", lambda: present[0])
+    return present
+
+
+def test_a_new_database_in_its_place_is_no_cut_and_does_not_go_unseen(kept: Path) -> None:
+    entries(3)
+    AuditHeadKind().do(1)
+    proof = kept.read_text()
+    another_database()
+    heard: list[str] = []
+
+    def hear(text: str, **rest: Any) -> None:
+        heard.append(text)
+
+    signals.system_fault.connect(hear)
+    code, said = run()
+    assert (code, "head of another database, which had 3 entries" in said) == (0, True)
+    assert run("--head-file", str(kept))[0] == 1, "a head that a person names must be in the chain"
+    assert run("--write-head", str(kept))[0] == 1, "nor is one replaced by hand"
+
+    AuditHeadKind().do(2)
+    AuditHeadKind().do(3)
+    (told,) = heard
+    entry = AuditEntry.objects.get(verb="audit.begin_head")
+    aside = kept.with_name(entry.data["kept"])
+    assert told.startswith("数据库换过")
+    assert aside.name in told
+    assert aside.read_text() == proof
+    assert json.loads(kept.read_text())["count"] == 3
+    assert run() == (0, f"ok: 3 entries, head {audit.head()}\n")
+
+
+def test_no_writer_of_rows_passes_a_cut_off_as_another_database(kept: Path, number: list[str]) -> None:
+    entries(3)
+    AuditHeadKind().do(1)
+    proof = kept.read_text()
+    another_database()  # all rows are others, but the database is the same
+    code, said = run()
+    assert (code, "cut off" in said) == (1, True)
+    AuditHeadKind().do(2)
+    assert kept.read_text() == proof
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_a_database_that_was_restored_elsewhere_goes_on(kept: Path, number: list[str]) -> None:
+    entries(3)
+    AuditHeadKind().do(1)
+    number[0] = "7300000000000000002/16384"
+    entries(1)
+    AuditHeadKind().do(2)
+    assert json.loads(kept.read_text())["database"] == number[0]
+    assert run()[0] == 0
+
+
+def test_a_head_of_an_earlier_version_is_one_of_this_database(kept: Path, number: list[str]) -> None:
+    number[0] = ""
+    entries(3)
+    AuditHeadKind().do(1)
+    plain = json.loads(kept.read_text())
+    plain.pop("database")
+    kept.write_text(json.dumps(plain))
+    assert run()[0] == 0
+    number[0] = "7300000000000000001/16384"
+    tamper("DELETE FROM fta_auditentry WHERE id = %s", AuditEntry.objects.latest("id").pk)
+    assert "cut off" in run()[1]

@@ -65,6 +65,40 @@ def test_a_retry_stays_with_the_version_that_its_steps_are_of(default_policy: Po
     assert list(AuditEntry.objects.filter(verb="execution.refreeze").values_list("actor", flat=True)) == ["system"]
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["before the retry", "while it was asked about"])
+def test_a_retry_behind_an_approval_node_runs_by_the_yes_to_its_new_plan(
+    default_policy: Policy, operator: Person, late: bool
+) -> None:
+    sleep = factories.SLEEP_NODES[0]
+    asks = {"id": 1, "name": "问", "type": "approval", "params": {"message": "重启"}, "next": {"success": [2]}}
+    factories.package(nodes=[asks, sleep | {"id": 2, "next": {"success": [3]}}, sleep | {"id": 3}])
+    execution = held()
+    Execution.objects.update(state="running", needs_approval=False, started_at=timezone.now())
+    execution.refresh_from_db()
+    asked = factories.step(execution, 1, type="approval", state="waiting")
+    assert say(services.open_node(asked, "重启", "default", timezone.now()), operator).state == "approved"
+    assert execution.steps.get(node=2).permit == asked
+    execution.steps.filter(node=2).update(state="failed")
+    Execution.objects.update(state="failed", ended_at=timezone.now())
+    boss = factories.person("boss", "admin")
+    if late:  # nothing has changed yet: it is asked about because the package wants it by now
+        factories.Package.objects.update(mode="approval")
+    else:
+        Host.objects.update(connection="local")
+    operations.retry(Execution.objects.get(), boss.user, "再来", None, False, timezone.now())
+    if late:
+        Host.objects.update(connection="local")
+        with pytest.raises(services.PlanChanged):
+            say(Approval.objects.get(state="pending"), operator)
+    Engine(threads=1, work=["step", "execution"]).drain()
+    assert Execution.objects.get().state == "held"
+    assert say(Approval.objects.get(state="pending"), operator).state == "approved"
+    Engine(threads=1, work=["step", "execution"]).drain()
+    execution.refresh_from_db()
+    assert (execution.state, execution.needs_approval) == ("succeeded", True)
+    assert list(execution.steps.filter(iteration=2).values_list("node", "permit")) == [(2, None), (3, None)]
+
+
 def test_it_asks_again_when_the_host_was_pointed_elsewhere(default_policy: Policy, operator: Person) -> None:
     approval = ask()
     Host.objects.update(connection="local")

@@ -1,5 +1,6 @@
 """The first minute of somebody new: one command starts the portal, two printed commands show it at work, Ctrl-C ends it."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -153,3 +154,19 @@ def test_it_starts_heals_asks_and_ends_with_every_child(demo: Demo) -> None:
     assert not any(reachable(f"http://127.0.0.1:{demo.port + offset}") for offset in range(3))
     assert "Traceback" not in demo.said
     assert "第 2 次" not in demo.said
+
+
+def test_the_demo_keeps_out_of_what_the_shell_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("demo_run", ROOT / "deploy/demo/run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    monkeypatch.setattr(run, "STATE", tmp_path)
+    for name in ("DATABASE_URL", "DATABASE_URL_FILE", "CELERY_BROKER_URL_FILE", "REDIS_URL_FILE"):
+        monkeypatch.setenv(name, "/etc/production")
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    given = run.environment(8000)
+    assert "/etc/production" not in given.values()
+    assert given["DATABASE_URL"] == f"sqlite:///{tmp_path / 'portal.sqlite3'}"
+    assert given["LOG_LEVEL"] == "DEBUG"

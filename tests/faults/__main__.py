@@ -1,4 +1,4 @@
-"""python -m tests.faults [--large] [--executions N --kills N --aimed N --pauses N] [--seed N] [--without GUARD] [--prove]
+"""python -m tests.faults [--large] [--executions N --kills N --aimed N --pauses N --cuts N] [--seed N] [--without GUARD] [--prove]
 
 Kill and pause the portal's processes at work, and check its promises; or show that the run finds each guard's absence.
 """
@@ -20,8 +20,8 @@ from tests.faults.run import Result, Size, run
 from tests.fta.runners.sshd import SSHD
 
 SHOWN = 10  # breaches of one promise
-LARGE = Size(executions=2000, kills=200, aimed=450, pauses=50)
-SMALL = Size(executions=80, kills=8, aimed=27, pauses=8, rest=90)
+LARGE = Size(executions=2000, kills=200, aimed=450, pauses=50, cuts=30)
+SMALL = Size(executions=80, kills=8, aimed=27, pauses=8, cuts=3, rest=90)
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
         return 2
     if args.prove:
         return prove(args.seed)
-    size = LARGE if args.large else Size(args.executions, args.kills, args.aimed, args.pauses, args.rest)
+    size = LARGE if args.large else Size(args.executions, args.kills, args.aimed, args.pauses, args.cuts, args.rest)
     print(f"{size}, seed {args.seed}; this takes at least {size.seconds:.0f} s", flush=True)
     return report(run(size, args.seed, args.without))
 

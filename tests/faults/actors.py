@@ -1,6 +1,8 @@
 """Those who act on the portal while it is being killed: the sender, the approvers and the killer."""
 
 import random
+import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -10,32 +12,42 @@ from typing import Any
 import psycopg
 import requests
 
-from tests.database import SECRETS
+from tests.database import POSTGRES, SECRETS
 from tests.faults import tampering
 from tests.faults.scenario import KEYS, LEASE_SECONDS, FaultStage
 
+STALL_SECONDS = 5.0
 PROCESSES = ("web", "engine", "worker", "worker2")
 APPROVE, REFUSE = 0.70, 0.15  # the rest is left to expire
+OVER_AT_ONCE = 0.1  # share of the alerts that resolve at once: their end must not overtake them
 RACES = 0.2  # share of the decided ones that two people answer at once, one with yes and one with no
 _NO_ANSWER = (requests.RequestException, ValueError)
 
 
 class Sender(threading.Thread):
-    """Posts every alert until it is acknowledged, as a monitoring tool does that must not lose one."""
+    """Posts every alert until it is acknowledged, as a monitoring tool does that must not lose one; some are over at once."""
 
-    def __init__(self, stage: FaultStage, bodies: list[dict[str, str]], seconds: float) -> None:
+    def __init__(self, stage: FaultStage, bodies: list[dict[str, str]], seconds: float, seed: int) -> None:
         super().__init__(name="sender", daemon=True)
         self.stage, self.bodies, self.pause = stage, bodies, seconds / max(1, len(bodies))
+        self.chance = random.Random(seed + 3)
         self.acknowledged: list[str] = []
+        self.over: list[str] = []  # those whose end was acknowledged too
         self.posts = 0
 
     def run(self) -> None:
         began = time.monotonic()
         for number, body in enumerate(self.bodies):
             time.sleep(max(0.0, began + number * self.pause - time.monotonic()))
-            while not self._post(body):
-                time.sleep(0.2)
+            self._insist(body)
             self.acknowledged.append(body["source_id"])
+            if self.chance.random() < OVER_AT_ONCE:
+                self._insist({**body, "status": "resolved"})
+                self.over.append(body["source_id"])
+
+    def _insist(self, body: dict[str, str]) -> None:
+        while not self._post(body):
+            time.sleep(0.2)
 
     def _post(self, body: dict[str, str]) -> bool:
         self.posts += 1
@@ -154,6 +166,45 @@ class Pauser(threading.Thread):
         while self.survived < self.pauses and time.monotonic() < self.until:
             time.sleep(self.gap * self.chance.uniform(0.3, 1.7))
             self.survived += self.stage.pause(self.chance.choice(PROCESSES[1:]), LEASE_SECONDS + 1.5)
+
+
+class Cutter(threading.Thread):
+    """Takes away what the processes talk to: ends their database connections, empties the broker, lets it stand still."""
+
+    def __init__(self, stage: FaultStage, cuts: int, seconds: float, seed: int) -> None:
+        super().__init__(name="cutter", daemon=True)
+        self.stage, self.cuts = stage, cuts
+        self.chance = random.Random(seed + 4)
+        self.gap = seconds * 0.9 / max(1, cuts)
+        self.done: Counter[str] = Counter()
+
+    def run(self) -> None:
+        ways = {
+            "connections ended": self._end_connections,
+            "broker emptied": self._empty,
+            "broker stalled": self._stall,
+        }
+        for number in range(self.cuts):
+            time.sleep(self.gap * self.chance.uniform(0.3, 1.0))
+            name = list(ways)[number % len(ways)]
+            ways[name]()
+            self.done[name] += 1
+
+    def _end_connections(self) -> None:
+        """End every connection, as a restart of the database does: what was just committed may go unanswered."""
+        with psycopg.connect(POSTGRES, autocommit=True) as link:
+            link.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [self.stage.database.url.rsplit("/", 1)[1]],
+            )
+
+    def _empty(self) -> None:
+        subprocess.run(["redis-cli", "-p", str(self.stage.broker_port), "flushall"], check=True, capture_output=True)
+
+    def _stall(self) -> None:
+        self.stage.broker.send_signal(signal.SIGSTOP)
+        time.sleep(STALL_SECONDS)
+        self.stage.broker.send_signal(signal.SIGCONT)
 
 
 class Tamperer(threading.Thread):

@@ -35,13 +35,15 @@ def open_work(stage: FaultStage) -> int:
         return int(_rows(link, OPEN)[0][0])
 
 
-def read(stage: FaultStage, acknowledged: Sequence[str]) -> Facts:
+def read(stage: FaultStage, acknowledged: Sequence[str], over: Sequence[str]) -> Facts:
     """Return the facts of a run that has come to rest."""
     audit = stage.manage("audit_verify", check=False)
     with psycopg.connect(stage.database.url) as link:
         keys = {str(key) for (key,) in _rows(link, "SELECT idem_key::text FROM fta_steprun WHERE type = 'script'")}
         found = Facts(
             acknowledged=list(acknowledged),
+            over=list(over),
+            unended=[row[0] for row in _rows(link, "SELECT external_id FROM fta_alert WHERE status <> 'resolved'")],
             stored=dict(_rows(link, "SELECT external_id, count(*) FROM fta_alert GROUP BY 1")),
             waiting=dict(_rows(link, "SELECT state, count(*) FROM fta_inbox GROUP BY 1")),
             runs=_of(

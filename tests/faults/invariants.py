@@ -56,6 +56,8 @@ class Facts:
     """Everything that a run left behind: in the database, at the interface, and with the sender."""
 
     acknowledged: Sequence[str] = ()
+    over: Sequence[str] = ()  # source_ids whose end was acknowledged
+    unended: Sequence[str] = ()  # source_ids of alerts that are still firing
     stored: Mapping[str, int] = field(default_factory=dict)  # source_id -> alerts
     waiting: Mapping[str, int] = field(default_factory=dict)  # inbox rows by state
     runs: Sequence[Run] = ()
@@ -82,6 +84,11 @@ class Breach:
 
 Check = Callable[[Facts], Iterator[str]]
 SAID = {"approved": "approve", "refused": "refuse"}
+
+
+def over_at_last(facts: Facts) -> Iterator[str]:
+    for source_id in sorted(set(facts.over) & set(facts.unended)):
+        yield f"{source_id} is still firing"
 
 
 def stored_once(facts: Facts) -> Iterator[str]:
@@ -225,6 +232,7 @@ def audit_whole(facts: Facts) -> Iterator[str]:
 
 CHECKS: dict[str, Check] = {
     "an acknowledged alert is stored exactly once": stored_once,
+    "an alert whose end was acknowledged is over": over_at_last,
     "an alert has at most one execution": one_execution_an_alert,
     "a step of policy once is called at most once": once_is_once,
     "a success was a real one": success_was_real,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults import facts as reading
 from tests.faults import points
-from tests.faults.actors import PROCESSES, Approvers, Keeper, Killer, Pauser, Sender, Tamperer
+from tests.faults.actors import PROCESSES, Approvers, Cutter, Keeper, Killer, Pauser, Sender, Tamperer
 from tests.faults.invariants import Breach, Facts, breaches
 from tests.faults.scenario import FaultStage, alerts, configuration
 
@@ -35,6 +35,7 @@ class Size:
     kills: int = 60  # at random moments
     aimed: int = 45  # at the named points
     pauses: int = 6  # past the lease, of processes; and as many of single workers, between acting and recording
+    cuts: int = 6  # of database connections, and of the broker
     rest: int = 600  # seconds after the load until nothing may be due any more
 
     @property
@@ -80,6 +81,7 @@ class Cast:
     killer: Killer
     pauser: Pauser
     tamperer: Tamperer
+    cutter: Cutter
     keeper: Keeper
 
     @classmethod
@@ -87,22 +89,23 @@ class Cast:
         """Return the cast of a run."""
         seconds = size.seconds
         return cls(
-            Sender(stage, alerts(size.executions, seed), seconds * 0.9),
+            Sender(stage, alerts(size.executions, seed), seconds * 0.9, seed),
             Approvers(stage, seed),
             Killer(stage, size.kills, seconds, seed),
             Pauser(stage, size.pauses, seconds, seed),
             Tamperer(stage, size.changes, seconds, seed),
+            Cutter(stage, size.cuts, seconds, seed),
             Keeper(stage),
         )
 
     def start(self) -> None:
         """Let all of them begin."""
-        for actor in (self.sender, self.approvers, self.killer, self.pauser, self.tamperer, self.keeper):
+        for actor in (self.sender, self.approvers, self.killer, self.pauser, self.tamperer, self.cutter, self.keeper):
             actor.start()
 
     def end_load(self, seconds: float) -> None:
         """Wait until nothing more is sent and nothing more goes wrong."""
-        for busy in (self.killer, self.pauser, self.sender, self.tamperer):
+        for busy in (self.killer, self.pauser, self.sender, self.tamperer, self.cutter):
             busy.join(seconds)
 
     def end(self) -> None:
@@ -124,17 +127,21 @@ def _run(stage: FaultStage, size: Size, seed: int) -> Result:
         cast.end()
     struck = points.struck(stage.points, size.aimed)
     met = points.met(stage.points, stall=size.pauses, twice=size.doubles, race=size.races)
-    found = reading.read(stage, cast.sender.acknowledged)
+    found = reading.read(stage, cast.sender.acknowledged, cast.sender.over)
     broken = breaches(found) + [Breach(WORTH, text) for text in _shortfalls(cast, struck, met, size)]
     killed, sender = cast.killer.killed, cast.sender
     times = [
         ("kills at random", f"{killed.total()} ({_counts(killed)})"),
         ("kills at named points", f"{sum(struck.values())} of {size.aimed} ({_counts(struck)})"),
         ("pauses past the lease", f"{cast.pauser.survived}, and {met['stall']} stalls of single workers"),
+        ("database and broker cut off", _counts(cast.cutter.done)),
         ("alerts that two engines took up", str(met["twice"])),
         ("plans changed in the database", f"{cast.tamperer.done}, and {met['race']} between reading and claim"),
         ("seconds under load / until nothing was due", f"{loaded - began:.0f} / {rested:.0f}"),
-        ("posts for acknowledged alerts", f"{sender.posts} for {len(sender.acknowledged)}"),
+        (
+            "posts for acknowledged alerts",
+            f"{sender.posts} for {len(sender.acknowledged)}, of which {len(sender.over)} ended",
+        ),
         ("answers to decisions by status (0: none)", _counts({str(k): n for k, n in cast.approvers.answers.items()})),
         ("step starts whose worker vanished", str(reading.lost_leases(stage))),
     ]
@@ -155,6 +162,8 @@ def _shortfalls(cast: Cast, struck: Mapping[str, int], met: Mapping[str, int], s
         found.append(f"{pauser.survived} of {pauser.pauses} pauses were survived")
     if cast.tamperer.done < size.changes / 2:  # where nothing waits for long there is little to be changed
         found.append(f"{cast.tamperer.done} of {size.changes} plans were changed")
+    if cast.cutter.done.total() != size.cuts:
+        found.append(f"{cast.cutter.done.total()} of {size.cuts} cuts were made")
     if not met["twice"]:
         found.append("no alert was taken up by two engines")
     if not met["race"]:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import yaml
@@ -93,7 +94,8 @@ class FaultStage(Stage):
         self.sshd = Server.start(folder / "sshd", *(ssh_host(n) for n in range(SSH_HOSTS)))
         self.env["FTA_DEMO_HOOK"] = self.hook.url
         self.env["FTA_SSH_JOURNAL"] = str(folder / "ssh-journal")
-        self.env["CELERY_BROKER_URL"], _ = self.redis()
+        self.env["CELERY_BROKER_URL"], self.broker = self.redis()
+        self.broker_port = urlsplit(self.env["CELERY_BROKER_URL"]).port
         self.env |= {"FAULTS_POINTS": str(self.points), "FAULTS_WITHOUT": without}
         self.without = without
         self._turn = threading.RLock()

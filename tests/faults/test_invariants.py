@@ -13,6 +13,8 @@ LATER = AT.timestamp() + 1
 
 GOOD = Facts(
     acknowledged=["a", "b", "c"],
+    over=["c"],
+    unended=["a"],
     stored={"a": 1, "b": 1, "c": 1},
     waiting={"done": 4},
     runs=[
@@ -40,6 +42,7 @@ BROKEN: dict[str, Callable[[], Facts]] = {
     "stored exactly once: lost": lambda: replace(GOOD, stored={"a": 1, "b": 1}),
     "stored exactly once: doubled": lambda: replace(GOOD, stored={**GOOD.stored, "a": 2}),
     "stored exactly once: left in the inbox": lambda: replace(GOOD, waiting={"done": 3, "new": 1}),
+    "whose end was acknowledged": lambda: replace(GOOD, over=["a"], unended=["a", "b"]),
     "at most one execution": lambda: replace(GOOD, runs=[*GOOD.runs, Run(4, 11, "skipped", True, False, "p1")]),
     "called at most once": lambda: replace(GOOD, calls=[*GOOD.calls, Call("k1", LATER)]),
     "called at most once: a script": lambda: replace(

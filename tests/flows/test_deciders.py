@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import on_postgres, skip_or_fail
+from tests.conftest import only_on_postgres, skip_or_fail
 from tests.database import POSTGRES, ROOT, Database, reachable
 from tests.flows.deciders import ON_THE_EDGE, QUESTIONS, RIVALS
 
@@ -17,10 +17,7 @@ pytestmark = [pytest.mark.timeout(480)]
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    if not on_postgres():
-        pytest.skip(
-            "postgres: half a minute of work for both cores; runs with the suite on PostgreSQL (make test-postgres)"
-        )
+    only_on_postgres("half a minute of work for both cores")
     if not reachable(POSTGRES):
         skip_or_fail("postgres", f"nothing answers at {POSTGRES}")
     database = Database(tmp_path_factory.mktemp("deciders"), postgres=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import on_postgres, skip_or_fail
+from tests.conftest import only_on_postgres, skip_or_fail
 from tests.database import POSTGRES, reachable
 from tests.stage import RABBITMQ, Stage
 
@@ -57,8 +57,7 @@ def celery(tmp_path: Path) -> Iterator[tuple[Stage, "subprocess.Popen[bytes]"]]:
 @pytest.fixture
 def rabbitmq(tmp_path: Path) -> Iterator[Stage]:
     """A portal on PostgreSQL with Celery on RabbitMQ."""
-    if not on_postgres():
-        pytest.skip("rabbitmq: one broker is enough here; runs with the suite on PostgreSQL (make test-postgres)")
+    only_on_postgres("one broker is enough here")
     if not reachable(RABBITMQ):
         skip_or_fail("rabbitmq", f"nothing answers at {RABBITMQ}")
     stage = Stage(tmp_path, postgres=True, broker=RABBITMQ)

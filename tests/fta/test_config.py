@@ -63,7 +63,8 @@ hosts:
                   host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAA4Rrb6nudJYnP3bR01WB4wgdtkwiOSb+DmYF0CCD1I"}}
   - {ip: 127.0.0.99, spare: true}
 sources:
-  - {name: rest, kind: rest, app_id: app, business: game, time_zone: Asia/Tokyo, cidrs: [192.0.2.0/24], options: {a: 1}}
+  - {name: rest, kind: rest, app_id: app, business: game, time_zone: Asia/Tokyo, cidrs: [192.0.2.0/24],
+     options: {severity: {sev1: critical}}}
   - {name: quiet, kind: rest, enabled: false}
 approval_policies:
   - {name: default, stages: [{approvers: [{role: operator}, {group: 一线}], quorum: 1}, {approvers: [{duty: 值班}]}],
@@ -153,6 +154,7 @@ def test_it_warns_of_each_variable_that_is_not_set(monkeypatch: pytest.MonkeyPat
         assert name in said
     assert "api_keys[0].key: the environment variable FTA_API_KEY is not set" in said
     assert not Channel.objects.get(name="值班群").enabled
+    assert apply(export()) == ([], "")
 
 
 def test_what_is_exported_is_what_was_applied() -> None:
@@ -242,6 +244,7 @@ def test_an_absent_section_is_left_alone_and_an_empty_one_empties() -> None:
         for row in kind._default_manager.all():
             assert (row.archived, row.enabled) == (True, False)
     assert not Package.objects.get().archived
+    assert apply("version: 1\ngateway:")[0] == []
 
 
 def test_what_is_no_longer_named_stays_under_a_running_execution() -> None:

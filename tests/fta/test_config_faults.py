@@ -2,7 +2,8 @@
 
 import pytest
 
-from fta.models import PackageVersion
+from fta.models import Credential, Execution, Package, PackageVersion
+from tests import factories
 from tests.fta.configuring import apply, refused
 
 pytestmark = pytest.mark.django_db
@@ -116,10 +117,78 @@ pytestmark = pytest.mark.django_db
         ("version: 1\nchannels: [{name: a, kind: email, to: [a@b.cc], fallback: b}]", 'channels[0].fallback: no other channel "b"'),
         ("version: 1\nchannels: [{name: a, kind: email, to: [a@b.cc], fallback: a}]", 'channels[0].fallback: no other channel "a"'),
         ("version: 1\nchannels: [{name: a, kind: smoke}]", "channels[0].kind: is 'smoke'"),
+        ("version: 1\nsources: [{name: a, kind: rest, relay_to: [nope]}]", 'sources[0].relay_to[0]: no channel "nope"'),
+        ("version: 1\nsources: [{name: a, kind: rest, options: {severity: 5}}]", "sources[0].options.severity: 应为一组键值"),
+        ("version: 1\nsources: [{name: a, kind: rest, options: {severity: {5: informational}}}]",
+         "sources[0].options.severity.5: 级别只能是 critical"),
+        ("version: 1\nsources: [{name: a, kind: rest, options: {severity: {5: [info]}}}]",
+         "sources[0].options.severity.5: 级别只能是 critical"),
+        ("version: 1\nsources: [{name: a, kind: rest, options: {colour: red}}]", "sources[0].options.colour: 没有这一项"),
+        ("version: 1\napproval_policies: [{name: a, remind_channel: nope, stages: [{approvers: [{role: operator}]}]}]",
+         'approval_policies[0].remind_channel: no channel "nope"'),
+        ("version: 1\npackages: [{key: a, nodes: [{id: 1, type: job, params: {preset: awx, credential: nope}}]}]",
+         'packages[0].nodes[0].params.credential: no credential "nope" that is a token'),
+        ("version: 1\nsources: [{name: a, kind: rest, app_id: x}, {name: b, kind: rest, app_id: x}]",
+         'sources[1].app_id: "x" is the app_id of sources[0] already'),
+        ("version: 1\npeople: [{username: a, wecom_userid: x}, {username: b, wecom_userid: X}]",
+         'people[1].wecom_userid: "x" is the wecom_userid of people[0] already'),
+        ("version: 1\nhosts: [{ip: '::1'}, {ip: '0:0:0:0:0:0:0:1'}]", 'hosts[1].ip: "::1" is the ip of hosts[0] already'),
+        ("version: 1\nwecom: [{}, {}]", 'wecom[1].name: "default" is the name of wecom[0] already'),
     ],
 )  # fmt: skip
 def test_it_names_the_path_of_what_is_wrong_and_applies_nothing(text: str, said: str) -> None:
     assert said in refused(text)
+
+
+NAMED = {
+    "businesses": "code: a", "people": "username: a", "groups": "name: a", "duties": "name: a",
+    "api_keys": "name: a, role: viewer", "credentials": "name: a, kind: token", "sources": "name: a, kind: rest",
+    "approval_policies": "name: a, stages: [{approvers: [{role: operator}]}]", "rules": "name: a",
+    "packages": "key: a, nodes: [{id: 1, type: sleep, params: {seconds: 0}}]",
+    "convergence_rules": "name: a, remark: x, function: relate, dimensions: [host]",
+    "shields": "name: a, reason: x, from: 2026-01-01T00:00:00, to: 2026-01-02T00:00:00",
+    "channels": "name: a, kind: email, to: [a@b.cc]", "templates": "name: a, body: x",
+    "notification_rules": "name: a, events: ['*']", "gateway": "name: a, corp_id: x, agent_id: 1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("section", NAMED)
+def test_it_takes_no_name_twice(section: str) -> None:
+    path, key = "gateway.clients" if section == "gateway" else section, NAMED[section].partition(":")[0]
+    shape = "{clients: [{%s}, {%s}]}" if section == "gateway" else "[{%s}, {%s}]"
+    said = refused(f"version: 1\n{section}: " + shape % (NAMED[section], NAMED[section]))
+    assert f'{path}[1].{key}: "a" is the {key} of {path}[0] already' in said
+
+
+JOB = """
+version: 1
+credentials: [{name: awx, kind: token, url: "https://awx", secret: x}, {name: root, kind: password, secret: x}]
+hosts: [{ip: 127.0.0.1, connection: {kind: ssh, user: a, credential: root}}]
+packages:
+  - {key: a, nodes: [{id: 1, type: job, params: {preset: awx, credential: awx, inputs: {template: 1}}}]}
+  - {key: b, nodes: [{id: 1, type: package, params: {package: a}}]}
+rules: [{name: r, package: b}]
+"""
+
+
+def test_what_is_in_use_is_not_taken_away() -> None:
+    apply(JOB)
+    said = refused("version: 1\ncredentials: []")
+    assert 'credentials: "awx" is in use by package a;' in said
+    assert 'credentials: "root" is in use by host 127.0.0.1;' in said
+    assert 'packages: "b" is in use by rule r;' in refused("version: 1\npackages: []")
+    assert 'packages: "a" is in use by package b;' in refused(f"version: 1\npackages: [{OUTER}]\nrules: []")
+
+    run = factories.execution(package=Package.objects.get(key="a"), state="running")
+    emptied = "version: 1\ncredentials: []\nhosts: []\npackages: []\nrules: []"
+    assert f'credentials: "awx" is in use by execution {run.pk};' in refused(emptied)
+    Execution.objects.update(state="failed")
+    changes, _said = apply(emptied)
+    assert {"- credential awx", "- credential root", "- package a", "- rule r"} <= set(changes)
+    assert not Credential.objects.exists()
+
+
+OUTER = "{key: b, nodes: [{id: 1, type: package, params: {package: a}}]}"
 
 
 def test_it_names_every_fault_at_once() -> None:

@@ -1,6 +1,7 @@
 """How a production starts: secrets from files, refusals of a start without keys, probes, and senders that chunk."""
 
 import os
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fta.lib.database import audit_head, database
 from fta.lib.files import keep_private
 from fta.wsgi import with_length
 from tests.database import ROOT, SECRETS
@@ -88,3 +90,34 @@ def test_nobody_else_reads_the_database_file(tmp_path: Path) -> None:
         keep_private(path)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes == dict.fromkeys(("old.sqlite3", "old.sqlite3-wal", "old.sqlite3-shm", "new.sqlite3"), 0o600)
+
+
+def test_the_options_of_the_database_url_hold() -> None:
+    url = "postgres://u:p@db.example:6432/fta?sslmode=verify-full&sslrootcert=/etc/ca.pem&connect_timeout=9&conn_max_age=0"
+    made = database(f"{url}&options=-c%20statement_timeout%3D60000", Path("/var"), 60)
+    options = made["OPTIONS"]
+    assert (options["sslmode"], options["sslrootcert"], options["connect_timeout"]) == ("verify-full", "/etc/ca.pem", 9)
+    assert options["options"].startswith("-c statement_timeout=15000 -c lock_timeout=5000 ")
+    assert options["options"].endswith(" -c statement_timeout=60000"), "the last one holds"
+    assert (made["CONN_MAX_AGE"], made["CONN_HEALTH_CHECKS"]) == (0, True)
+    plain = database("postgres://u:p@db.example/fta", Path("/var"), 60)
+    assert (plain["OPTIONS"]["connect_timeout"], plain["CONN_MAX_AGE"]) == (5, 60)
+    file = database("sqlite:////tmp/fta.sqlite3?timeout=7&transaction_mode=DEFERRED", Path("/var"), 60)
+    assert (file["OPTIONS"]["timeout"], file["OPTIONS"]["transaction_mode"]) == (7, "IMMEDIATE")
+
+
+def test_each_database_has_an_audit_head_of_its_own() -> None:
+    urls = ["postgres://u@a/fta", "postgres://u@b/fta", "postgres://u@a:6432/fta", "postgres://u@a/fta2"]
+    urls += ["postgres://%2Fvar%2Frun/fta", "sqlite:////srv/fta.sqlite3"]
+    heads = [audit_head(database(url, Path("/var"), 60), Path("/var")) for url in urls]
+    assert heads[0] == "/var/portal-a-fta.audit-head.json"
+    assert heads[-1] == "/srv/fta.sqlite3.audit-head.json"
+    assert len(set(heads)) == len(urls)
+    assert {str(Path(head).parent) for head in heads} == {"/var", "/srv"}
+
+
+def test_the_proxy_logs_no_query() -> None:
+    text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    (form,) = re.findall(r"^log_format fta '(.*)';$", text, re.M)
+    assert not set(re.findall(r"\$\w+", form)) & {"$request", "$request_uri", "$args", "$query_string", "$http_referer"}
+    assert set(re.findall(r"access_log ([^;]+);", text)) == {"off", "/var/log/nginx/fta.access.log fta"}

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from fta import operations, signals
@@ -122,6 +123,40 @@ def test_it_records_nothing_for_a_ghost(actor: Actor, host: Any) -> None:
     StepKind().do(execution.steps.get().pk)
     step = execution.steps.get()
     assert (step.state, step.output, stage.state(execution)) == ("running", "", "running")
+
+
+@pytest.mark.django_db(transaction=True)  # as for a worker: a connection that broke is left, with all that it had begun
+def test_it_records_what_is_known_once_the_database_is_back(actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = stage.ready(node(1, success=2, policy="once"), node(2))
+    left: list[Exception] = [OperationalError("deadlock detected"), InterfaceError("connection already closed")]
+    real = steps.tell
+
+    def troubled(*args: Any, **kwargs: Any) -> None:  # in the transaction that writes the end of a step
+        if left:
+            raise left.pop()
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(steps, "tell", troubled)
+    monkeypatch.setattr(steps, "RECORD_PAUSE_SECONDS", 0)
+    stage.drain()
+    assert (stage.state(execution), left) == ("succeeded", [])
+    assert stage.steps(execution) == [(1, 1, "succeeded"), (2, 1, "succeeded")]
+    assert len(actor.seen) == 2, "it was recorded again, not done again"
+
+
+def test_it_gives_up_to_record_when_its_lease_is_over(
+    actor: Actor, host: Any, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    def gone(*args: Any) -> None:
+        raise OperationalError("the database system is starting up")
+
+    execution = stage.ready()
+    ExecutionKind().do(execution.pk)
+    settings.FTA_LEASE_SECONDS = 0
+    monkeypatch.setattr(steps, "record", gone)
+    with pytest.raises(OperationalError):
+        StepKind().do(execution.steps.get().pk)
+    assert stage.steps(execution) == [(1, 1, "running")], "whoever takes it over settles it"
 
 
 def test_it_says_unknown_when_a_runner_raises(actor: Actor, host: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
 
 from tests.wechat.entry_stub import AES_KEY, CORP, SECRET, TOKEN
@@ -76,3 +77,11 @@ def test_it_serves_until_it_is_told_to_end() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     assert answer["errcode"] == 0
+
+
+def test_a_portal_without_it_says_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert get_commands()["wecom_simulator"] == "wechat.simulator", "it goes before the one that only says so"
+    with pytest.raises(SystemExit) as end:
+        load_command_class("wechat", "wecom_simulator").run_from_argv(["manage.py", "wecom_simulator", "--port", "1"])
+    assert end.value.code == 1
+    assert "Set WECOM_SIMULATOR=1" in capsys.readouterr().err

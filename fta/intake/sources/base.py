@@ -188,7 +188,7 @@ def clean_labels(value: Any, path: str) -> dict[str, str]:
     for key, item in value.items():
         if isinstance(item, (dict, list)):
             raise Rejected(f"{path}.{clean(key, 64)} must be a string.")
-        text = "" if item is None else str(item)
+        text = "" if item is None else str(item).lower() if isinstance(item, bool) else str(item)  # as JSON writes it
         if len(text.encode("utf-8", "replace")) > settings.FTA_MAX_LABEL_BYTES:
             raise Rejected(f"{path}.{clean(key, 64)} is longer than {settings.FTA_MAX_LABEL_BYTES} bytes.")
         labels[clean(key, 255)] = clean(text, settings.FTA_MAX_LABEL_BYTES)

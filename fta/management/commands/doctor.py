@@ -17,16 +17,17 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import F, Min, Q, TextField
-from django.db.models.functions import Coalesce, Substr
+from django.db.models import F, Q, TextField
+from django.db.models.functions import Substr
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from fta import audit
 from fta.lib.fields import SealedTextField
 from fta.lib.secrets import SealBroken, unseal
-from fta.models import AuditEntry, Execution, Heartbeat, Inbox, StepRun
+from fta.models import AuditEntry, Execution, Heartbeat
 from fta.models.engine import DbNow
+from fta.operations import due
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 ENGINE_SILENT = timedelta(seconds=30)
@@ -185,21 +186,13 @@ def engine(now: datetime) -> Finding:
 
 def due_work(now: datetime) -> Finding:
     """Look for the oldest item that is due and was not done."""
-    free = Q(not_before=None) | Q(not_before__lte=now)
-    waiting = {
-        "inbox": (Inbox.objects.filter(free, state="new"), Coalesce("not_before", "received_at")),
-        "step": (StepRun.objects.filter(free, state="ready"), Coalesce("not_before", "created_at")),
-        "sleeper": (Execution.objects.filter(state="sleeping", wake_at__lte=now), F("wake_at")),
-        "delivery": (_deliveries().filter(free, state="pending"), Coalesce("not_before", "created_at")),
-    }
-    oldest = {kind: rows.aggregate(at=Min(since))["at"] for kind, (rows, since) in waiting.items()}
-    at, kind = min(((at, kind) for kind, at in oldest.items() if at), default=(now, ""))
-    age = max(now - at, timedelta())
-    if not kind:
+    oldest = max(due.due_work(now), key=lambda each: (each.age(now), each.count))
+    age = timedelta(seconds=oldest.age(now))
+    if not oldest.count:
         return Finding(OK, "due work", "nothing waits")
     state = OK if age <= LATE else WARN if age <= STUCK else FAIL
     remedy = "" if state == OK else "The engine does not keep up: look at its log, or start another."
-    return Finding(state, "due work", f"the oldest waits {_span(age)} ({kind})", remedy)
+    return Finding(state, "due work", f"the oldest waits {_span(age)} ({oldest.kind})", remedy)
 
 
 def wecom(now: datetime) -> Finding:

@@ -1,5 +1,7 @@
 """manage.py engine: the poller that finds due work and does it."""
 
+import logging
+import os
 import signal
 from typing import Any
 
@@ -21,5 +23,10 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: engine.stop())
         signal.signal(signal.SIGINT, lambda *_: engine.stop())
         self.stdout.write("engine: started")
-        engine.run()
-        self.stdout.write("engine: stopped")
+        if engine.run():
+            self.stdout.write("engine: stopped")
+            return
+        self.stdout.write("engine: stopped; what is still at work is left to its lease (see the log)")
+        self.stdout.flush()
+        logging.shutdown()
+        os._exit(0)  # an ordinary end would wait for the threads that are still at work

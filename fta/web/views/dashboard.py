@@ -9,7 +9,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from fta.models import Alert, Execution, Switch
+from fta.models import Alert, Execution
+from fta.operations.reach import shown_to
 from fta.web import figures, selectors, upstairs
 from fta.web.context import FAILURES_SHOWN
 from fta.web.parts import parts
@@ -34,7 +35,7 @@ def _now_part(user: Any, now: datetime) -> dict[str, Any]:
         "failed_deliveries": failed.count(),
         "last_failure": failed.order_by("-pk").first(),
         "parts": parts(now),
-        "halts": Switch.objects.in_force(),
+        "halts": shown_to(user).in_force(),
     }
 
 
@@ -52,7 +53,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "periods": figures.PERIODS,
         "figures": figures.period_figures(request.user, since),
         "by_business": figures.by_business(request.user, since),
-        "chart": figures.daily_chart(request.user, since, now),
+        "chart": figures.daily_chart(request.user, int(period), now),
     }
     return render(request, "fta/dashboard.html", context)
 

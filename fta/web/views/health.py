@@ -9,8 +9,8 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from fta.models import Heartbeat
+from fta.operations.due import due_work
 from fta.web import metrics
-from fta.web.due import due_work
 from fta.web.parts import is_ready, parts
 from fta.web.words import work_word
 

@@ -13,7 +13,7 @@ from fta.convergence import converge
 from fta.convergence import engine as convergence_engine
 from fta.models import Execution, Inbox, Incident, Member
 from tests import factories
-from tests.conftest import on_postgres
+from tests.conftest import only_on_postgres
 from tests.fta.convergence.storm import arrive, rule, run_due
 
 
@@ -152,8 +152,7 @@ def test_it_takes_its_locks_in_one_order(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_it_opens_one_incident_when_many_come_at_once() -> None:
-    if not on_postgres():
-        pytest.skip("postgres: SQLite has one writer")
+    only_on_postgres("SQLite has one writer")
     factories.host()
     at = timezone.now()
     rule("defense", count=1)

@@ -12,7 +12,7 @@ from fta import pipeline
 from fta.models import Business, ConfigVersion, Execution, Incident, Person
 from notify.models import Delivery
 from tests import factories
-from tests.conftest import on_postgres
+from tests.conftest import only_on_postgres
 
 STORM = 500
 
@@ -22,8 +22,7 @@ STORM = 500
 def test_five_hundred_held_are_five_hundred_approvals_and_one_decision(
     game: Business, operator: Person, client: Client
 ) -> None:
-    if not on_postgres():
-        pytest.skip("postgres: a minute of work; runs with the suite on PostgreSQL (make test-postgres)")
+    only_on_postgres("a minute of work")
     Policy.objects.create(name="default", stages=[{"approvers": [{"role": "operator"}]}])
     factories.rule(match={}, package=factories.package("clean", risk="high"))
     factories.convergence_rule("异常防御", function="defense", count=1, dimensions=["business", "alert_type"])

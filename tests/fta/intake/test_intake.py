@@ -9,8 +9,9 @@ import pytest
 from django.db import DatabaseError
 from django.test import Client, override_settings
 
-from fta import pipeline
+from fta import pipeline, signals
 from fta.engine.loop import Engine
+from fta.intake import store
 from fta.lib.secrets import digest
 from fta.models import Alert, AlertEvent, Inbox, Source
 from tests import factories
@@ -79,6 +80,14 @@ def test_it_refuses_a_wrong_credential(client: Client, rest: Source, headers: di
     assert not Inbox.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/intake/rest/wrong/", "/intake/rest/x", "/intake/rest/a-secret-of-nobody/", "/event/api/demo%00/"],
+)
+def test_it_refuses_a_wrong_credential_in_the_path(client: Client, rest: Source, path: str) -> None:
+    assert post(client, body(), path, Accept="*/*").status_code == 401
+
+
 def test_it_refuses_the_secret_of_another_kind_or_of_a_disabled_source(client: Client, rest: Source) -> None:
     assert post(client, {"alerts": []}, "/intake/alertmanager/").status_code == 401
     Source.objects.update(enabled=False)
@@ -102,6 +111,16 @@ def test_it_admits_only_the_listed_addresses(client: Client, rest: Source) -> No
     assert post(client, body()).status_code == 401
     Source.objects.update(cidrs=["127.0.0.0/8"])
     assert post(client, body()).status_code == 202
+
+
+def test_it_knows_an_address_in_the_form_of_a_socket_for_both_kinds(client: Client, rest: Source) -> None:
+    Source.objects.update(cidrs=["10.0.0.0/8"])
+    for address, status in (("::ffff:10.0.0.1", 202), ("::ffff:11.0.0.1", 401), ("fe80::1", 401)):
+        answer = client.post(
+            "/intake/rest/", body(), "application/json", headers={"X-Secret": SECRET}, REMOTE_ADDR=address
+        )
+        assert answer.status_code == status, address
+    assert Inbox.objects.get().remote_ip == "10.0.0.1"
 
 
 def test_it_does_not_believe_a_forged_forwarded_header(client: Client, rest: Source) -> None:
@@ -166,6 +185,42 @@ def test_it_answers_503_when_the_database_fails(client: Client, rest: Source, mo
     assert answer["Retry-After"]
 
 
+def test_it_answers_what_is_kept_when_the_database_is_lost_then(
+    client: Client, rest: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: object, **kwargs: object) -> None:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(Inbox.objects, "filter", lost)
+    answer = post(client, body(), "/intake/rest/?wait=1")
+    monkeypatch.undo()
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "inbox": Inbox.objects.get().pk, "alerts": []})
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "status", "word"),
+    [
+        (body(), {}, 200, ""),
+        ([body(), {"content": "of what?"}], {}, 400, "[1]"),
+        ("{", {}, 400, "not JSON"),
+        (body(), {"X-Secret": "wrong"}, 401, "credential"),
+    ],
+)
+def test_it_only_checks_what_is_sent_to_be_validated(
+    client: Client, rest: Source, data: Any, headers: dict[str, str], status: int, word: str
+) -> None:
+    answer = post(client, data, "/intake/rest/?validate=1", **headers)
+    assert answer.status_code == status
+    assert answer.json() == {"valid": 1} if status == 200 else word in answer.json()["error"]["message"]
+    assert (post(client, data, "/event/api/demo-app/?validate=1", **headers).status_code) == status
+    assert Inbox.objects.count() == 0
+
+
+def test_it_keeps_a_query_that_every_database_takes_and_that_cannot_be_mistaken(client: Client, rest: Source) -> None:
+    assert post(client, body(), "/intake/rest/?x=%00a%26relay%3D1&relay=1&secret=s").status_code == 202
+    assert Inbox.objects.get().query == "x=a%26relay%3D1"
+
+
 def test_it_counts_repeats_and_closes_the_episode(client: Client, rest: Source) -> None:
     for _ in range(3):
         post(client, body())
@@ -209,6 +264,162 @@ def test_it_keeps_a_resolved_with_nothing_open(client: Client, rest: Source) -> 
     assert AlertEvent.objects.get().applied is False
 
 
+NOTED = {
+    "rest": [{"status": "no_data", "ip": "unknown-host"}, {"status": "acknowledged"}],
+    "grafana": [{"state": "no_data", "evalMatches": []}, {"state": "pending"}],
+}
+FIRING = {"rest": {"status": "firing"}, "grafana": {"state": "alerting"}}
+
+
+def word_of(kind: str, word: dict[str, Any]) -> dict[str, Any]:
+    """A body of this kind about one problem."""
+    if kind == "rest":
+        return body(**word)
+    matches = [{"metric": "disk", "value": 98, "tags": {"instance": "127.0.0.10:9100"}}]
+    return {"ruleId": 7, "ruleName": "disk_full", "ruleUrl": "http://g/d/1", "evalMatches": matches, **word}
+
+
+@pytest.mark.parametrize(("kind", "noted"), [(kind, word) for kind, words in NOTED.items() for word in words])
+@pytest.mark.parametrize("together", [True, False])
+def test_it_heals_what_fires_after_it_was_only_noted(
+    kind: str, noted: dict[str, Any], together: bool, client: Client, rest: Source
+) -> None:
+    Source.objects.update(kind=kind)
+    factories.rule(package=factories.package())
+    fired: list[Any] = []
+
+    def hear(alerts: list[Alert], **kwargs: Any) -> None:
+        fired.extend(alert.status for alert in alerts)
+
+    signals.alerts_fired.connect(hear)
+    try:
+        for word in (noted, noted, FIRING[kind], FIRING[kind]):
+            post(client, word_of(kind, word), f"/intake/{kind}/")
+            if not together:
+                process()
+        process()
+    finally:
+        signals.alerts_fired.disconnect(hear)
+    alert = Alert.objects.get()
+    assert (alert.status, alert.outcome, alert.host and alert.host.ip) == ("firing", "matched", "127.0.0.10")
+    assert alert.repeat_count == (1 if noted.get("state") == "pending" else 3)
+    said = Inbox.objects.order_by("pk")[2]
+    assert (alert.inbox, alert.received_at) == (said, said.received_at)
+    assert alert.executions.get().received_at == said.received_at
+    assert [result["duplicate"] for inbox in Inbox.objects.order_by("pk")[2:] for result in inbox.results] == [
+        False,
+        True,
+    ]
+    assert fired == ["firing"]
+
+
+def test_it_gives_a_firing_its_whole_time_though_it_was_noted_long_ago(client: Client, rest: Source) -> None:
+    rule = factories.rule(package=factories.package(), stale_after=60)
+    post(client, body(status="no_data", source_time="2026-01-01T00:00:00Z"))
+    process()
+    Alert.objects.update(received_at=datetime(2026, 1, 1, tzinfo=UTC))
+    post(client, body())
+    process()
+    alert = Alert.objects.get()
+    execution = alert.executions.get()
+    assert execution.state not in ("recorded", "skipped")
+    assert execution.deadline_at - execution.received_at == timedelta(seconds=rule.timeout)
+    assert alert.last_seen_at - execution.received_at == timedelta()
+
+
+def test_it_fires_once_when_another_engine_took_up_the_firing(
+    client: Client, rest: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.rule(package=factories.package())
+    post(client, body(status="no_data"))
+    process()
+    stale = Alert.objects.select_related("source", "host__business", "business").get()
+    post(client, body())
+    process()
+    real, seen = store._open_episodes, [stale]
+
+    def look(wave: Any) -> Any:
+        """See once what was there before the other engine's commit."""
+        return {(stale.source_id, stale.fingerprint): seen.pop()} if seen else real(wave)
+
+    monkeypatch.setattr(store, "_open_episodes", look)
+    post(client, body())
+    process()
+    alert = Alert.objects.get()
+    assert (alert.status, alert.outcome, alert.repeat_count, alert.executions.count()) == ("firing", "matched", 2, 1)
+    assert list(Inbox.objects.values_list("state", "attempts")) == [("done", 0)] * 3
+    assert seen == []
+
+
+def test_it_is_not_fired_again_by_an_old_word_or_by_a_noted_one(client: Client, rest: Source) -> None:
+    factories.rule(package=factories.package())
+    times = ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"]
+    post(client, body(source_time=times[0]))
+    post(client, body(source_time=times[1], status="resolved"))
+    post(client, body(source_time=times[2], status="no_data"))
+    post(client, body(source_time=times[0]))  # of the first episode
+    process()
+    old, noted = Alert.objects.order_by("pk")
+    assert (old.status, noted.status, noted.outcome, noted.executions.count()) == (
+        "resolved",
+        "no_data",
+        "not_firing",
+        0,
+    )
+    for status in ("firing", "acknowledged", "no_data", "firing"):
+        post(client, body(source_time="2026-01-01T03:00:00Z", status=status))
+    process()
+    noted.refresh_from_db()
+    assert (noted.status, noted.outcome, noted.executions.count()) == ("acknowledged", "matched", 1)
+
+
+GROUP = {"labels": {"alertname": "disk_full", "instance": "127.0.0.10:9100"}, "fingerprint": "f0"}
+START, END = "2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z"
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("kind", ["alertmanager", "grafana"])
+@pytest.mark.parametrize(
+    ("end", "starts_at", "status"),
+    [
+        ({"startsAt": START, "endsAt": END}, START, "resolved"),
+        ({"startsAt": START, "endsAt": END}, "2026-01-01T01:00:00Z", "firing"),  # the next episode
+        ({"startsAt": START}, START, "firing"),  # nobody says that it ended after its start
+        ({"startsAt": START, "endsAt": START}, START, "firing"),
+        ({"endsAt": END}, None, "firing"),  # nothing names the episode
+    ],
+)
+def test_it_keeps_an_episode_as_over_whose_end_came_first(
+    kind: str, end: dict[str, str], starts_at: str | None, status: str, together: bool, client: Client, rest: Source
+) -> None:
+    Source.objects.update(kind=kind)
+    factories.rule(package=factories.package())
+    start = {"startsAt": starts_at} if starts_at else {}
+    for word in ({"status": "resolved", **end}, {"status": "firing", **start}, {"status": "firing", **start}):
+        post(client, {"alerts": [{**GROUP, **word}]}, f"/intake/{kind}/")
+        if not together:
+            process()
+    process()
+    alert = Alert.objects.get()
+    assert alert.status == status
+    if status == "resolved":
+        assert (alert.outcome, alert.executions.count()) == ("not_firing", 0)
+        assert alert.resolved_at == datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
+        assert alert.outcome_detail
+        assert set(alert.events.values_list("status", "applied")) == {("resolved", True), ("firing", True)}
+        assert [r["status"] for r in Inbox.objects.order_by("pk")[1].results] == ["resolved"]
+    else:
+        assert alert.executions.count() == 1
+
+
+def test_it_does_not_take_the_one_time_of_a_push_for_two(client: Client, rest: Source) -> None:
+    factories.rule(package=factories.package())
+    for status in ("resolved", "firing"):
+        post(client, body(status=status, source_time=START))
+    process()
+    assert Alert.objects.get().status == "firing"
+
+
 def test_it_answers_the_same_idempotency_key_as_the_first_time(client: Client, rest: Source) -> None:
     headers = {"X-Secret": SECRET, "Idempotency-Key": "k-1"}
     first = post(client, body(), **headers)
@@ -216,6 +427,19 @@ def test_it_answers_the_same_idempotency_key_as_the_first_time(client: Client, r
     assert (again.status_code, again.json()) == (202, first.json())
     assert Inbox.objects.count() == 1
     assert post(client, body(source_id="e-2"), **headers).status_code == 422
+
+
+def test_it_tells_long_idempotency_keys_apart(client: Client, rest: Source) -> None:
+    for end, number in (("a", 1), ("b", 2), ("a", 2)):
+        headers = {"X-Secret": SECRET, "Idempotency-Key": "k" * 200 + end}
+        assert post(client, body(source_id=end), **headers).status_code == 202
+        assert Inbox.objects.count() == number
+
+
+def test_it_writes_labels_as_json_does(client: Client, rest: Source) -> None:
+    post(client, body(labels={"canary": True, "prod": False, "shard": 3, "none": None}))
+    process()
+    assert Alert.objects.get().labels == {"canary": "true", "prod": "false", "shard": "3", "none": ""}
 
 
 def test_it_takes_an_unregistered_host_to_the_sources_business(client: Client, rest: Source) -> None:

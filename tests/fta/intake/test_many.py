@@ -5,13 +5,14 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from fta.engine.loop import Engine
 from fta.intake import kind, store
 from fta.models import Alert, AlertEvent, Inbox, Source
 from tests import factories
+from tests.conftest import only_on_postgres
 
 SECRET = "source-secret-0123456789"
 
@@ -115,3 +116,42 @@ def test_it_lets_a_bad_body_harm_none_of_those_taken_with_it(client: Client, mon
     states = list(Inbox.objects.order_by("id").values_list("state", "attempts"))
     assert states == [("done", 0), ("done", 0), ("new", 1), ("done", 0), ("done", 0)]
     assert sorted(Alert.objects.values_list("external_id", flat=True)) == ["e-0", "e-1", "e-3", "e-4"]
+
+
+@pytest.mark.django_db
+def test_it_marks_no_alert_because_a_lock_was_not_to_be_had(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.source()
+    post(client, body(1))
+    Inbox.objects.update(attempts=kind.ONE_BY_ONE_AFTER)
+
+    def locked(*args: object) -> None:
+        raise OperationalError("deadlock detected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fta.pipeline.process", locked)
+        kind.InboxKind().do(Inbox.objects.get().pk)
+    assert (Inbox.objects.get().state, Alert.objects.count()) == ("new", 0)
+    Inbox.objects.update(not_before=None)
+    Engine(work=["inbox"]).drain()
+    assert [alert.outcome for alert in Alert.objects.all()] == ["unmatched"]
+
+
+@pytest.mark.django_db
+def test_it_keeps_the_order_of_a_source_and_goes_on_with_others(client: Client) -> None:
+    """Another engine is at the first source: a body that came later must not overtake those that it has in hand."""
+    only_on_postgres("SQLite has one writer")
+    busy, other = factories.source(), factories.source("other", secret="other-secret-0123456789")
+    post(client, body(1))
+    post(client, body(2), **{"X-Secret": "other-secret-0123456789"})
+    first, second = Inbox.objects.order_by("id")
+    assert (first.source, second.source) == (busy, other)
+    elsewhere = connection.copy()
+    try:
+        with elsewhere.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [kind._SOURCE_LOCK, busy.pk])
+        kind.InboxKind().do(first.pk)
+        assert list(Inbox.objects.order_by("id").values_list("state", flat=True)) == ["new", "done"]
+    finally:
+        elsewhere.close()
+    kind.InboxKind().do(first.pk)
+    assert set(Inbox.objects.values_list("state", flat=True)) == {"done"}

@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from approvals.models import ApprovalAdmin
 from fta.admin.base import HistoryAdmin
+from fta.engine.loop import Engine
 from fta.lib.secrets import digest
-from fta.models import ApiKey, AuditEntry, ConfigVersion, Credential, Execution, Person, Rule, Source
+from fta.models import Alert, ApiKey, AuditEntry, ConfigVersion, Credential, Execution, Person, Rule, Source
 from tests import factories
 
 HIDDEN = {"accesstoken", "allowance", "groupclock"}  # what one process leaves to the next; no person has use for it
@@ -147,6 +148,60 @@ def test_it_replaces_a_source_secret_and_keeps_the_old_one_for_a_day(root: Clien
     entry = AuditEntry.objects.get()
     assert entry.verb == "source.change"
     assert "another-secret" not in str(entry.data)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("options", '{"severity": 5}'),
+        ("options", '{"severity": {"5": "informational"}}'),
+        ("options", '{"colour": "red"}'),
+        ("options", "7"),
+        ("kind", "carrier-pigeon"),
+        ("time_zone", "Mars/One"),
+        ("time_zone", "../etc"),
+        ("cidrs", '["everywhere"]'),
+        ("cidrs", "[[]]"),
+        ("cidrs", '"192.0.2.0/24"'),
+        ("relay_to", '["nope"]'),
+        ("relay_to", '{"nope": 1}'),
+    ],
+)
+def test_it_refuses_a_source_that_alerts_could_not_be_read_by(root: Client, name: str, value: str) -> None:
+    url = reverse("admin:fta_source_change", args=[factories.source().pk])
+    shapes = {"cidrs": "[]", "relay_to": "[]", "options": "{}"}
+    answer = root.post(url, changed(root.get(url), **(shapes | {name: value})))
+    assert list(answer.context["adminform"].form.errors) == [name]
+
+
+def test_a_source_finds_the_words_of_its_scale_whatever_their_case(root: Client) -> None:
+    source = factories.source()
+    url = reverse("admin:fta_source_change", args=[source.pk])
+    scale = '{"severity": {" Sev1 ": "critical", "5": "info"}}'
+    assert root.post(url, changed(root.get(url), cidrs="", relay_to="", options=scale)).status_code == 302
+    source.refresh_from_db()
+    assert (source.cidrs, source.relay_to) == ([], [])
+    assert source.options == {"severity": {"sev1": "critical", "5": "info"}}
+    alerts = [{"source_id": word, "ip": "127.0.0.1", "level": word} for word in ("SEV1", "5")]
+    headers = {"X-Secret": "source-secret-0123456789"}
+    assert Client().post("/intake/rest/", alerts, content_type="application/json", headers=headers).status_code == 202
+    Engine(work=["inbox"]).drain()
+    assert list(Alert.objects.order_by("external_id").values_list("severity", flat=True)) == ["info", "critical"]
+
+    assert root.post(url, changed(root.get(url), cidrs="", relay_to="", options="")).status_code == 302
+    assert Client().post("/intake/rest/", alerts, content_type="application/json", headers=headers).status_code == 202
+
+
+def test_it_signs_out_a_person_who_is_made_inactive(root: Client, operator: Person) -> None:
+    theirs = Client()
+    theirs.force_login(operator.user)
+    url = reverse("admin:fta_person_change", args=[operator.pk])
+    data = changed(root.get(url), deputy_until_0="", deputy_until_1="")
+    data.pop("active")
+    assert root.post(url, data).status_code == 302
+    assert theirs.get(reverse("web:executions")).status_code == 302
+    assert root.post(url, data | {"active": "on"}).status_code == 302
+    assert theirs.get(reverse("web:executions")).status_code == 200
 
 
 def test_it_never_shows_a_credential(root: Client) -> None:

@@ -1,15 +1,19 @@
 """The probes of the platform and the figures for Prometheus."""
 
+import contextlib
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
 
+from fta.healing.halts import HaltKind
 from fta.healing.history import shift
-from fta.models import Heartbeat, Inbox
+from fta.models import Heartbeat, Inbox, StepRun, Switch
 from notify.models import Delivery
 from tests import factories
 
@@ -26,7 +30,8 @@ def test_healthz_asks_nobody() -> None:
 def test_it_is_ready_with_an_engine_that_keeps_up(beat: Heartbeat) -> None:
     answer = Client().get("/readyz/")
     assert answer.status_code == 200
-    assert set(answer.json()["parts"]) == {"database", "engine", "work", "wecom"}
+    assert set(answer.json()["parts"]) == {"database", "broker", "engine", "work", "wecom"}
+    assert answer.json()["parts"]["broker"] == {"state": "ok", "text": "没有设置，引擎靠轮询做事", "remedy": ""}
 
 
 def test_it_is_not_ready_without_an_engine(db: None) -> None:
@@ -58,6 +63,33 @@ def test_it_tells_strangers_no_errors_of_others(beat: Heartbeat) -> None:
     assert "203.0.113.9" not in answer.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("ended_ago", "status", "due"),
+    [(None, 200, "0.0"), (10, 200, "1.0"), (600, 503, "1.0")],
+    ids=["in force", "just over", "over"],
+)
+def test_what_a_switch_holds_back_is_not_due(beat: Heartbeat, ended_ago: int | None, status: int, due: str) -> None:
+    now = timezone.now()
+    long_ago = now - timedelta(minutes=20)
+    ready, running = factories.execution(state="ready", received_at=long_ago), factories.execution(state="running")
+    step = factories.step(running, state="ready")
+    StepRun.objects.update(created_at=long_ago)
+    switch = Switch.objects.create(scope="all", reason="机房断电", created_by="boss")
+    HaltKind().do(switch.pk)
+    ready.history.update(at=long_ago)
+    if ended_ago is not None:
+        Switch.objects.update(ended_at=now - timedelta(seconds=ended_ago))
+        StepRun.objects.filter(pk=step.pk).update(not_before=now)  # a claim that a switch refused is put off
+    assert Client().get("/readyz/").status_code == status
+    figures = Client().get("/metrics").content.decode()
+    assert f'fta_due_work{{kind="execution"}} {due}' in figures
+    assert f'fta_due_work{{kind="step"}} {due}' in figures
+    said = StringIO()
+    with contextlib.suppress(SystemExit):
+        call_command("doctor", stdout=said, no_color=True)
+    assert ("fail  due work" in said.getvalue()) == (status == 503)
+
+
 def test_a_broker_that_is_away_is_told_and_no_error(beat: Heartbeat, settings: Any) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     answer = Client().get("/readyz/")
@@ -73,7 +105,7 @@ def test_it_is_not_ready_without_a_database(db: None, monkeypatch: pytest.Monkey
         patch.setattr(connection, "cursor", away)
         answer = Client().get("/readyz/")
     assert answer.status_code == 503
-    assert list(answer.json()["parts"]) == ["database"]
+    assert list(answer.json()["parts"]) == ["database", "broker"]
 
 
 def test_metrics_tell_what_is_due_and_in_which_state(beat: Heartbeat) -> None:

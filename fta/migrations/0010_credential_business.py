@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fta', '0008_member_ended'),
+        ('fta', '0009_event_ends_at'),
     ]
 
     operations = [
