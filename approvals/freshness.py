@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.auth.views import redirect_to_login
+from django.db.models import Q
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils import timezone
@@ -32,8 +33,11 @@ def must_sign_in(request: HttpRequest, ids: Iterable[int], answer: str, now: dat
     if answer != Decision.Answer.APPROVE:
         return False
     age = now.timestamp() - float(request.session.get(STAMP) or 0)
-    risky = Approval.objects.filter(pk__in=list(ids), execution__package__risk=Package.Risk.HIGH)
-    return not 0 <= age <= FRESH_SECONDS and risky.exists()
+    if 0 <= age <= FRESH_SECONDS:
+        return False
+    # The plan's risk is that of the riskiest package in it, as it was when it was frozen; the package may be riskier by now.
+    high = Q(execution__plan__package__risk=Package.Risk.HIGH) | Q(execution__package__risk=Package.Risk.HIGH)
+    return Approval.objects.filter(high, pk__in=list(ids)).exists()
 
 
 def explain(request: HttpRequest) -> None:

@@ -99,7 +99,7 @@ class ApprovalQuerySet(ScopedQuerySet["Approval"]):
         An approval admin answers also what was asked before the appointment; nobody answers what is their own.
         """
         turn = Asked.objects.held_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))
-        said = Decision.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=user.pk or 0)
+        said = Decision.objects.filter(approval=OuterRef("pk"), user_id=user.pk or 0)  # one person, one stage
         own = Q(execution__requested_by_id=user.pk or 0) | Q(execution__version__author=user.get_username())
         barred = own & (Q(policy=None) | Q(policy__exclude_requester=True))
         gone = Asked.objects.handed_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))

@@ -64,11 +64,17 @@ class Asking:
     number: int  # from 1
     quorum: int
     people: Sequence[tuple[str, str]]  # name, why
+    spent: int = 0  # how many of them may have answered an earlier stage by then, and do not answer twice
 
     @property
     def missing(self) -> int:
         """Return how many people there are too few."""
         return max(0, self.quorum - len(self.people))
+
+    @property
+    def may_miss(self) -> int:
+        """Return how many there may be too few because they answered before."""
+        return max(0, self.quorum - len(self.people) + self.spent) - self.missing
 
 
 def named(name: str) -> Policy | None:
@@ -103,14 +109,14 @@ def preview(policy: Policy, alert: Alert, at: datetime) -> list[Asking]:
     matter = Matter.of(run, at) if run else Matter(alert.business, alert.host, None, "", at)
     found = seats(policy, matter)
     users = User.objects.select_related("person").in_bulk({seat.user_id for seat in found})
-    return [
-        Asking(
-            number + 1,
-            stage.quorum,
-            [(users[seat.user_id].person.name, why_text(seat.why)) for seat in found if seat.stage == number],
-        )
-        for number, stage in enumerate(stages_of(policy))
-    ]
+    told, earlier, answers = [], set[int](), 0
+    for number, stage in enumerate(stages_of(policy)):
+        here = {seat.user_id: seat.why for seat in found if seat.stage == number}
+        shown = [(users[user_id].person.name, why_text(why)) for user_id, why in here.items()]
+        told.append(Asking(number + 1, stage.quorum, shown, min(answers, len(earlier & here.keys()))))
+        earlier |= here.keys()
+        answers += stage.quorum
+    return told
 
 
 def why_text(why: str) -> str:

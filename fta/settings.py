@@ -18,6 +18,7 @@ from kombu import Queue
 
 from fta.lib.database import audit_head, database
 from fta.lib.env import secret as read_secret
+from fta.lib.files import keep_private
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -126,6 +127,8 @@ _database = database(
 if _database["ENGINE"].endswith("sqlite3"):
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     VAR_DIR.mkdir(exist_ok=True)
+    if _database["NAME"] != ":memory:":
+        keep_private(Path(_database["NAME"]))  # it holds the keys of sessions
 DATABASES = {"default": _database}
 # Where the engine keeps the signed head of the audit trail; empty: nowhere.
 FTA_AUDIT_HEAD = env.str("AUDIT_HEAD_FILE", default=audit_head(_database, VAR_DIR))
@@ -259,7 +262,10 @@ AXES_COOLOFF_TIME = timedelta(minutes=5)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "429.html"
-AXES_IPWARE_PROXY_COUNT = TRUSTED_PROXIES
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # whoever goes on guessing locks nobody out for ever
+AXES_CLIENT_IP_CALLABLE = "fta.intake.credentials.client_ip"
+AXES_HANDLER = "fta.web.guessing.Guesses"
+FTA_GUESSES_OF_ADDRESS = 50  # wrong passwords from one address, whatever the names
 
 # --- Transport security ---
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -57,6 +57,8 @@ class Wecom:
         if default:
             WecomApp.objects.filter(is_default=True).exclude(name=name).update(is_default=False)
         stored = WecomApp.objects.filter(name=name).first()
+        if "secret" not in values and forms.secret_leaves(stored, values["api_url"]):
+            reader.fault("secret", "is needed: api_url names another server than the one that the stored secret is for")
         run.upsert(WecomApp, {"name": name}, values | (rotated(stored, values, run.now) if stored else {}))
         if default:
             run.later(lambda: set_admins(admins, run))

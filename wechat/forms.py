@@ -162,6 +162,9 @@ class ConfigForm(forms.Form):
         kept = {file["name"]: file["content"] for file in (self.app.verify_files if self.app else [])}
         found = {name: kept.get(name, verify_content(name)) for name in data.get("verify_name") or []}
         found |= data.get("verify_upload") or {}
+        said = data.get("secret") or "secret" in data.get("clear", ())
+        if not said and "secret" not in self.errors and secret_leaves(self.app, data.get("api_url", "")):
+            self.add_error("secret", _("改了接口地址，请重新填写 Secret。"))
         data["verify_files"] = [{"name": name, "content": content} for name, content in found.items()]
         return data
 
@@ -199,6 +202,21 @@ def api_url(value: str) -> str:
     value = value or DEFAULT_API_URL
     _web_address(value)
     return value
+
+
+def secret_leaves(app: WecomApp | None, address: str) -> bool:
+    """Tell whether the stored Secret would be sent to an origin that it was not entered for.
+
+    Whoever changes the address may not know the Secret, and must not be told it by the server that the address names.
+    """
+    if app is None or not app.secret or not address:
+        return False
+    return _origin(WecomApp(api_url=address).api_base) != _origin(app.api_base)
+
+
+def _origin(address: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def check_token(value: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from approvals.messages import shorten
 from approvals.models import Approval
 from fta.templatetags.moments import rough_text
 
@@ -114,7 +115,8 @@ def pending(approvals: Sequence[Approval], now: datetime, link: str) -> str:
     for approval in approvals[:LIST_LENGTH]:
         left = rough_text(approval.expires_at - now)
         lines.append(
-            _("%(code)s　%(what)s　剩 %(left)s") % {"code": approval.code, "what": approval.message[:60], "left": left}
+            _("%(code)s　%(what)s　剩 %(left)s")
+            % {"code": approval.code, "what": shorten(approval.message, 60), "left": left}
         )
     if len(approvals) > LIST_LENGTH:
         lines.append(_("另有 %(n)d 个，请打开审批列表。") % {"n": len(approvals) - LIST_LENGTH})
@@ -201,5 +203,5 @@ def details(approval: Approval, evidence: Mapping[str, Any], link: str) -> str:
         (_("无人回答"), evidence.get("on_silence") if approval.state == Approval.State.PENDING else ""),
         (_("计划摘要"), evidence.get("short_hash")),
     ]
-    lines = [f"{name}：{str(value)[:200]}" for name, value in rows if value]
+    lines = [f"{name}：{shorten(str(value), 200)}" for name, value in rows if value]
     return "\n".join([*lines, link])

@@ -82,7 +82,8 @@ def complete(request: HttpRequest, app: WecomApp, code: str, state: str, now: da
     """
     states = _states(request)
     noted = states.pop(state, None)
-    request.session[STATES] = states  # used up, whatever comes of it
+    if noted is not None:  # a visitor whom the portal sent nowhere leaves no session behind
+        request.session[STATES] = states  # used up, whatever comes of it
     if noted is None or not 0 <= now.timestamp() - noted["at"] <= STATE_SECONDS:
         raise SignInRefused("the state is not one of this browser's, or is too old")
     if not code or len(code) > 512:

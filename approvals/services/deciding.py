@@ -153,12 +153,12 @@ def _decide(approval_id: int, voice: Voice) -> Approval:
     return approval
 
 
-def _said(approval: Approval) -> dict[int, str]:
-    """Return the answers of the present stage by who gave them."""
-    return dict(approval.decisions.filter(stage=approval.stage).values_list("user_id", "answer"))
+def _said(approval: Approval) -> dict[int, int]:
+    """Return who has answered, and in which stage: whoever answered one does not answer another."""
+    return dict(approval.decisions.order_by("stage").values_list("user_id", "stage"))
 
 
-def _object(approval: Approval, seat: Asked | None, voice: Voice, said: Mapping[int, str]) -> None:
+def _object(approval: Approval, seat: Asked | None, voice: Voice, said: Mapping[int, int]) -> None:
     """Raise what stands against this answer: the person first, then the plan."""
     seating.object_to(approval, seat, voice.user, said)
     if changes := replanning.changes(approval, voice.seen_sha256, approving=voice.answer == Decision.Answer.APPROVE):
@@ -169,7 +169,7 @@ def _object(approval: Approval, seat: Asked | None, voice: Voice, said: Mapping[
 def _guarded(approval: Approval, voice: Voice) -> ApprovalQuerySet:
     """Return the row on every condition of a valid answer. Each is on its own columns or an EXISTS: see claim."""
     asked = Asked.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=voice.user.pk)
-    said = Decision.objects.filter(approval=OuterRef("pk"), stage=OuterRef("stage"), user_id=voice.user.pk)
+    said = Decision.objects.filter(approval=OuterRef("pk"), user_id=voice.user.pk)
     same_plan = Execution.objects.filter(pk=OuterRef("execution_id"), plan_sha256=OuterRef("plan_sha256"))
     requester = Q(requested_by_id=voice.user.pk)
     own_allowed = approval.policy is not None and not approval.policy.exclude_requester
@@ -187,13 +187,13 @@ def _guarded(approval: Approval, voice: Voice) -> ApprovalQuerySet:
     )
 
 
-def _effect(approval: Approval, voice: Voice, said: Mapping[int, str]) -> dict[str, object]:
+def _effect(approval: Approval, voice: Voice, said: Mapping[int, int]) -> dict[str, object]:
     """Return what the answer writes: the end, the next stage, or nothing but its being counted."""
     last = approval.stage + 1 >= len(approval.evidence["quorums"])
     final = {"decided_by": voice.user, "decided_at": voice.now, "comment": voice.comment, "channel": voice.channel}
     if voice.answer == Decision.Answer.REFUSE:
         return {"state": Approval.State.REFUSED, **final}
-    agreed = sum(answer == Decision.Answer.APPROVE for answer in said.values()) + 1
+    agreed = list(said.values()).count(approval.stage) + 1  # a no would have been the end
     if agreed < approval.quorum:
         return {"quorum": approval.quorum}
     if last:

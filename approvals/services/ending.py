@@ -121,9 +121,12 @@ def _refuse(approval: Approval, reason: str, now: datetime) -> None:
 
 def ask(approval: Approval, now: datetime, part: str = "") -> None:
     """Ask everybody whose turn it is; when none of them can be written to, do what is done when no message gets through."""
-    if asking.ask(approval, now, part):
+    reached = asking.ask(approval, now, part)
+    if approval.stage and (lacking := _lacking(approval)):
+        _next_resort(approval, lacking, now)
+    elif reached:
         return
-    if not approval.asked.filter(stage=approval.stage).exists():
+    elif not approval.asked.filter(stage=approval.stage).exists():
         _escalate(lock(approval.pk), now)  # that nobody may answer was reported when it was opened
     else:
         unreached(approval.pk, _("问到的人都没有企业微信账号和邮箱。"), now)
@@ -136,12 +139,28 @@ def unreached(approval_id: int, why: str, now: datetime) -> None:
     Silence stays what it was: a no at the end.
     """
     approval = lock(approval_id)
-    further = _escalate(approval, now)
     text = _("审批 %(code)s 的消息一条也没有送到：%(why)s") % {"code": approval.code, "why": why}
+    _next_resort(approval, text, now)
+
+
+def _lacking(approval: Approval) -> str:
+    """Say that a stage cannot be passed, because those asked in it have answered an earlier one; "" where it can."""
+    seats = approval.asked.filter(stage=approval.stage)
+    free = seats.exclude(user_id__in=approval.decisions.values("user_id")).count()
+    voices = free + approval.decisions.filter(stage=approval.stage).count()
+    if voices >= approval.quorum or voices == seats.count():  # what was wanting at first was told when it was opened
+        return ""
+    said = _("审批 %(code)s 第 %(stage)d 阶段须 %(quorum)d 人同意，答过前面阶段的人不能再答，能审批的只有 %(n)d 人。")
+    return said % {"code": approval.code, "stage": approval.stage + 1, "quorum": approval.quorum, "n": voices}
+
+
+def _next_resort(approval: Approval, text: str, now: datetime) -> None:
+    """Ask the people of the next resort, and tell the fault that made it necessary."""
+    further = _escalate(lock(approval.pk), now)
     text += _("已升级给其他人。") if further else _("到期无人回答即视为驳回，不会执行。")
     storm = storms.around(approval)  # one fault for all of a storm
     signals.announce(
-        signals.system_fault, text=text, subject=f"incident:{storm.pk}" if storm else f"approval:{approval_id}"
+        signals.system_fault, text=text, subject=f"incident:{storm.pk}" if storm else f"approval:{approval.pk}"
     )
 
 
@@ -151,6 +170,7 @@ def _escalate(approval: Approval, now: datetime, *conditions: Q) -> bool:
         return False
     matter = policies.Matter.of(approval.execution, now)
     present = set(approval.asked.filter(stage=approval.stage).values_list("user_id", flat=True))
+    present |= set(approval.decisions.values_list("user_id", flat=True))
     fresh = [seat for seat in policies.escalation(policy, matter, approval.stage) if seat.user_id not in present]
     expires_at = now + timedelta(seconds=policy.expires_after)
     if approval.execution:

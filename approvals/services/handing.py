@@ -24,10 +24,10 @@ def hand_over(approval_id: int, user: User, to: Person, now: datetime) -> Approv
     seat = seating.own(approval, user)
     if seat is None:
         raise NotApprover(approval)
-    said = approval.decisions.filter(stage=approval.stage).values_list("user_id", flat=True)
-    seating.object_to(approval, seat, user, set(said))
+    said = set(approval.decisions.values_list("user_id", flat=True))
+    seating.object_to(approval, seat, user, said)
     barred = policies.excluded(approval.policy, policies.Matter.of(approval.execution, now))
-    if not Person.objects.active().filter(pk=to.pk).exists() or to.user_id in barred:
+    if not Person.objects.active().filter(pk=to.pk).exists() or to.user_id in barred | said:
         raise CannotTakeOver(approval, _("%(who)s 不能审批 %(code)s") % {"who": to.name, "code": approval.code})
     if approval.asked.filter(stage=approval.stage, user_id=to.user_id).exists():
         raise CannotTakeOver(approval, _("%(who)s 已是审批人") % {"who": to.name})

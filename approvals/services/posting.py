@@ -22,7 +22,7 @@ def receivers(approval: Approval) -> list[Person]:
 
     A deputy who could not answer is told nothing: the requester, the package's author, whoever has answered already.
     """
-    said = approval.decisions.filter(stage=approval.stage).values("user_id")
+    said = approval.decisions.values("user_id")
     waiting = Asked.objects.filter(approval=approval, stage=approval.stage).exclude(user_id__in=said)
     deputies = Q(person__user_id__in=waiting.values("user_id"), person__deputy_until__gt=DbNow())
     rows = Person.objects.active().filter(Q(user_id__in=waiting.values("user_id")) | deputies)

@@ -47,7 +47,7 @@ def of_admin(approval: Approval, user: User) -> Asked | None:
 
 
 def _taken_over(approval: Approval, seats: Sequence[Asked], user: User) -> Asked | None:
-    said = set(approval.decisions.filter(stage=approval.stage).values_list("user_id", flat=True))
+    said = set(approval.decisions.values_list("user_id", flat=True))
     for seat in seats:
         why = policies.handed("deputy", seat)
         still = Asked.objects.held_by(user).filter(pk=seat.pk).exclude(user_id__in=said)
@@ -60,7 +60,7 @@ def _taken_over(approval: Approval, seats: Sequence[Asked], user: User) -> Asked
 def object_to(approval: Approval, seat: Asked | None, user: User, said: Collection[int]) -> None:
     """Raise what stands against an answer from this seat, the plainest first; whoever was not asked learns nothing else.
 
-    `said` are the ids of those who have answered in the present stage.
+    `said` are the ids of those who have answered, in whichever stage: one person is one voice.
     """
     matter = policies.Matter.of(approval.execution, approval.created_at)
     if policies.is_excluded(approval.policy, matter, user):

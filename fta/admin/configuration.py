@@ -79,13 +79,13 @@ class VersionInline(HistoryInline):
 
 @admin.register(Package)
 class PackageAdmin(EditedAdmin):
-    """Nodes and parameters are edited on the portal's own page, where each save is a checked version."""
+    """Nodes and parameters are edited on the portal's own page, where each save is a checked version; so is the mode, by steps."""
 
     list_display = ("key", "name", "business", "risk", "mode", "current", "archived")
     list_filter = ("risk", "mode", "archived")
     list_select_related = ("business", "current")
     search_fields = ("key", "name")
-    readonly_fields = ("current", "failures_in_a_row")
+    readonly_fields = ("mode", "current", "failures_in_a_row")
     inlines = (VersionInline,)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

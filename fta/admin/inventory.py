@@ -4,7 +4,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import User
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,6 +18,10 @@ from fta.lib.secrets import digest
 from fta.models import ApiKey, Business, Credential, Duty, Host, Person
 
 _SHORTEST_KEY = 16
+# Nobody signs in as these: whoever makes a key must not answer, by it, in the name of a person.
+_SERVICE = Q(password__startswith=UNUSABLE_PASSWORD_PREFIX, is_staff=False, is_superuser=False) & (
+    Q(person=None) | Q(person__wecom_userid="")
+)
 
 
 @admin.register(Business)
@@ -108,7 +114,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Credential
-        fields = ("name", "kind", "url")
+        fields = ("name", "kind", "url", "business")
 
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"])
@@ -117,6 +123,14 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
         if url and not url.startswith(("http://", "https://")):
             raise forms.ValidationError(_("应以 http:// 或 https:// 开头"))
         return url
+
+    def clean_business(self) -> Business | None:
+        business: Business | None = self.cleaned_data["business"]
+        hosts = Host.objects.filter(credential=self.instance.pk or 0, archived=False)
+        if business and (others := hosts.exclude(business=business)):
+            names = "、".join(str(host) for host in others[:3])
+            raise forms.ValidationError(_("其他业务的主机正在用它：%(names)s") % {"names": names})
+        return business
 
     def clean_new_secret(self) -> str:
         secret = str(self.cleaned_data["new_secret"])
@@ -135,7 +149,8 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Credential)
 class CredentialAdmin(AuditedAdmin):
     form = CredentialForm
-    list_display = ("name", "kind", "url")
+    list_display = ("name", "kind", "url", "business")
+    list_select_related = ("business",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.secret = form.cleaned_data["new_secret"] or obj.secret
@@ -150,6 +165,18 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ApiKey
         fields = ("name", "user", "enabled")
+        help_texts = {"user": gettext_lazy("服务用户：没有密码，没有企业微信账号，不是管理员；密钥以它的角色行事")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["user"].queryset = User.objects.filter(_SERVICE | Q(pk=self.instance.user_id))  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        user = values.get("user")
+        if user and values.get("enabled") and not User.objects.filter(_SERVICE, pk=user.pk).exists():
+            self.add_error("user", _("密钥不能以人的身份行事：请选没有密码也没有企业微信账号的用户，或停用这个密钥"))
+        return values
 
     def clean_key(self) -> str:
         key = str(self.cleaned_data["key"])

@@ -24,6 +24,7 @@ from fta.api import territory
 from fta.api.base import Reading, said, user_of
 from fta.config import editing, healing
 from fta.config.reader import Errors, Reader
+from fta.healing.inner import given_problems
 from fta.healing.parameters import resolve
 from fta.healing.variables import check, names_in
 from fta.models import Business, ConvergenceRule, Package, PackageVersion, Rule, Shield
@@ -193,7 +194,8 @@ def read_rule(reader: Reader, user: Any) -> dict[str, Any]:
     if package and not Package.objects.visible_to(user).filter(pk=package.pk).exists():
         reader.fault("package", f'no package "{package.key}"')
     elif package and package.current:
-        for problem in _misfits(package.current, values["parameters"]):
+        given = values["parameters"]
+        for problem in [*_misfits(package.current, given), *given_problems(package, given)]:
             reader.fault("parameters", problem)
     return values
 

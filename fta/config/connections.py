@@ -27,6 +27,8 @@ def connection_faults(values: Mapping[str, Any]) -> dict[str, str]:
         found["ssh_port"] = _("端口应为 1 到 65535")
     if credential is not None and credential.kind == Credential.Kind.TOKEN:
         found["credential"] = _("令牌不能用于 SSH，请选私钥或密码")
+    elif credential is not None and "business" in values and not credential.serves(values["business"]):
+        found["credential"] = _("凭据属于另一个业务")
     try:
         if values.get("host_key"):
             public_key(values["host_key"])

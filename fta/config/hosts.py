@@ -47,22 +47,24 @@ def host_ip(reader: Reader) -> str:
 
 def host_values(reader: Reader) -> dict[str, Any]:
     """Take everything of a host but its address; `operators` is a list of people."""
+    business = business_named(reader)
+    connection = reader.child("connection") if reader.raw("connection") is not None else None
     values = {
         "name": reader.text("name", limit=128),
-        "business": business_named(reader),
+        "business": business,
         "set_name": reader.text("set", limit=128),
         "module": reader.text("module", limit=128),
         "is_spare": reader.flag("spare"),
         "attributes": reader.mapping("attributes"),
         "archived": False,
-        **_connection(reader.child("connection") if reader.raw("connection") is not None else None),
+        **_connection(connection, business),
         "operators": people_named(reader.texts("operators"), f"{reader.path}.operators", reader.errors),
     }
     reader.end()
     return values
 
 
-def _connection(reader: Reader | None) -> dict[str, Any]:
+def _connection(reader: Reader | None, business: Business | None) -> dict[str, Any]:
     if reader is None:
         return {"connection": "none", "ssh_user": "", "ssh_port": 22, "host_key": "", "credential": None}
     name = reader.text("credential")
@@ -76,7 +78,7 @@ def _connection(reader: Reader | None) -> dict[str, Any]:
         "host_key": reader.text("host_key", limit=4000),
         "credential": credential,
     }
-    for field, text in connection_faults(found).items():
+    for field, text in connection_faults({**found, "business": business}).items():
         reader.fault(field.removeprefix("ssh_"), text)
     reader.end()
     return found

@@ -223,6 +223,7 @@ class Credentials:
             kind = reader.choice("kind", Credential.Kind.values, required=True)
             url = reader.text("url", limit=500)
             secret = reader.text("secret", limit=20000)
+            business = business_named(reader)
             reader.end()
             if url and kind != Credential.Kind.TOKEN:
                 reader.fault("url", "only a token has an address")
@@ -233,7 +234,7 @@ class Credentials:
             if name and kind:
                 named.add(name)
                 given = {"secret": secret} if secret else {}
-                run.upsert(Credential, {"name": name}, {"kind": kind, "url": url, **given})
+                run.upsert(Credential, {"name": name}, {"kind": kind, "url": url, "business": business, **given})
         # After what other sections put off: they may stop using it in the same file.
         run.later(lambda: run.later(partial(self._remove, named, run)))
 
@@ -247,5 +248,9 @@ class Credentials:
             row.delete()
 
     def export(self) -> Any:
-        rows = Credential.objects.all()
-        return [{"name": row.name, "kind": row.kind} | ({"url": row.url} if row.url else {}) for row in rows]
+        return [_credential_out(row) for row in Credential.objects.select_related("business")]
+
+
+def _credential_out(row: Credential) -> dict[str, Any]:
+    found = {"name": row.name, "kind": row.kind, "url": row.url, "business": row.business.code if row.business else ""}
+    return {key: value for key, value in found.items() if value}

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from fta.models import Heartbeat
@@ -26,3 +27,4 @@ class HousekeepingKind:
         if ConfigVersion.objects.filter(kind=_MARK, number__lt=pk).update(number=pk) != 1:
             return
         Heartbeat.objects.filter(beat_at__lt=timezone.now() - EVERY).delete()
+        SessionStore.clear_expired()

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from fta.healing import parameters, variables
+from fta.healing import origins, ownership, parameters, variables
 from fta.healing.nodes import START, STRIDE, Node
 from fta.healing.validation import MAX_NODES, Problem, node_of
 from fta.lib.types import JSON, JSONDict
@@ -72,6 +72,14 @@ def holders_of(key: str) -> list[int]:
     return [inside[name][0] for name in found]
 
 
+def given_problems(package: Package, given: Mapping[str, Any]) -> list[str]:
+    """Return, in words, why a package must not be given these parameters, whatever their values will be."""
+    if package.current is None:
+        return []
+    flat = flatten(package.current.nodes, package.key, package.business)
+    return list(dict.fromkeys(text for _node, text in origins.problems(flat.nodes, flat.scopes, given)))
+
+
 def _reading_order(node: Node) -> list[int]:
     """Sort the nodes of a package before the node that waits for them."""
     parts = [int(part) for part in node.path.split(".")]
@@ -79,13 +87,17 @@ def _reading_order(node: Node) -> list[int]:
 
 
 def problems_of(nodes: Sequence[Any], key: str, business: Business | None) -> list[Problem]:
-    """Return what is wrong with the packages that these nodes run inside, as `validate` names it."""
+    """Return what is wrong with the packages and credentials that these nodes name, as `validate` names it."""
     places = {node["id"]: at for at, node in enumerate(nodes)}
-    found = flatten(nodes, key, business).problems if any(node["type"] == TYPE for node in nodes) else []
+    found: list[tuple[int, str]] = []
+    if any(node["type"] == TYPE for node in nodes):
+        flat = flatten(nodes, key, business)
+        found = [*flat.problems, *origins.problems(flat.nodes, flat.scopes, {})]
     problems = [Problem(f"nodes[{places[number]}].params.package", number, text) for number, text in found]
     again = [node for node in nodes if node["type"] == TYPE and (node.get("retries") or {}).get("count")]
     text = _("子套餐自己不重试，里面的节点各按各的重试")  # its node only ends as they did
-    return problems + [Problem(f"nodes[{places[node['id']]}].retries", node["id"], text) for node in again]
+    problems += [Problem(f"nodes[{places[node['id']]}].retries", node["id"], text) for node in again]
+    return problems + ownership.problems(nodes, business)
 
 
 def _expand(

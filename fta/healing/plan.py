@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from fta.healing import hosts, inner, parameters, variables
+from fta.healing import hosts, inner, origins, parameters, variables
 from fta.healing.canonical import canonical, sha256_of
 from fta.healing.nodes import Node
 from fta.healing.runners import RUNNERS
@@ -67,7 +67,10 @@ def freeze(
     values, problems = parameters.resolve(version.parameters, given)
     texts = {f"params.{name}": variables.text_of(value) for name, value in values.items()}
     flat = graph or inner.flatten(version.nodes, version.package.key, version.package.business)
-    problems += [_("节点 %(node)s：%(text)s") % {"node": number, "text": text} for number, text in flat.problems]
+    # Of a host that the inventory does not know, the alert says the address.
+    trusted = origins.INVENTORY if execution.host else origins.INVENTORY - {"ip"}
+    wrong = [*flat.problems, *origins.problems(flat.nodes, flat.scopes, params, trusted)]
+    problems += [_("节点 %(node)s：%(text)s") % {"node": number, "text": text} for number, text in wrong]
     foreseen = {node.id: _foreseen(node, execution, flat.scopes, base | texts) for node in flat.nodes}
     problems += [problem for each in foreseen.values() for problem in each.problems]
     data: dict[str, Any] = {

@@ -191,14 +191,13 @@ def _raw(request: HttpRequest, relays: bool) -> RawRequest:
     if len(body) > settings.FTA_MAX_BODY:
         raise too_large
     headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _KEPT_HEADERS}
-    query = {clean(key, 255): clean(value, 2000) for key, value in request.GET.items() if key not in _NOT_KEPT} | (
-        {RELAY: "1"} if relays else {}
-    )
+    query = {RELAY: "1"} if relays else {}  # first: the rest may be cut
+    query |= {clean(key, 255): clean(value, 2000) for key, value in request.GET.items() if key not in _NOT_KEPT}
     return RawRequest(body, request.headers.get("Content-Type", "")[:200], query, headers)
 
 
 def _query(raw: RawRequest) -> str:
-    return urlencode(raw.query)[:2000]
+    return urlencode(raw.query)[:2000]  # quoted: no value is taken for a mark of ours
 
 
 def _keep(request: HttpRequest, source: Source, raw: RawRequest, state: str, error: str) -> Inbox:

@@ -106,6 +106,8 @@ _lock = threading.Lock()
 _pattern: re.Pattern[str] | None = None
 # Credentials that travel in URLs by the vendor's design: they are cut by name as well.
 _URL_SECRET = re.compile(r"((?:\b(?:access_token|corpsecret)|[?&](?:key|secret|token))=)[^&\s\"']+", re.IGNORECASE)
+# An alert source's secret may be the last part of the path; Django's log names the path of what was refused.
+_PATH_SECRET = re.compile(r"(/intake/[a-z0-9_-]{1,32}/)[^/\n]{8,}")
 
 
 def remember(*values: str) -> None:
@@ -124,7 +126,7 @@ def redact(text: str) -> str:
     """Return `text` with every known secret value, and every credential in a URL, replaced by dots."""
     if _pattern is not None:
         text = _pattern.sub(MASK, text)
-    return _URL_SECRET.sub(rf"\1{MASK}", text)
+    return _PATH_SECRET.sub(rf"\1{MASK}", _URL_SECRET.sub(rf"\1{MASK}", text))
 
 
 def without_part(text: str, *, begins: bool, ends: bool) -> str:

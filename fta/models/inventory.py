@@ -104,6 +104,10 @@ class Credential(models.Model):
         _("平台地址"), max_length=500, blank=True, help_text=_("令牌只发往这个地址；作业平台节点用它和令牌访问平台")
     )
     secret = SealedTextField(_("内容"), blank=True)
+    business = models.ForeignKey(
+        Business, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("业务"),
+        help_text=_("选了业务，就只有这个业务的套餐和主机能用；留空则都能用"),
+    )  # fmt: skip
 
     class Meta:
         verbose_name = _("凭据")
@@ -112,6 +116,10 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def serves(self, business: Business | None) -> bool:
+        """Tell whether what belongs to this business may use it."""
+        return self.business_id is None or (business is not None and business.pk == self.business_id)
 
 
 class HostConnection(models.TextChoices):

@@ -10,6 +10,8 @@ register = template.Library()
 _THINGS = {
     "convergence_rule": _("收敛规则"),
     "backtest": _("回测"),
+    "user": _("用户"),
+    "group": _("用户组"),
     "config": _("配置文件"),
     "step": _("步骤"),
     "flow_control": _("限流"),
@@ -66,6 +68,7 @@ _WHOLE = {
     "switch.halt": _("停止自愈"),
     "switch.resume": _("恢复自愈"),
     "user.restore": _("恢复管理员账号"),
+    "secrets.reseal": _("用新密钥重新加密存储的密文"),
     "wechat.configure": _("企业微信 · 修改配置"),
     "wechat.approval_admins": _("企业微信 · 修改审批管理员"),
     "wechat.default_app": _("企业微信 · 改默认应用"),

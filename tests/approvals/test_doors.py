@@ -215,6 +215,14 @@ def test_it_asks_for_a_fresh_sign_in_before_a_yes_to_high_risk(scene: Scene, pag
     assert Approval.objects.get(pk=approval.pk).state == "approved"
 
 
+def test_the_risk_of_a_yes_is_that_of_the_plan(scene: Scene) -> None:
+    scene.risk("low")  # of the package; one inside of it was riskier when the question was asked
+    Execution.objects.update(plan={"package": {"risk": "high"}})
+    answer = scene.old_session().post("/approvals/decide/", {"picked": str(scene.gate.pk), "answer": "approve"})
+    assert "/login/" in answer.headers["Location"]
+    assert unchanged(scene.gate)
+
+
 @pytest.mark.parametrize(("risk", "answer"), [("low", "approve"), ("high", "refuse")])
 def test_it_lets_an_old_session_do_what_harms_nothing(scene: Scene, risk: str, answer: str) -> None:
     scene.risk(risk)

@@ -198,3 +198,13 @@ def test_it_keeps_the_bar_of_what_was_asked_when_the_policy_is_edited(
     browser(admin).post(reverse("approvals:policy", args=[row.pk]), fields(name="default", quorum_0="1"))
     now = approval.created_at
     assert services.decide(approval.pk, operator.user, "approve", "", "web", now).state == "pending"
+
+
+def test_it_says_that_one_person_answers_one_stage(admin: Person, operator: Person) -> None:
+    factories.alert(host=factories.host())
+    row = policy("two", stages=[{"approvers": [{"role": "operator"}]}, {"approvers": [{"person": "lisi"}]}])
+    url = reverse("approvals:policy", args=[row.pk])
+    assert "可能还差 1 人" in asking(browser(admin).get(url))
+    factories.person("second")
+    Policy.objects.update(stages=[*row.stages[:1], {"approvers": [{"person": "lisi"}, {"person": "second"}]}])
+    assert "还差" not in asking(browser(admin).get(url))

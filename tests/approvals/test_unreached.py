@@ -8,12 +8,12 @@ from django.core import mail
 from django.utils import timezone
 
 from approvals import services
-from approvals.models import Approval, Policy
+from approvals.models import Approval, Decision, Policy
 from fta import signals
 from fta.models import AuditEntry, Business, Execution, Incident, Person
 from notify.models import Channel, Delivery, NotificationRule
 from tests import factories
-from tests.approvals.conftest import age, ask, held, policy, send_all
+from tests.approvals.conftest import age, ask, held, policy, say, send_all
 from tests.wechat.conftest import Corp
 
 pytestmark = pytest.mark.django_db
@@ -160,3 +160,33 @@ def test_it_tells_once_of_a_storm_that_reaches_nobody(
     for number in (1, 2):
         ask(held(ip=f"127.0.4.{number}", incident=storm))
     assert {subject for subject, _text in faults} == {f"incident:{storm.pk}"}
+
+
+@pytest.mark.parametrize("on_expiry", ["refuse", "escalate"])
+def test_whoever_answered_one_stage_does_not_answer_another(
+    game: Business, approval_admin: Person, faults: list[tuple[str, str]], on_expiry: str
+) -> None:
+    boss, deputy = factories.person("boss"), factories.person("deputy")
+    stages = [{"approvers": [{"role": "operator"}]}, {"approvers": [{"person": "nobody"}]}]
+    policy(stages=stages, on_expiry=on_expiry, escalate_to=[{"person": "boss"}])
+    approval = ask()
+    assert faults == []
+    assert say(approval, approval_admin).stage == 1
+
+    with pytest.raises(services.AlreadyDecided, match="你已经回答过"):
+        say(approval, approval_admin)
+    services.lend(approval_admin, deputy, timezone.now() + timedelta(hours=1), timezone.now())
+    with pytest.raises(services.AlreadyDecided):  # nor do others in the same right
+        say(approval, deputy)
+    with pytest.raises(services.AlreadyDecided):
+        services.hand_over(approval.pk, approval_admin.user, deputy, timezone.now())
+    assert not Approval.objects.decidable_by(approval_admin.user).exists()
+    assert Decision.objects.count() == 1
+
+    ((subject, fault),) = faults  # nobody waits in silence for an answer that cannot come
+    assert (subject, "能审批的只有 0 人" in fault) == (f"approval:{approval.pk}", True)
+    escalated = on_expiry == "escalate"
+    told = Delivery.objects.filter(payload__message__form="approval_card", recipients=["boss"])
+    assert ("已升级" in fault, told.count()) == (escalated, int(escalated))
+    if escalated:
+        assert say(approval, boss).state == "approved"

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from fta import audit
 from fta.management.commands import doctor
-from fta.models import Alert, Credential, Heartbeat, Inbox, Person, StepRun
+from fta.models import Alert, AuditEntry, Credential, Heartbeat, Inbox, PackageVersion, Person, StepRun
 from notify.models import Channel, Delivery
 from tests import factories
 from tests.stage import free_port
@@ -255,3 +255,46 @@ def test_it_says_that_nobody_listens() -> None:
         call_command("post_alert", "--url", url, "--secret", "source-secret-0123456789")
     assert str(raised.value)
     assert not Inbox.objects.exists()
+
+
+# --- reseal ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_seals_everything_anew_so_that_the_old_key_can_go(settings: Any) -> None:
+    old = settings.FTA_SECRET_KEYS
+    key = Credential.objects.create(name="root", kind="password", secret="hunter2-hunter2")
+    channel = Channel.objects.create(name="mail", kind="email", config={"to": ["a@example.com"]})
+    version = factories.package().current
+    assert version is not None
+    PackageVersion.objects.filter(pk=version.pk).update(secrets={"token": "t0ken-t0ken"})
+    settings.FTA_SECRET_KEYS = ["another-key-that-is-long-enough-0123", *old]
+    late = Credential.objects.create(name="late", kind="password", secret="sealed-with-the-new-key")
+
+    code, said = run("reseal")
+    assert code == 0
+    assert "fta.credential.secret: 1 of 2 sealed anew" in said
+    assert said.splitlines()[-1].startswith("3 sealed anew")
+    entry = AuditEntry.objects.get(verb="secrets.reseal")
+    assert entry.data["count"] == 3
+    assert run("reseal")[1].splitlines()[-1].startswith("0 sealed anew")
+    assert AuditEntry.objects.filter(verb="secrets.reseal").count() == 1
+
+    settings.FTA_SECRET_KEYS = settings.FTA_SECRET_KEYS[:1]
+    for row in (key, late, channel, version):
+        row.refresh_from_db()
+    assert (key.secret, late.secret) == ("hunter2-hunter2", "sealed-with-the-new-key")
+    assert (channel.config, version.secrets) == ({"to": ["a@example.com"]}, {"token": "t0ken-t0ken"})
+
+
+def test_it_names_what_no_key_opens_and_seals_the_rest(settings: Any) -> None:
+    old = settings.FTA_SECRET_KEYS
+    settings.FTA_SECRET_KEYS = ["a-key-that-somebody-has-lost-0123456789"]
+    lost = Credential.objects.create(name="lost", kind="password", secret="hunter2-hunter2")
+    settings.FTA_SECRET_KEYS = old
+    Credential.objects.create(name="kept", kind="password", secret="hunter3-hunter3")
+    settings.FTA_SECRET_KEYS = ["another-key-that-is-long-enough-0123", *old]
+    code, said = run("reseal")
+    assert code == 1
+    assert f"fta.credential.secret of row {lost.pk}: " in said
+    assert said.splitlines()[-1].startswith("1 sealed anew")
+    assert "hunter" not in said

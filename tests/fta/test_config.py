@@ -22,7 +22,7 @@ from fta.models import (
 )
 from notify.models import Channel, NotificationRule
 from tests import factories
-from tests.fta.configuring import apply, export, snapshot
+from tests.fta.configuring import apply, export, refused, snapshot
 from wechat.models import WecomApp
 
 pytestmark = pytest.mark.django_db
@@ -295,3 +295,15 @@ def test_a_package_may_run_inside_one_that_stands_before_it() -> None:
     assert export() == before
     with pytest.raises(CommandError, match=r"packages\[0\]\.nodes\[0\]\.params\.package"):
         apply(f"version: 1\npackages: [{outer.replace('package: b', 'package: c')}, {inner}]")
+
+
+def test_a_credential_of_a_business_is_for_its_hosts_alone() -> None:
+    firms = "businesses: [{code: game, name: 游戏}, {code: pay, name: 支付}]"
+    key = "credentials: [{name: root, kind: password, secret: hunter2-hunter2, business: pay}]"
+    host = "hosts: [{ip: 127.0.0.1, business: %s, connection: {kind: ssh, user: ops, credential: root}}]"
+    text = f"version: 1\n{firms}\n{key}\n{host}"
+    assert "hosts[0].connection.credential: 凭据属于另一个业务" in refused(text % "game")
+    apply(text % "pay")
+    assert yaml.safe_load(export())["credentials"] == [{"name": "root", "kind": "password", "business": "pay"}]
+    gone = text.replace("business: pay}]", "business: gone}]") % "pay"
+    assert 'credentials[0].business: no business "gone"' in refused(gone)

@@ -46,7 +46,7 @@ duties:
      holidays: [{name: 国庆节, from: 2026-10-01, to: 2026-10-07}]}
 api_keys: [{name: console, key: api-key-0123456789abc, role: operator, businesses: [game]}]
 credentials:
-  - {name: root, kind: password, secret: hunter2-hunter2}
+  - {name: root, kind: password, secret: hunter2-hunter2, business: game}
   - {name: awx, kind: token, url: "https://awx.example", secret: hunter2-hunter2}
 hosts:
   - {ip: 127.0.0.10, name: web-1, business: game, set: s1, module: web, operators: [lisi], attributes: {rack: a1}, spare: true,

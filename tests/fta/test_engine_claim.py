@@ -78,6 +78,9 @@ def test_it_seals_secrets_and_opens_them_only_in_their_column() -> None:
         unseal(sealed, "wechat.wecomapp.secret")
     assert "s3cret-value" not in redact("the key is s3cret-value, and access_token=abcdef&x=1")
     assert "abcdef" not in redact("access_token=abcdef&x=1")
+    for path in ("/intake/grafana/path secret 01/", "/o/intake/rest/path-secret-01"):
+        assert "01" not in redact(f"Bad Request: {path}")
+    assert redact("Bad Request: /intake/grafana/") == "Bad Request: /intake/grafana/"
 
 
 def test_it_stores_ciphertext_and_refuses_lookups_by_value() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fta.lib.database import audit_head, database
+from fta.lib.files import keep_private
 from fta.wsgi import with_length
 from tests.database import ROOT, SECRETS
 
@@ -35,6 +36,7 @@ def test_secrets_are_read_from_files(tmp_path: Path) -> None:
         SECRET_KEY_FALLBACKS_FILE=str(tmp_path / "old"),
     )  # fmt: skip
     assert done.stdout.split("\n")[0] == f"{database} 2525 ['a', 'b']", done.stderr
+    assert database.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,16 @@ def test_a_chunked_body_is_read_to_its_limit(sent: bytes, read: bytes) -> None:
     untouched = {"wsgi.input": BytesIO(sent), "CONTENT_LENGTH": "3"}
     with_length(application, 20)(untouched, None)
     assert seen["CONTENT_LENGTH"] == "3"
+
+
+def test_nobody_else_reads_the_database_file(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("old.sqlite3", "old.sqlite3-wal", "old.sqlite3-shm")]
+    for path in files:
+        path.touch(mode=0o644)
+    for path in (files[0], tmp_path / "new.sqlite3"):
+        keep_private(path)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("old.sqlite3", "old.sqlite3-wal", "old.sqlite3-shm", "new.sqlite3"), 0o600)
 
 
 def test_the_options_of_the_database_url_hold() -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from fta import operations
-from fta.healing import plan
+from fta.healing import inner, plan
 from fta.healing.inner import flatten, mode_of
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
@@ -277,3 +277,51 @@ def test_a_retry_begins_inside_where_it_failed_or_with_the_first_of_the_package(
     operations.retry(Execution.objects.get(), boss, "从头", 2, False, timezone.now())
     stage.drain()
     assert [number for number, turn, _state in stage.steps(execution) if turn == 3] == [2001, 2002, 2, 3]
+
+
+def _hook(number: int = 1, url: str = "${params.hook}/done") -> dict[str, Any]:
+    return node(number, "http", params={"url": url, "auth": {"type": "bearer", "secret": "token"}})
+
+
+HOOK = [{"name": "hook", "type": "string", "default": "https://hooks.example.com"}]
+
+
+@pytest.mark.usefixtures("actor")
+@pytest.mark.parametrize(
+    ("given", "outer", "named"),
+    [
+        ({}, None, ""),
+        ({"hook": "https://other.example.com"}, None, ""),
+        ({"hook": "http://${host.name}:${ip}"}, None, ""),
+        ({"hook": "${labels.cb}"}, None, "labels.cb"),
+        ({"hook": "https://${content}/"}, None, "content"),
+        ({"hook": "${labels.cb}"}, "${params.hook}", "labels.cb"),
+        ({"hook": "https://h"}, "${params.hook}", ""),
+        ({}, "https://${ip}", ""),
+        ({}, "${alert_context|cb}", "alert_context|cb"),
+        ({}, "${node.2.output}", "node.2.output"),
+    ],
+)
+def test_an_alert_never_says_whom_a_request_goes_to(given: dict[str, str], outer: str | None, named: str) -> None:
+    nodes = [_hook()]
+    if outer:
+        _clean(_hook(), parameters=HOOK)
+        nodes = [node(2, success=1), _inside(1, "clean", given={"hook": outer})]
+    made = factories.package("outer", nodes=nodes, parameters=HOOK)
+    alert = factories.alert(labels={"cb": "https://evil.example.com"}, context={"cb": "https://evil.example.com"})
+    rule = factories.rule(package=made, parameters=given)
+    frozen = stage.ready(package=made, rule=rule, alert=alert, host=Host.objects.get()).plan
+    assert [f"${{{named}}}" in problem for problem in frozen["problems"]] == ([True] if named else [])
+    assert bool(inner.given_problems(made, given)) == bool(named)  # what a rule's page and the API refuse
+    if outer and not given:
+        said = [problem.message for problem in inner.problems_of(nodes, "outer", None)]
+        assert [f"${{{named}}}" in text for text in said] == ([True] if named else [])
+
+
+def test_the_address_of_a_host_that_only_the_alert_knows_is_not_trusted() -> None:
+    made = factories.package("outer", nodes=[_hook(url="http://${ip}:9000/")])
+    run = stage.ready(package=made, alert=factories.alert(target="203.0.113.9"), host=Host.objects.get())
+    assert run.plan["problems"] == []
+    run.host = None
+    assert run.version is not None
+    assert "${ip}" in plan.freeze(run, None, run.version, {}, NOW).problems[0]

@@ -70,7 +70,7 @@ def test_it_takes_the_unified_format_as_well(client: Client, grafana: Source) ->
     body = (PAYLOADS / "grafana_unified/v9_mixed.json").read_bytes()
     assert post(client, body, query_params={"secret": SECRET}).status_code == 202
     wanted = json.loads(body)
-    assert said("wecom_app")["title"] == wanted["title"].strip()
+    assert said("wecom_app")["title"] == " ".join(wanted["title"].split())
     assert said("wecom_app")["url"].startswith("http")
 
 
@@ -81,8 +81,9 @@ def test_one_notification_is_handed_on_once(client: Client, grafana: Source) -> 
     assert Delivery.objects.filter(event="source.relayed").count() == 2
 
 
-def test_the_intake_alone_hands_nothing_on(client: Client, grafana: Source) -> None:
-    answer = client.post(f"/intake/grafana/?relay=1&secret={SECRET}", legacy(), "application/json")
+@pytest.mark.parametrize("query", ["relay=1", "x=a%26relay=1", "x=%26relay%3D1%26", "relay=1%26relay=1", "a%26relay=1"])
+def test_the_intake_alone_hands_nothing_on(client: Client, grafana: Source, query: str) -> None:
+    answer = client.post(f"/intake/grafana/?{query}&secret={SECRET}", legacy(), "application/json")
     Engine(work=["inbox"]).drain()
     assert (answer.status_code, Delivery.objects.filter(event="source.relayed").count()) == (202, 0)
 
@@ -103,3 +104,12 @@ def test_it_tells_of_a_channel_that_is_gone(client: Client, grafana: Source, mai
     post(client, legacy(), query_params={"secret": SECRET})
     assert Delivery.objects.filter(event="source.relayed").count() == 1
     assert Alert.objects.count() == 1
+
+
+def test_its_words_are_no_links_and_its_address_is(client: Client, grafana: Source) -> None:
+    body = json.loads(legacy()) | {"title": "<a href='http://evil.example.com'>x</a>", "message": "a\nb http://evil/"}
+    post(client, json.dumps(body).encode(), query_params={"secret": SECRET})
+    card = said("wecom_app")
+    assert card["title"] == "＜a href='http：//evil.example.com'＞x＜/a＞"
+    assert card["text"].startswith("a\nb http：//evil/")
+    assert card["url"].startswith("http://url.to.grafana/")

@@ -156,6 +156,15 @@ def test_it_lists_and_shows_details(operator: Person, approval: Approval, strang
     assert "详情 20431_2" in say("详情", operator)
 
 
+@pytest.mark.parametrize("word", ["待办", "详情 CHG-1"])
+def test_no_text_of_others_is_a_link_or_a_mention_in_a_reply(operator: Person, approval: Approval, word: str) -> None:
+    hostile = "<a href=http://evil.example.com/>点此同意</a>\n<@all>"
+    Approval.objects.update(message=hostile, evidence={"quorums": [1], "reasons": [hostile]})
+    told = say(word, operator)
+    assert "点此同意" in told
+    assert not {"<", "http://evil"} & {part for part in ("<", "http://evil") if part in told}
+
+
 def test_it_hands_an_approval_on_and_on(
     operator: Person, approver: Person, stranger: Person, approval: Approval
 ) -> None:

@@ -194,3 +194,34 @@ def test_a_test_message_is_sent_by_the_application_that_is_shown(corp: Corp, pag
     assert [sent.agent_id for sent in corp.world.sent.values()] == [app.agent_id]
     assert "测试消息" in corp.texts("lisi")[0]
     assert AuditEntry.objects.get(verb="wechat.test_message").data["to"] == "lisi"
+
+
+MOVED = [
+    ("https://qyapi.weixin.qq.com/", {}, True),  # the same server
+    ("https://evil.example.com/cgi-bin/", {}, False),
+    ("http://qyapi.weixin.qq.com/cgi-bin/", {}, False),
+    ("https://evil.example.com/cgi-bin/", {"secret": "typed-again-0123456789"}, True),
+    ("https://evil.example.com/cgi-bin/", {"clear": "secret"}, True),
+]
+
+
+@pytest.mark.parametrize(("address", "said_too", "taken"), MOVED)
+def test_the_secret_is_sent_to_no_server_that_it_was_not_entered_for(
+    app: WecomApp, page: Client, address: str, said_too: dict[str, str], taken: bool
+) -> None:
+    answer = page.post(reverse("wechat:config"), {**FIELDS, "secret": "", "api_url": address, **said_too})
+    assert (answer.status_code, "请重新填写 Secret" in said(answer)) == ((302, False) if taken else (422, True))
+    app.refresh_from_db()
+    assert (app.api_url == address) is taken
+
+
+@pytest.mark.parametrize(("secret", "faults"), [("", 1), ("typed-again-0123456789", 0)])
+def test_nor_by_the_configuration_file(app: WecomApp, secret: str, faults: int) -> None:
+    item = {"name": app.name, "corp_id": app.corp_id, "api_url": "https://evil.example.com/cgi-bin/"}
+    given = {"version": 1, "wecom": item | ({"secret": secret} if secret else {})}
+    try:
+        document.apply(yaml.safe_dump(given), "admin", timezone.now())
+        found: list[str] = []
+    except document.InvalidConfiguration as refused:
+        found = refused.errors
+    assert [error.partition(":")[0] for error in found] == ["wecom.secret"] * faults

@@ -1,10 +1,12 @@
 """The todo page of one approval: an answer that cannot be read, and handing it to somebody else."""
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from approvals.models import Approval, Asked, Decision
 from fta.models import AuditEntry, Person
+from wechat.models import WecomApp
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,8 @@ def test_it_hands_an_approval_on(client: Client, operator: Person, approver: Per
         assert said in page
     assert Asked.objects.get().user == approver.user
     assert AuditEntry.objects.filter(verb="approval.hand_over", actor="lisi").count() == 1
+
+
+def test_a_stranger_who_comes_back_from_nowhere_leaves_no_session(client: Client, app: WecomApp) -> None:
+    assert client.get("/wechat/oauth/?state=x&code=y").status_code == 403
+    assert not Session.objects.exists()

@@ -92,6 +92,9 @@ class Runner(Protocol):
     def names(self, params: JSONDict) -> set[str]:
         """Return the names of the variables that the parameters use."""
 
+    def origin(self, params: JSONDict) -> set[str]:
+        """Return the names of the variables that decide whom a request goes to."""
+
     def render(self, params: JSONDict, values: Mapping[str, str]) -> JSONDict:
         """Return the parameters with the variables replaced, in one pass."""
 
@@ -132,6 +135,10 @@ class NodeType:
     def names(self, params: JSONDict) -> set[str]:
         """Return the names of the variables that the parameters use."""
         return variables.names_in({key: value for key, value in params.items() if key not in self.literal})
+
+    def origin(self, params: JSONDict) -> set[str]:
+        """Return the names of the variables that decide whom a request goes to: none, unless the type says otherwise."""
+        return set()
 
     def render(self, params: JSONDict, values: Mapping[str, str]) -> JSONDict:
         """Return the parameters with the variables replaced, in one pass."""

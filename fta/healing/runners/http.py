@@ -100,6 +100,12 @@ class HttpRunner(NodeType):
             found.append(Fault("body", _("body 像 JSON 但不合法；变量要写在引号里")))
         return found + _auth_problems(params.get("auth")) + _success_problems(params.get("success"))
 
+    def origin(self, params: JSONDict) -> set[str]:
+        """Return the names of the variables in the part of the URL that names the server."""
+        url = params.get("url")
+        origin = _ORIGIN.match(url) if isinstance(url, str) else None
+        return variables.names_in(origin[0]) if origin else set()
+
     def render_one(self, key: str, value: JSON, values: Mapping[str, str]) -> JSON:
         """Return one parameter with the variables replaced; in the path and query of the URL they are quoted."""
         if key != "url" or not isinstance(value, str):

@@ -92,6 +92,8 @@ class JobRunner(NodeType):
         credential = _credential(name)
         if credential is None:
             return Foreseen(problems=[_("没有名为 %s 的令牌凭据，或它没有填平台地址") % name])
+        if not _serves(credential, execution):
+            return Foreseen(problems=[_("凭据 %s 属于另一个业务") % name])
         return Foreseen({"url": credential.url})
 
     def leaves_running(self, step: StepRun) -> bool:
@@ -241,6 +243,8 @@ def _session(ctx: StepContext) -> Session:
         credential = _credential(params["credential"])
         if credential is None or credential.url != ctx.foreseen.get("url"):
             raise Unusable(_("凭据 %s 不存在，或它的平台地址在计划冻结之后改过") % params["credential"])
+        if not _serves(credential, ctx.execution):
+            raise Unusable(_("凭据 %s 属于另一个业务") % params["credential"])
         url, token = credential.url, credential.secret
     given, arguments = _mapping(params.get("inputs")), _mapping(params.get("arguments"))
     _check_inputs(given, system)
@@ -286,6 +290,12 @@ def _check_arguments(value: JSON, system: System, name: str = "arguments") -> No
 def _credential(name: JSON) -> Credential | None:
     found = Credential.objects.filter(name=str(name), kind=Credential.Kind.TOKEN).exclude(url="")
     return found.first()
+
+
+def _serves(credential: Credential, execution: Execution) -> bool:
+    """Tell whether the execution and its package may use the credential; a package for all businesses goes by the execution."""
+    owner = execution.package.business if execution.package else None
+    return credential.serves(execution.business) and (owner is None or credential.serves(owner))
 
 
 def _system(params: JSONDict) -> System:

@@ -78,9 +78,11 @@ def target_of(host: JSONDict | None) -> Target:
 def _remote(host: JSONDict) -> Remote:
     """Address, port, user, host key and credential are those of the plan, whatever the inventory says by now."""
     plan: dict[str, Any] = dict(host)
-    credential = Credential.objects.filter(pk=plan.get("credential") or 0).first()
+    credential = Credential.objects.select_related("business").filter(pk=plan.get("credential") or 0).first()
     if credential is None or not credential.secret or credential.kind == Credential.Kind.TOKEN:
         raise NoTarget(_("主机没有配置可用于 SSH 的凭据（私钥或密码）"))
+    if credential.business and credential.business.code != plan.get("business"):
+        raise NoTarget(_("主机的凭据属于另一个业务，不能用于这台主机"))
     if not plan.get("ssh_user"):
         raise NoTarget(_("主机没有配置 SSH 用户"))
     secret = {"key" if credential.kind == Credential.Kind.SSH_KEY else "password": credential.secret}

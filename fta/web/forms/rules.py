@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fta.healing.inner import given_problems
 from fta.healing.parameters import resolve
 from fta.matching import outlasts_its_period
 from fta.models import Mode, Package, Rule, Shield
@@ -121,7 +122,8 @@ class RuleForm(MatchForm):
         data = super().clean()
         package = data.get("package")
         if package and package.current and "parameters" in data:
-            for problem in resolve(package.current.parameters, data["parameters"])[1]:
+            given = data["parameters"]
+            for problem in [*resolve(package.current.parameters, given)[1], *given_problems(package, given)]:
                 self.add_error("parameters", problem)
         elif data.get("parameters"):
             self.add_error("parameters", _("没有选套餐，参数不会用到"))

@@ -172,6 +172,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("rules", {"mode": "sometimes"}, "mode"),
     ("rules", {"package": "nothing"}, "package"),
     ("rules", {"parameters": {"pfad": "/"}}, "parameters"),
+    ("rules", {"package": "hook", "parameters": {"to": "${labels.cb}"}}, "parameters"),
     ("rules", {"match": {"business": "game", "color": "red"}}, "match.color"),
     ("rules", {"match": {"business": "game", "content": {"regex": "("}}}, "match.content.regex"),
     ("rules", {"match": {"business": "game", "alert_type": ""}}, "match.alert_type"),
@@ -229,7 +230,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-def test_it_names_what_is_wrong(operator: Call) -> None:
+def test_it_names_what_is_wrong(operator: Call, game: Business) -> None:
+    call = {"id": 1, "type": "http", "params": {"url": "${params.to}/done"}}
+    factories.package("hook", business=game, nodes=[call], parameters=[{"name": "to", "type": "string"}])
     for kind, change, field in WRONG:
         rows = KINDS[kind][0].objects.count()
         answer = operator("POST", f"{kind}/", KINDS[kind][1] | change)

@@ -9,9 +9,11 @@ import pytest
 from django.utils import timezone
 
 from fta import operations
+from fta.healing import inner
 from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
 from fta.healing.runners.job_system import InvalidSystem, presets, read
+from fta.healing.validation import Problem
 from fta.models import Credential, Execution, StepRun
 from tests import factories
 from tests.fta import stage
@@ -404,3 +406,36 @@ def test_the_address_of_the_credential_is_part_of_the_plan(awx: Platform, sink: 
     Credential.objects.update(kind="password")
     again = stage.ready(package=execution.package)
     assert "awx" in again.plan["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("owner", "package", "run", "serves"),
+    [
+        ("", "game", "game", True),
+        ("pay", "game", "game", False),
+        ("pay", "", "game", False),
+        ("pay", "", "pay", True),
+        ("pay", "pay", "pay", True),
+        ("pay", "game", "pay", False),
+        ("pay", "", "", False),
+    ],
+)
+def test_a_credential_of_a_business_serves_no_other(
+    awx: Platform, owner: str, package: str, run: str, serves: bool
+) -> None:
+    firms = {"": None, **{code: factories.business(code) for code in ("game", "pay")}}
+    call = stage.node(1, "job", params={"preset": "awx", "credential": "awx", "inputs": {"template": 12}})
+    made = factories.package("call", nodes=[call], business=firms[package])
+    execution = stage.ready(package=made, business=firms[run])
+    assert execution.plan["problems"] == []
+    Credential.objects.update(business=firms[owner])
+    again = stage.ready(package=made, business=firms[run])
+    assert [("awx" in problem, "另一个业务" in problem) for problem in again.plan["problems"]] == [(True, True)] * (
+        not serves
+    )
+    stage.drain()  # the plan of the first was frozen before
+    assert (stage.state(execution), len(awx.submitted) > 0) == (("running", True) if serves else ("failed", False))
+    known = [Problem("nodes[0].params.credential", 1, "凭据 awx 属于另一个业务")]
+    assert inner.problems_of(made.current.nodes, "call", firms[package]) == known * (
+        package not in ("", owner or package)
+    )

@@ -12,6 +12,7 @@ from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome
 from fta.lib import ssh
 from fta.models import Credential
+from tests import factories
 from tests.fta.runners.conftest import STEP_KEY, alive, context, gone, run
 from tests.fta.runners.sshd import Server
 
@@ -152,3 +153,10 @@ def test_an_answer_without_end_is_cut_off(host: dict[str, Any], server: Server) 
     finally:
         link.close()
     assert "PRIVATE KEY" not in repr(link)
+
+
+@pytest.mark.parametrize(("owner", "said"), [("game", "succeeded"), ("pay", "failed")])
+def test_a_credential_of_another_business_opens_no_host(host: dict[str, Any], owner: str, said: str) -> None:
+    Credential.objects.filter(pk=host["credential"]).update(business=factories.business(owner))
+    outcome = run("script", {"script": "true"}, host={**host, "business": "game"})
+    assert (outcome.state, "另一个业务" in outcome.error) == (said, said == "failed")

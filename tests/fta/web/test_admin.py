@@ -6,14 +6,15 @@ import asyncssh
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
+from approvals.models import ApprovalAdmin
 from fta.admin.base import HistoryAdmin
 from fta.engine.loop import Engine
 from fta.lib.secrets import digest
-from fta.models import Alert, AuditEntry, ConfigVersion, Credential, Execution, Person, Rule, Source
+from fta.models import Alert, ApiKey, AuditEntry, ConfigVersion, Credential, Execution, Person, Rule, Source
 from tests import factories
 
 HIDDEN = {"accesstoken", "allowance", "groupclock"}  # what one process leaves to the next; no person has use for it
@@ -267,3 +268,79 @@ def test_it_is_closed_to_operators(client: Client, operator: Person) -> None:
     client.force_login(operator.user)
 
     assert client.get(reverse("admin:fta_rule_changelist")).status_code == 302
+
+
+def test_a_key_acts_as_nobody_who_signs_in(root: Client, operator: Person) -> None:
+    url = reverse("admin:fta_apikey_add")
+    bot = factories.person("bot", "operator", wecom="")
+    for person in (operator, bot):  # one with WeCom, one with a password
+        answer = root.post(url, {"name": "key", "user": person.user.pk, "enabled": "on", "key": "k" * 16})
+        assert list(answer.context["adminform"].form.errors) == ["user"]
+    bot.user.set_unusable_password()
+    bot.user.save()
+    assert root.post(url, {"name": "key", "user": bot.user.pk, "enabled": "on", "key": "k" * 16}).status_code == 302
+
+    User.objects.filter(pk=bot.user.pk).update(is_superuser=True)
+    url = reverse("admin:fta_apikey_change", args=[ApiKey.objects.get().pk])
+    assert "不能以人的身份" in root.post(url, {"name": "key", "user": bot.user.pk, "enabled": "on"}).content.decode()
+    assert root.post(url, {"name": "key", "user": bot.user.pk}).status_code == 302  # but it can be switched off
+    assert not ApiKey.objects.get().enabled
+
+
+def test_it_audits_users_their_roles_and_their_passwords(root: Client, operator: Person) -> None:
+    url = reverse("admin:auth_user_change", args=[operator.user.pk])
+    admins = Group.objects.get_or_create(name="admin")[0]
+    page = root.get(url)
+    joined = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00", "last_login_0": "", "last_login_1": ""}
+    data = changed(page, groups=[admins.pk], is_superuser="on", **joined)
+    assert root.post(url, data).status_code == 302
+    words = {"password1": "Another-pass-1234", "password2": "Another-pass-1234", "usable_password": "true"}
+    assert root.post(reverse("admin:auth_user_password_change", args=[operator.user.pk]), words).status_code == 302
+    group = Group.objects.create(name="old")
+    selected = {"action": "delete_selected", "_selected_action": [group.pk], "post": "yes"}
+    assert root.post(reverse("admin:auth_group_changelist"), selected).status_code == 302
+
+    made, word, gone = AuditEntry.objects.order_by("pk")
+    assert (made.verb, made.actor, made.data["groups"], made.data["is_superuser"]) == (
+        "user.change",
+        "root",
+        ["admin"],
+        True,
+    )
+    assert (word.verb, word.data["changes"]) == ("user.change", [{"changed": {"fields": ["password"]}}])
+    assert (gone.verb, gone.object_type, gone.data["name"]) == ("group.delete", "auth.group", "old")
+    assert "Another-pass" not in str(word.data)
+
+
+def test_it_audits_each_approver_that_is_deleted_from_the_list(root: Client, operator: Person) -> None:
+    row = ApprovalAdmin.objects.create(person=operator)
+    selected = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    assert root.post(reverse("admin:approvals_approvaladmin_changelist"), selected).status_code == 302
+    assert not ApprovalAdmin.objects.exists()
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.object_id) == ("approvaladmin.delete", str(row.pk))
+
+
+def test_a_mode_is_not_set_past_its_steps(root: Client) -> None:
+    package = factories.package(mode="off")
+    url = reverse("admin:fta_package_change", args=[package.pk])
+    versions = {"versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0}
+    answer = root.post(
+        url, changed(root.get(url), mode="auto", name="新名", budget="{}", unverified_in_a_row="0", **versions)
+    )
+    assert answer.status_code == 302, (answer.context["errors"], answer.context["adminform"].form.errors)
+    package.refresh_from_db()
+    assert (package.mode, package.name) == ("off", "新名")
+
+
+def test_a_credential_is_given_to_no_business_whose_hosts_do_not_use_it(root: Client) -> None:
+    made = Credential.objects.create(name="ssh", kind="password", secret="hunter2-hunter2")
+    host = factories.host(credential=made, business=factories.business("game"))
+    pay = factories.business("pay", "支付")
+    url = reverse("admin:fta_credential_change", args=[made.pk])
+    answer = root.post(url, changed(root.get(url), business=pay.pk))
+    assert list(answer.context["adminform"].form.errors) == ["business"]
+    assert root.post(url, changed(root.get(url), business=host.business_id)).status_code == 302
+    url = reverse("admin:fta_host_change", args=[host.pk])
+    ssh = {"connection": "ssh", "ssh_user": "ops", "attributes": "{}", "business": pay.pk}
+    assert list(root.post(url, changed(root.get(url), **ssh)).context["adminform"].form.errors) == ["credential"]

@@ -14,6 +14,7 @@ from django.utils import timezone
 from fta.healing.halts import HaltKind
 from fta.healing.history import shift
 from fta.models import Heartbeat, Inbox, StepRun, Switch
+from notify.models import Delivery
 from tests import factories
 
 
@@ -50,6 +51,16 @@ def test_it_is_not_ready_when_work_lies_about(beat: Heartbeat) -> None:
     part = Client().get("/readyz/").json()["parts"]["work"]
     assert part["state"] == "error"
     assert "inbox" in part["text"]
+
+
+def test_it_tells_strangers_no_errors_of_others(beat: Heartbeat) -> None:
+    Delivery.objects.create(
+        kind="wecom_app", event="x", state="failed", last_error="not allow to access from your ip: 203.0.113.9",
+        remedy="203.0.113.9", dedup_key="x", payload={}, recipients=[], created_at=timezone.now(),
+    )  # fmt: skip
+    answer = Client().get("/readyz/")
+    assert answer.json()["parts"]["wecom"] == {"state": "warning"}
+    assert "203.0.113.9" not in answer.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -261,3 +261,12 @@ def test_it_refuses_a_shield(as_operator: Client, changes: dict[str, Any], field
 
     assert list(answer.context["form"].errors) == [field]
     assert not Shield.objects.exists()
+
+
+def test_it_refuses_an_alerts_word_for_the_server_of_a_request(as_operator: Client, game: Business) -> None:
+    call = {"id": 1, "type": "http", "params": {"url": "${params.to}/done"}}
+    package = factories.package("hook", business=game, nodes=[call], parameters=[{"name": "to", "type": "string"}])
+    data = rule_data(package=str(package.pk), parameters="to=${labels.cb}")
+    answer = as_operator.post("/rules/new/", data)
+    assert "${labels.cb}" in str(answer.context["form"].errors["parameters"])
+    assert as_operator.post("/rules/new/", data | {"parameters": "to=https://${ip}"}).status_code == 302
