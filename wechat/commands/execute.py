@@ -54,15 +54,26 @@ def decide(approval_id: int, person: Person, said: Answer, comment: str, channel
     try:
         services.decide(approval_id, person.user, said, comment, channel, now)
     except services.Refusal as refusal:
-        return messages.failed(refusal.reason)
+        return messages.failed(_explained(refusal))
     except Approval.DoesNotExist:
         return messages.failed(messages.unknown_code(str(approval_id)))
     return messages.APPROVED
 
 
+def _explained(refusal: services.Refusal) -> str:
+    """Return why an answer was not taken, and how to answer the question that took the place of the old one."""
+    replaced = isinstance(refusal, services.AskedAgain | services.PlanChanged)
+    newer = refusal.approval.later() if replaced else None
+    if newer is None or newer.state != Approval.State.PENDING:
+        return refusal.reason
+    return f"{refusal.reason}\n{messages.answer_form(newer.code)}"
+
+
 def _decide(command: Command, talk: Talk) -> str:
     said: Answer = "approve" if command.verb == "approve" else "refuse"
     if chosen := _asked_for_number(command, talk):
+        if chosen.round > 1:
+            return messages.failed(messages.name_the_code(chosen.code))
         return decide(chosen.pk, talk.person, said, command.number, "reply", talk.now)
     codes = command.words or _only_one(command, talk)
     if isinstance(codes, str):
@@ -89,7 +100,7 @@ def _only_one(command: Command, talk: Talk) -> tuple[str, ...] | str:
         reason = messages.unknown_code(command.doubt) if unknown else messages.misplaced_code(command.doubt)
         return messages.failed(f"{reason}\n{messages.right_form()}")
     if len(codes) == 1:
-        return (codes[0],)
+        return (codes[0],) if talk.waiting[0].round == 1 else messages.failed(messages.name_the_code(codes[0]))
     return messages.failed(messages.which_code(codes) if codes else messages.no_code())
 
 
@@ -125,7 +136,8 @@ def _details(command: Command, talk: Talk) -> str:
     if approval is None:
         return f"{messages.unknown_code(code)}\n{messages.details_form()}"
     link = absolute(reverse("wechat:todo-detail", args=[approval.pk]))
-    return messages.details(approval, selectors.evidence(approval), link)
+    newer = approval.later()
+    return messages.details(approval, selectors.evidence(approval), newer.code if newer else "", link)
 
 
 def _duty(command: Command, talk: Talk) -> str:
