@@ -34,7 +34,10 @@ def answer_form(code: str) -> str:
 
 def name_the_code(code: str) -> str:
     """Return why an answer without a code is not taken for what was asked again: it may be meant for an earlier round."""
-    return _("%(code)s 是重新审批的，请看过新的内容，再写明编号。\n%(form)s") % {"code": code, "form": answer_form(code)}
+    return _("%(code)s 是重新审批的，请看过新的内容，再写明编号。\n%(form)s") % {
+        "code": code,
+        "form": answer_form(code),
+    }
 
 
 def help_text() -> str:
