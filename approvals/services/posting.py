@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -47,6 +48,7 @@ def questions(approval_id: int) -> QuerySet[Delivery]:
     return asks.filter(approval_ref=approval_id)
 
 
+@transaction.atomic
 def call_off(asks: QuerySet[Delivery]) -> None:
     """Let what still waits to be sent end unsent: all that it asks about has ended. Locked in order: others lock many too."""
     waiting = asks.filter(state=Delivery.State.PENDING).select_for_update().order_by("pk")
