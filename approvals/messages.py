@@ -22,6 +22,7 @@ _WAYS = {"reply": "微信审批", "card": "微信审批", "todo": "微信审批"
 
 # What a WeCom card shows of a text before it cuts it by itself (page 90236 advises these lengths).
 _TITLE, _LINE, _VALUE = 36, 56, 26
+MOST_READERS = 1000  # of one card
 MOST = 2000  # characters of a question: in Chinese three WeCom texts of 2048 bytes, the codes at the end of the last
 
 

@@ -134,7 +134,9 @@ class Approval(models.Model):
         State.APPROVED: frozenset({State.SUPERSEDED}),  # the plan drifted before it was used
     }
 
-    code = models.CharField(_("编号"), max_length=64, db_index=True)
+    # What an answer names. A later round has a code of its own: whoever read an earlier one has not read it.
+    code = models.CharField(_("编号"), max_length=80, unique=True)
+    first_code = models.CharField(max_length=64, help_text="of the first round: what all rounds share")
     kind = models.CharField(_("类型"), max_length=10, choices=Kind.choices)
     execution = models.ForeignKey(Execution, on_delete=models.PROTECT, null=True, blank=True, related_name="approvals")
     step = models.ForeignKey(StepRun, on_delete=models.PROTECT, null=True, blank=True, related_name="approvals")
@@ -170,9 +172,9 @@ class Approval(models.Model):
             in_choices("approval_state", "state", ApprovalState),
             in_choices("approval_kind", "kind", ApprovalKind),
             models.UniqueConstraint(
-                fields=["code"], condition=Q(state="pending"), name="approval_one_pending_per_code"
+                fields=["first_code"], condition=Q(state="pending"), name="approval_one_pending_round"
             ),
-            models.UniqueConstraint(fields=["code", "round"], name="approval_round"),
+            models.UniqueConstraint(fields=["first_code", "round"], name="approval_round"),
         ]
         indexes = [
             models.Index(fields=["expires_at"], condition=Q(state="pending"), name="approval_expiry"),
@@ -181,6 +183,11 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def later(self) -> "Approval | None":
+        """Return the newest of the rounds in which this was asked again, None for the newest itself."""
+        rounds = Approval.objects.filter(first_code=self.first_code, round__gt=self.round)
+        return rounds.select_related("decided_by").order_by("-round").first()
 
 
 class AskedQuerySet(models.QuerySet["Asked"]):

@@ -54,22 +54,22 @@ def pending_for(user: User) -> ApprovalQuerySet:
 
 
 def find(user: User, code: str) -> Approval | None:
-    """Return the newest approval of this code that the user may read."""
+    """Return the approval of this code that the user may read."""
     rows = with_related(Approval.objects.visible_to(user))
-    return _of_code(rows, code).order_by("-round", "-id").first()
+    return _of_code(rows, code).order_by("-id").first()
 
 
 def by_code(code: str) -> Approval | None:
     """Return the approval of this code for `decide` to judge, so that a stranger's answer is refused and audited.
 
-    It is the one that waits, else the last, so that a late answer learns how it ended.
+    Where a code was written in another case than it has, it is the one that waits, else the last.
     """
     rows = _of_code(Approval.objects.all(), code)
-    return rows.filter(state=Approval.State.PENDING).first() or rows.order_by("-round", "-id").first()
+    return rows.filter(state=Approval.State.PENDING).first() or rows.order_by("-id").first()
 
 
 def _of_code(rows: ApprovalQuerySet, code: str) -> ApprovalQuerySet:
-    """Return the approvals of exactly this code; where there are none, those that differ from it in case alone."""
+    """Return the approval of exactly this code; where there is none, those that differ from it in case alone."""
     exact = rows.filter(code=code.strip())
     return exact if exact.exists() else rows.filter(code__iexact=code.strip())
 

@@ -1,7 +1,7 @@
 """What a member's message or event does: once, in the transaction that remembers it."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -17,6 +17,7 @@ from wechat.models import WecomApp, WecomEvent
 from wechat.xml import Message
 
 _SILENT = ""
+_LONGEST_WAY = 600  # seconds from the phone to here; what claims to be older is refused at the entry
 MAX_DIGITS = 18  # of an id, which the database keeps in 64 bits
 
 
@@ -95,7 +96,15 @@ def _effect(message: Message, now: datetime) -> str:
         return messages.welcome()
     if message.event == "click":
         return commands.answer("待办" if message.event_key == "PENDING" else "帮助", person, now)
-    return commands.answer(message.content, person, now) if message.msg_type == "text" else messages.only_text()
+    if message.msg_type != "text":
+        return messages.only_text()
+    return commands.answer(message.content, person, now, _written_at(message, now))
+
+
+def _written_at(message: Message, now: datetime) -> datetime:
+    """Return when a message was written, for all that is known: WeCom tells whole seconds."""
+    age = now.timestamp() - (message.create_time + 1)
+    return now - timedelta(seconds=min(max(age, 0.0), _LONGEST_WAY))
 
 
 def _audit_unknown(message: Message, now: datetime) -> None:

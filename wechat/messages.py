@@ -28,6 +28,19 @@ def right_form() -> str:
     return _("同意请回复：TY 编号\n驳回请回复：BH 编号\n例如：TY 20431_2")
 
 
+def answer_form(code: str) -> str:
+    """Return how to answer this approval."""
+    return _("同意请回复：TY %(code)s\n驳回请回复：BH %(code)s") % {"code": code}
+
+
+def name_the_code(code: str) -> str:
+    """Return why an answer without a code is not taken for what was asked again: it may be meant for an earlier round."""
+    return _("%(code)s 是重新审批的，请看过新的内容，再写明编号。\n%(form)s") % {
+        "code": code,
+        "form": answer_form(code),
+    }
+
+
 def help_text() -> str:
     """Return what the conversation understands."""
     return _(
@@ -185,12 +198,13 @@ def welcome() -> str:
     return _("已接入故障自愈。需要你审批时，消息会发到这里；回复“帮助”查看写法。")
 
 
-def details(approval: Approval, evidence: Mapping[str, Any], link: str) -> str:
-    """Return the evidence of an approval, as lines of a text."""
+def details(approval: Approval, evidence: Mapping[str, Any], newer: str, link: str) -> str:
+    """Return the evidence of an approval, as lines of a text; `newer` is the code under which it was asked again."""
     alert, host, incident = evidence.get("alert"), evidence.get("host"), evidence.get("incident")
     rows = [
         (_("编号"), f"{approval.code}（{Approval.State(approval.state).label}）"),
         (_("内容"), approval.message),
+        (_("已重新审批"), newer),
         (_("计划变了"), "；".join(evidence.get("changes", ()))),
         (_("原因"), "；".join(evidence.get("reasons", ()))),
         (_("告警"), f"{alert['type']} {alert['content']}" if alert else ""),

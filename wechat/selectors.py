@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, overload
 
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from approvals import selectors
 from approvals.models import Approval, ApprovalQuerySet
 from fta.models import Incident, Person
+from notify.models import Delivery
 from wechat.models import ApiCallCount, WecomApp
 
 LISTED = 100
@@ -43,9 +45,8 @@ def callback_secret() -> str:
 
 
 def exactly(rows: ApprovalQuerySet, code: str) -> Approval | None:
-    """Return the approval whose code is written just so, the one that waits, else the last; codes may differ in case only."""
-    alike = rows.filter(code=code)
-    return alike.filter(state=Approval.State.PENDING).first() or alike.order_by("-round", "-id").first()
+    """Return the approval whose code is written just so; codes may differ in case only."""
+    return rows.filter(code=code).first()
 
 
 def api_calls() -> Iterator[Metric]:
@@ -56,6 +57,15 @@ def api_calls() -> Iterator[Metric]:
     for api, code, count in ApiCallCount.objects.values_list("api", "code", "calls"):
         calls.add_metric([api, code], count)
     yield calls
+
+
+def shown(approval: Approval, person: Person, before: datetime) -> bool:
+    """Tell whether the question of an approval was sent to a person's WeCom before a moment."""
+    sent = Delivery.objects.filter(
+        approval_ref=approval.pk, event="approval.asked", kind="wecom_app", state="sent", sent_at__lt=before
+    )
+    userid = person.wecom_userid.casefold()
+    return any(userid in (str(each).casefold() for each in to) for to in sent.values_list("recipients", flat=True))
 
 
 @dataclass

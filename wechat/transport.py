@@ -18,7 +18,7 @@ from notify.transports.fields import Field
 from wechat.client import Answer, Client, NotConfigured, default_app, nothing_sent_yet
 from wechat.errors import WecomError, seen_ip
 from wechat.models import WecomApp
-from wechat.services import cards, chats, media
+from wechat.services import cards, chats, media, reach
 from wechat.services.payloads import Payload, bodies, on_page, shown
 
 WINDOW_SECONDS = 60.0  # the shortest window of a frequency limit
@@ -27,7 +27,6 @@ _CHAT_ID = re.compile(r"[0-9A-Za-z]{1,32}")
 _LEAST_MEMBERS, _MOST_MEMBERS = 2, 2000
 _NO_SUCH_CHAT = (86001, 86003, 40050)
 _ALREADY_THERE = 42014
-_NOBODY = 81013
 
 _TEXT, _MARKDOWN = ("text", gettext_lazy("文本")), ("markdown", gettext_lazy("Markdown"))
 _CARDS = (("textcard", gettext_lazy("文本卡片")), ("news", gettext_lazy("图文")))
@@ -70,7 +69,7 @@ def _refusal(error: WecomError, request: str) -> base.TransportError:
         return base.NotSent(text, code=code, remedy=remedy, retry_after=WINDOW_SECONDS, request=request, answer=answer)
     if info.kind in ("retry", "token"):
         return base.NotSent(text, code=code, remedy=remedy, max_tries=BUSY_TRIES, request=request, answer=answer)
-    nobody = error.errcode == _NOBODY
+    nobody = error.errcode == reach.NOBODY
     return base.Refused(text, code=code, remedy=remedy, request=request, answer=answer, nobody=nobody)
 
 
@@ -136,10 +135,8 @@ class AppTransport:
         return bodies(message, str(_config(delivery).get("message") or "text"), "app")
 
     def _send_bodies(self, client: Client, delivery: Delivery, message: Message) -> base.Receipt:
-        answers = [
-            client.send(self._addressed(client, delivery, message) | body | repeat_check(delivery))
-            for body in self._bodies(delivery, message)
-        ]
+        parts = [body | repeat_check(delivery) for body in self._bodies(delivery, message)]
+        answers = reach.send_all(client, self._addressed(client, delivery, message), parts)
         return _receipt(delivery, message, answers)
 
     def _send_card(self, client: Client, delivery: Delivery, message: Message) -> base.Receipt:
@@ -189,15 +186,15 @@ def repeat_check(delivery: Delivery) -> Payload:
 
 
 def _receipt(delivery: Delivery, message: Message, answers: Sequence[Answer]) -> base.Receipt:
-    missed = {name: answers[0].get(name) for name in ("invaliduser", "invalidparty", "invalidtag", "unlicenseduser")}
-    notes = [f"{value}" for value in missed.values() if value]
+    missed = reach.missed(answers)
+    notes = [value for value in missed.values() if value]
     note = (
         _("没有送到：%(who)s。账号不存在、不在应用的可见范围里或没有接口许可。") % {"who": "、".join(notes)}
         if notes
         else ""
     )
     provider = {"msgid": [str(answer.get("msgid") or "") for answer in answers]}
-    people = "|".join(str(missed[name] or "") for name in ("invaliduser", "unlicenseduser"))
+    people = f"{missed['invaliduser']}|{missed['unlicenseduser']}"
     gone = [userid.casefold() for userid in people.split("|") if userid] if delivery.kind == "wecom_app" else None
     return base.Receipt(provider, shown(message.text), redact(str(answers[0].get("errmsg", ""))), note, gone)
 

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import django_filters
+from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -32,12 +33,17 @@ class ApprovalFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Filters of the list; an execution or incident that is not there has no approvals."""
 
     state = Choices(choices=Approval.State.choices)
+    code = django_filters.CharFilter(method="of_code")
     execution = django_filters.NumberFilter(field_name="execution_id")
     incident = django_filters.NumberFilter(field_name="incident_id")
 
     class Meta:
         model = Approval
-        fields = ("kind", "code")
+        fields = ("kind",)
+
+    def of_code(self, rows: ApprovalQuerySet, name: str, code: str) -> ApprovalQuerySet:
+        """Return the round of this code; for the code of the first round, all of them."""
+        return rows.filter(Q(code=code) | Q(first_code=code))
 
 
 class ApprovalViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Approval]):

@@ -8,6 +8,7 @@ from approvals.services.kind import ApprovalKind
 from approvals.services.opening import open_external, open_gate, open_node
 from approvals.services.refusals import (
     AlreadyDecided,
+    AskedAgain,
     CannotTakeOver,
     CodeInUse,
     Expired,
@@ -23,6 +24,7 @@ from approvals.services.refusals import (
 __all__ = [
     "AlreadyDecided",
     "ApprovalKind",
+    "AskedAgain",
     "CannotTakeOver",
     "CodeInUse",
     "Expired",

@@ -10,10 +10,12 @@ from approvals.services.posting import (
     ASKED,
     DECIDED,
     REMINDED,
+    call_off,
     card_holders,
     key_of,
     mails,
     post,
+    questions,
     receivers,
     wecom_ids,
     without_wecom,
@@ -34,13 +36,14 @@ def ask(approval: Approval, now: datetime, part: str = "", people: list[Person] 
     if storm := storms.around(approval):
         storms.ask(storm, approval, people, now)
         return bool(userids or addresses)
-    part = part or f"s{approval.stage}"
-    card = messages.card(approval, selectors.evidence(approval), part)
+    part, evidence = part or f"s{approval.stage}", selectors.evidence(approval)
     if userids:
         _ask_by_text(approval, part, userids, now)
-        post(approval, ASKED, key_of(approval, f"{part}:card"), card, userids, now)
+    for start in range(0, len(userids), messages.MOST_READERS):  # a card of each thousand: WeCom takes its id once
+        mine, some = f"{part}n{start}" if start else part, userids[start : start + messages.MOST_READERS]
+        post(approval, ASKED, key_of(approval, f"{mine}:card"), messages.card(approval, evidence, mine), some, now)
     if addresses:
-        mail = messages.as_mail(card)
+        mail = messages.as_mail(messages.card(approval, evidence, part))
         post(approval, ASKED, key_of(approval, f"{part}:mail"), mail, addresses, now, kind=ChannelKind.EMAIL)
     return bool(userids or addresses)
 
@@ -63,6 +66,7 @@ def tell_end(approval: Approval, now: datetime) -> None:
     if storms.around(approval):
         return  # nobody got a card or a text about this one alone
     batching.leave(approval)
+    call_off(questions(approval.pk))
     if to := card_holders(approval):
         post(approval, DECIDED, key_of(approval, f"end:{approval.state}"), messages.card_end(approval), to, now)
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from approvals import messages
 from approvals.models import Approval
+from approvals.services.posting import call_off
 from notify import outbox
 from notify.message import Message
 from notify.models import Delivery, GroupClock
@@ -57,8 +58,7 @@ def leave(approval: Approval) -> None:
         if left and left != entries:
             _rewrite(waiting, left)
         elif not left:
-            done = {"state": Delivery.State.SENT, "last_error": _("发出之前都已有结果，不再询问。")}
-            Delivery.objects.filter(pk=waiting.pk, state=Delivery.State.PENDING).update(**done)
+            call_off(rows.filter(pk=waiting.pk))
 
 
 def _begin(dedup_key: str, entry: list[object], userid: str, not_before: datetime | None, now: datetime) -> bool:

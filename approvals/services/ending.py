@@ -169,7 +169,8 @@ def _escalate(approval: Approval, now: datetime, *conditions: Q) -> bool:
     if policy is None or policy.on_expiry != Policy.OnExpiry.ESCALATE or approval.escalated:
         return False
     matter = policies.Matter.of(approval.execution, now)
-    present = set(approval.asked.filter(stage=approval.stage).values_list("user_id", flat=True))
+    seats = approval.asked.filter(stage=approval.stage)  # whoever handed a turn over was asked, and has no other
+    present = {user_id for seat in seats for user_id in (seat.user_id, policies.principal(seat))}
     present |= set(approval.decisions.values_list("user_id", flat=True))
     fresh = [seat for seat in policies.escalation(policy, matter, approval.stage) if seat.user_id not in present]
     expires_at = now + timedelta(seconds=policy.expires_after)

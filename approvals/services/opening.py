@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from approvals import messages, policies
@@ -25,7 +26,7 @@ class Question:
     """What is to be asked."""
 
     kind: str
-    code: str
+    code: str  # of its first round
     message: str
     policy: Policy | None = None
     execution: Execution | None = None
@@ -85,7 +86,8 @@ def open_external(
     The same question asked twice while it waits is the same approval; verifiers who are new to it are asked along. Raises
     CodeInUse when the code waits with another question, if only in another case, or is one of the portal's own questions.
     """
-    waiting = Approval.objects.filter(code__iexact=code, state=Approval.State.PENDING)
+    alike = Q(code__iexact=code) | Q(first_code__iexact=code)
+    waiting = Approval.objects.filter(alike, state=Approval.State.PENDING)
     text = messages.one_line(message)  # as the row has it
     question = Question(kind=Approval.Kind.EXTERNAL, code=code, message=text, callback_url=callback_url)
     if ours := Approval.objects.filter(code=code).exclude(kind=Approval.Kind.EXTERNAL).first():
@@ -98,7 +100,7 @@ def open_external(
         if not waiting.exists():
             raise
     found = ending.lock(waiting.earliest("pk").pk)
-    if (found.code, found.message, found.callback_url) != (code, text, callback_url):
+    if (found.first_code, found.message, found.callback_url) != (code, text, callback_url):
         raise CodeInUse(found)
     _ask_along(found, _named(verifiers), now, actor)
     return found
@@ -149,7 +151,8 @@ def _locked(execution_id: int) -> Execution:
 def _code(execution: Execution, node: int) -> str:
     """Return the code of a question about an execution, which is no other system's: two would be decided by one answer."""
     code = f"{execution.pk}_{node}"
-    while Approval.objects.filter(code=code, kind=Approval.Kind.EXTERNAL).exists():
+    theirs = Approval.objects.filter(kind=Approval.Kind.EXTERNAL)
+    while theirs.filter(Q(code=code) | Q(first_code=code)).exists():
         code = f"F{code}"
     return code
 
@@ -186,15 +189,16 @@ def _create(question: Question, now: datetime) -> Approval:
     execution = question.execution
     if execution:
         expires_at = min(expires_at, execution.deadline_at)
-    last = Approval.objects.filter(code=question.code).order_by("-round").first()
+    number, code = _next_round(question.code)
     return Approval.objects.create(
-        code=question.code,
+        code=code,
+        first_code=question.code,
         kind=question.kind,
         execution=execution,
         step=question.step,
         incident=execution.incident if execution and question.kind == Approval.Kind.GATE else None,
         policy=question.policy,
-        round=last.round + 1 if last else 1,
+        round=number,
         message=messages.one_line(question.message),
         evidence={
             "reasons": list(question.reasons),
@@ -210,6 +214,17 @@ def _create(question: Question, now: datetime) -> Approval:
         callback_url=question.callback_url,
         external_ref=question.code[:128] if question.kind == Approval.Kind.EXTERNAL else "",
     )
+
+
+def _next_round(first_code: str) -> tuple[int, str]:
+    """Return the number of a question's next round and its code: `12_0`, `12_0_2` …, without those that another question has."""
+    rounds = Approval.objects.filter(first_code=first_code).aggregate(last=Max("round"))
+    number = (rounds["last"] or 0) + 1
+    code = first_code if number == 1 else f"{first_code}_{number}"
+    while Approval.objects.filter(code=code).exists():
+        number += 1
+        code = f"{first_code}_{number}"
+    return number, code
 
 
 def _note(approval: Approval, seats: Sequence[policies.Seat], now: datetime) -> None:

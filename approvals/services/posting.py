@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from approvals import policies
 from approvals.models import Approval, Asked
@@ -12,7 +14,7 @@ from fta.models import Person
 from fta.models.engine import DbNow
 from notify import outbox
 from notify.message import Message
-from notify.models import Channel, ChannelKind, Delivery
+from notify.models import Channel, ChannelKind, Delivery, DeliveryAttempt
 
 ASKED, REMINDED, DECIDED = "approval.asked", "approval.reminded", "approval.decided"
 
@@ -40,11 +42,26 @@ def wecom_ids(people: Sequence[Person]) -> list[str]:
     return sorted({person.wecom_userid for person in people if person.wecom_userid})
 
 
+def questions(approval_id: int) -> QuerySet[Delivery]:
+    """Return the messages that ask about this one approval, or remind of it."""
+    asks = Delivery.objects.filter(event__in=(ASKED, REMINDED), lane=Delivery.Lane.APPROVAL)
+    return asks.filter(approval_ref=approval_id)
+
+
+@transaction.atomic
+def call_off(asks: QuerySet[Delivery]) -> None:
+    """Let what still waits to be sent end unsent: all that it asks about has ended. Locked in order: others lock many too."""
+    waiting = asks.filter(state=Delivery.State.PENDING).select_for_update().order_by("pk")
+    ids = list(waiting.values_list("pk", flat=True))
+    rows = Delivery.objects.filter(pk__in=ids, state=Delivery.State.PENDING)
+    rows.update(state=Delivery.State.SENT, last_error=_("发出之前都已有结果，不再询问。"))
+
+
 def card_holders(approval: Approval) -> list[str]:
-    """Return the userids that the cards of an approval went to, also of those who handed their turn over since."""
-    cards = Delivery.objects.filter(
-        approval_ref=approval.pk, event=ASKED, kind=ChannelKind.WECOM_APP, payload__message__form="approval_card"
-    )
+    """Return the userids that the cards of an approval may have gone to, also of those who handed their turn over since."""
+    cards = questions(approval.pk).filter(kind=ChannelKind.WECOM_APP, payload__message__form="approval_card")
+    tried = Exists(DeliveryAttempt.objects.filter(delivery=OuterRef("pk")))
+    cards = cards.exclude(~tried, state=Delivery.State.SENT, sent_at=None)  # called off
     return sorted({userid for recipients in cards.values_list("recipients", flat=True) for userid in recipients})
 
 

@@ -52,6 +52,19 @@ class NotPending(Refusal):
         super().__init__(approval, reason or _("%(code)s %(word)s，不能再决定") % {"code": approval.code, "word": word})
 
 
+class AskedAgain(NotPending):
+    """The same was asked again since: whoever answers the old question has not read the new one."""
+
+    code = "asked_again"
+
+    def __init__(self, approval: Approval, newer: Approval) -> None:
+        words = {"code": approval.code, "newer": newer.code, "outcome": messages.outcome(newer)}
+        waits = newer.state == Approval.State.PENDING
+        said = _("%(code)s 已重新审批，新的编号是 %(newer)s，请看过新的再决定")
+        ended = _("%(code)s 已重新审批，新的编号是 %(newer)s：%(outcome)s，你的回答没有改变它")
+        super().__init__(approval, (said if waits else ended) % words)
+
+
 class NotApprover(Refusal):
     """This person was not asked, not yet, or no longer has the right that the question rested on."""
 

@@ -7,7 +7,14 @@ from django.utils.translation import gettext as _
 
 from approvals import policies
 from approvals.models import Approval, ApprovalAdmin, Asked
-from approvals.services.refusals import AlreadyDecided, Expired, NotApprover, NotPending, RequesterMayNotDecide
+from approvals.services.refusals import (
+    AlreadyDecided,
+    AskedAgain,
+    Expired,
+    NotApprover,
+    NotPending,
+    RequesterMayNotDecide,
+)
 from fta.models import Person
 
 
@@ -67,6 +74,8 @@ def object_to(approval: Approval, seat: Asked | None, user: User, said: Collecti
         raise RequesterMayNotDecide(approval)
     if seat is None or not policies.still_entitled(approval, seat) or not _active(user, seat):
         raise NotApprover(approval)
+    if approval.state != Approval.State.PENDING and (newer := approval.later()):
+        raise AskedAgain(approval, newer)
     if approval.state == Approval.State.EXPIRED:
         raise Expired(approval)
     if approval.state in (Approval.State.APPROVED, Approval.State.REFUSED):

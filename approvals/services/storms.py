@@ -5,13 +5,12 @@ Everybody who is asked gets one message, then at most one update in five minutes
 
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
-from django.utils.translation import gettext as _
+from django.db.models import Max, QuerySet
 
 from approvals import messages
 from approvals.models import Approval, ApprovalQuerySet
 from approvals.services.batching import short
-from approvals.services.posting import ASKED, mails, post, wecom_ids, without_wecom
+from approvals.services.posting import ASKED, call_off, mails, post, wecom_ids, without_wecom
 from fta.models import Incident, Package, Person
 from notify.message import Message
 from notify.models import ChannelKind, Delivery
@@ -42,8 +41,14 @@ def _ask_one(storm: Incident, approval: Approval, message: Message, to: str, kin
         return
     slot = _slot(storm, now) + 1
     update, later = f"{first}:{slot}", storm.opened_at + EVERY * slot
-    if post(approval, ASKED, update, message, [to], now, kind=kind, not_before=later) is None:
-        _waiting(storm).filter(dedup_key=update).update(payload={"message": message.to_json()})
+    if post(approval, ASKED, update, message, [to], now, kind=kind, not_before=later) is not None:
+        return
+    if _waiting(storm).filter(dedup_key__startswith=f"{first}:").update(payload={"message": message.to_json()}):
+        return
+    # This slot's update has left already, or nothing was left for it to tell: nobody would learn of this approval.
+    told = Delivery.objects.filter(dedup_key__startswith=first, recipients=[to]).aggregate(last=Max("sent_at"))["last"]
+    later = max(later, told + EVERY) if told else later
+    post(approval, ASKED, f"{update}:{approval.pk}", message, [to], now, kind=kind, not_before=later)
 
 
 def tell_end(storm: Incident) -> None:
@@ -54,7 +59,7 @@ def tell_end(storm: Incident) -> None:
     if _pending(storm).exists():
         unsent.update(payload={"message": _message(storm).to_json()})
     else:
-        unsent.update(state=Delivery.State.SENT, last_error=_("发出之前都已有结果，不再询问。"))
+        call_off(unsent)
 
 
 def reminder(storm: Incident) -> Message:

@@ -52,12 +52,12 @@ class DeliveryKind:
 
 def _claim(row: Delivery, now: datetime) -> int:
     """Take the delivery and its share of the limits, and note the try; all of it is committed before the call."""
-    parts = transports.parts(row)
     try:
         with transaction.atomic():
             fence = claim(Delivery, row.pk, State.PENDING, State.SENDING, attempts=F("attempts") + 1)
-            limits.take(row, parts, now)
-            row.refresh_from_db(fields=["attempts", "fence", "state"])
+            # The message too: it may have been written anew since it was read, and from here on nobody does that.
+            row.refresh_from_db(fields=["attempts", "fence", "state", "payload"])
+            limits.take(row, transports.parts(row), now)
             DeliveryAttempt.objects.create(delivery=row, number=row.attempts, started_at=now)
             return fence
     except limits.LimitReached as reached:

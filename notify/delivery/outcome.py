@@ -71,7 +71,7 @@ def failed(row: Delivery, fence: int, error: TransportError, now: datetime) -> N
             Channel.objects.filter(pk=row.channel_id).update(**health)
         if error.nobody:
             _mark(row, [str(userid).casefold() for userid in row.recipients], now)
-        if error.retry_after is not None:
+        if error.retry_after is not None and not error.alone:
             _hold_back(row, error.retry_after)
         if to in (State.FAILED, State.UNKNOWN):
             _tell(row)

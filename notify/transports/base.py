@@ -32,8 +32,8 @@ class TransportError(Exception):
     """A message that did not get through, or may not have.
 
     `text` says in Chinese what happened and `remedy` what to do about it. `retry_after` is in seconds, where the far
-    side says how long it refuses; such a try does not count. `max_tries` lowers the usual number of tries. `nobody` tells that
-    the far side knows none of the receivers.
+    side says how long it refuses; such a try does not count, and what else goes that way waits along unless it is `alone`.
+    `max_tries` lowers the usual number of tries. `nobody` tells that the far side knows none of the receivers.
     """
 
     outcome = UNKNOWN
@@ -45,6 +45,7 @@ class TransportError(Exception):
         code: str = "",
         remedy: str = "",
         retry_after: float | None = None,
+        alone: bool = False,
         max_tries: int | None = None,
         nobody: bool = False,
         request: str = "",
@@ -55,6 +56,7 @@ class TransportError(Exception):
         self.code = code
         self.remedy = remedy
         self.retry_after = retry_after
+        self.alone = alone
         self.max_tries = max_tries
         self.nobody = nobody
         self.request = request

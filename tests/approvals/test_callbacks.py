@@ -192,7 +192,7 @@ def test_a_code_belongs_to_the_portal_or_to_another_system(
     ours.refresh_from_db()
     theirs.refresh_from_db()
     assert (theirs.code, theirs.state, ours.state) == (plain, "pending", "superseded")
-    assert (again.code, again.state) == (f"F{plain}", "pending")
+    assert (again.code, again.state) == (f"F{plain}_2", "pending")
     assert "审批成功" in doors.reply_as("lisi", f"BH {again.code}")
     assert "审批成功" in doors.reply_as("lisi", f"ty {plain}")
     states = Approval.objects.in_bulk([theirs.pk, again.pk])

@@ -10,7 +10,10 @@ from django.utils import timezone
 from approvals import services
 from approvals.models import Approval, Policy
 from fta.models import Business, Execution, Host, Package, PackageVersion, Person
-from notify.models import Delivery
+from notify import outbox
+from notify.delivery import DeliveryKind
+from notify.message import Message
+from notify.models import Delivery, DeliveryAttempt
 from tests import factories
 from tests.approvals import doors
 from tests.approvals.conftest import age, ask, held, policy, send_all
@@ -100,6 +103,63 @@ def test_it_closes_the_card_of_everybody_however_it_ends(
         assert "button_list" not in card.body
     update = Delivery.objects.get(payload__message__form="card_update")
     assert (update.state, update.last_error) == ("sent", "")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_it_asks_nobody_any_more_when_it_has_ended_before_it_was_sent(
+    corp: Corp, default_policy: Policy, two: list[Person], end: Callable[[Approval], str]
+) -> None:
+    approval = ask()
+    end(approval)
+    send_all()
+    assert [corp.inbox(person.wecom_userid) for person in two] == [[], []]
+    rows = Delivery.objects.filter(event="approval.asked")
+    assert set(rows.values_list("state", "last_error", "sent_at")) == {("sent", "发出之前都已有结果，不再询问。", None)}
+    assert not Delivery.objects.filter(payload__message__form="card_update").exists()
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_it_closes_a_card_that_is_sent_while_the_approval_ends(
+    corp: Corp, default_policy: Policy, two: list[Person], arrives: bool
+) -> None:
+    approval = ask()
+    card = Delivery.objects.get(payload__message__form="approval_card")
+    Delivery.objects.exclude(pk=card.pk).delete()
+    Delivery.objects.filter(pk=card.pk).update(state="sending", lease_until=timezone.now() + timedelta(minutes=1))
+    DeliveryAttempt.objects.create(delivery=card, number=1, started_at=timezone.now())
+    end_by_decision(approval)
+    update = Delivery.objects.get(payload__message__form="card_update")
+    later = outbox.post(
+        dedup_key="k", kind="wecom_app", event="x", message=Message("text", text="x"), now=timezone.now()
+    )
+    assert later is not None
+    DeliveryKind().do(update.pk)  # the card is still on its way
+    update.refresh_from_db()
+    later.refresh_from_db()
+    assert (update.state, update.attempts, later.not_before) == ("pending", 0, None)
+
+    Delivery.objects.filter(pk=card.pk).update(state="pending", lease_until=None)
+    Delivery.objects.update(not_before=None)
+    for row in [card, update] if arrives else [update, card]:
+        DeliveryKind().do(row.pk)
+    for person in two:
+        assert [bubble.locked for bubble in cards(corp, person.wecom_userid)] == ([True] if arrives else [])
+        assert len(corp.inbox(person.wecom_userid)) == int(arrives)
+    update.refresh_from_db()
+    assert (update.state, update.last_error) == ("sent", "")
+
+
+def test_it_sends_a_card_of_its_own_to_each_thousand(
+    corp: Corp, default_policy: Policy, two: list[Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("approvals.messages.MOST_READERS", 1)
+    approval = ask()
+    send_all()
+    end_by_decision(approval)
+    send_all()
+    for person in two:
+        assert [card.locked for card in cards(corp, person.wecom_userid)] == [True]
+    assert CardCopy.objects.count() == 2
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -253,7 +313,7 @@ def test_it_voids_a_yes_to_a_drifted_plan_and_asks_again_with_the_difference(
     said = doors.DOORS[door](corp, two[0], approval, "approve")
 
     assert "v1 → v2" in said
-    again = Approval.objects.get(code=approval.code, state="pending")
+    again = Approval.objects.get(first_code=approval.code, state="pending")
     assert Approval.objects.get(pk=approval.pk).state == "superseded"
     assert again.round == 2
     Delivery.objects.update(not_before=None)
@@ -269,7 +329,7 @@ def test_it_voids_a_yes_to_a_drifted_plan_and_asks_again_with_the_difference(
         assert "v1 → v2" in page
         assert "rm -rf /data" in page
     # The old card's button answers the old question, which is void; the new one's decides.
-    assert "不能再决定" in doors.press_as("lisi", f"approve:{approval.pk}")
+    assert f"已重新审批，新的编号是 {again.code}" in doors.press_as("lisi", f"approve:{approval.pk}")
     assert "审批成功" in doors.press_as("lisi", f"approve:{again.pk}")
 
 
@@ -279,4 +339,4 @@ def test_it_voids_a_yes_when_the_host_was_pointed_elsewhere(
     approval = ask()
     Host.objects.update(connection="local")
     assert "计划变了" in doors.press_as("lisi", f"approve:{approval.pk}")
-    assert Approval.objects.filter(code=approval.code, state="pending", round=2).exists()
+    assert Approval.objects.filter(code=f"{approval.code}_2", state="pending", round=2).exists()

@@ -34,6 +34,7 @@ def run() -> None:
 def test_it_ends_an_approval_that_nobody_answered_as_a_no(default_policy: Policy, operator: Person) -> None:
     execution = held()
     approval = age(ask(execution))
+    Delivery.objects.update(state="sent", sent_at=timezone.now())
     run()
 
     approval.refresh_from_db()
@@ -103,6 +104,17 @@ def test_it_takes_the_answer_of_those_it_escalated_to(operator: Person) -> None:
     approval = age(ask())
     run()
     assert services.decide(approval.pk, boss.user, "approve", "", "card", timezone.now()).state == "approved"
+
+
+def test_it_does_not_escalate_to_whoever_handed_the_turn_over(operator: Person, stranger: Person) -> None:
+    policy(on_expiry="escalate", escalate_to=[{"person": "lisi"}])
+    approval = ask()
+    services.hand_over(approval.pk, operator.user, stranger, timezone.now())
+    age(approval)
+    run()
+    approval.refresh_from_db()
+    assert (approval.state, approval.escalated) == ("expired", False)
+    assert list(approval.asked.values_list("user__username", flat=True)) == ["stranger"]
 
 
 def test_it_reminds_once_by_the_other_channel(operator: Person) -> None:

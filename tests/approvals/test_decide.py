@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 def test_it_approves_and_releases(default_policy: Policy, operator: Person) -> None:
     execution = held()
     approval = ask(execution)
+    Delivery.objects.update(state="sent", sent_at=timezone.now())
     heard: list[str] = []
 
     def hear(approval: Approval, event: str, **rest: Any) -> None:

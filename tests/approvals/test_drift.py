@@ -31,7 +31,7 @@ def test_it_asks_again_when_the_package_was_edited(default_policy: Policy, opera
     execution.refresh_from_db()
     assert (approval.state, execution.state) == ("superseded", "held")
     assert "v1 → v2" in caught.value.reason
-    again = Approval.objects.get(code=approval.code, state="pending")
+    again = Approval.objects.get(code=f"{approval.code}_2", state="pending")
     assert (again.round, again.plan_sha256) == (2, execution.plan_sha256)
     assert "v1 → v2" in again.evidence["changes"][0]
     assert again.plan_sha256 != approval.plan_sha256
@@ -104,7 +104,7 @@ def test_it_asks_again_when_the_host_was_pointed_elsewhere(default_policy: Polic
     Host.objects.update(connection="local")
     with pytest.raises(services.PlanChanged):
         say(approval, operator)
-    assert Approval.objects.filter(code=approval.code, state="pending", round=2).exists()
+    assert Approval.objects.filter(code=f"{approval.code}_2", state="pending", round=2).exists()
 
 
 def _wanted_no_more(void: bool) -> Approval:
@@ -174,7 +174,7 @@ def test_it_voids_the_earlier_round(default_policy: Policy, operator: Person) ->
     execution = held()
     first = ask(execution)
     second = ask(execution)
-    with pytest.raises(services.NotPending):
+    with pytest.raises(services.AskedAgain):
         say(first, operator)
     assert say(second, operator).state == "approved"
     third = ask(Execution.objects.get(pk=execution.pk))

@@ -58,6 +58,29 @@ def test_it_lets_the_update_tell_of_what_is_left(default_policy: Policy, operato
     assert (update.state, update.last_error) == ("sent", "发出之前都已有结果，不再询问。")
 
 
+@pytest.mark.parametrize("left", [True, False])
+def test_it_tells_of_those_that_join_after_the_update(
+    default_policy: Policy, operator: Person, storm: Incident, left: bool
+) -> None:
+    approvals = held_back(storm, 2)
+    first, update = posted()
+    sent_at = timezone.now()
+    if left:  # the engine lags behind: the alerts that come now were received before
+        posted().update(state="sent", sent_at=sent_at)
+    else:
+        Delivery.objects.filter(pk=first.pk).update(state="sent", sent_at=sent_at)
+        for approval in approvals:
+            services.decide(approval.pk, operator.user, "refuse", "", "web", timezone.now())
+    joined = [ask(held(ip=f"127.0.3.{each}", incident=storm)) for each in (1, 2)]
+
+    (extra,) = posted().exclude(pk__in=[first.pk, update.pk])  # one for all of them
+    waiting = Approval.objects.filter(state="pending").count()
+    assert (extra.state, extra.recipients, extra.approval_ref) == ("pending", ["lisi"], joined[0].pk)
+    assert f"{waiting} 条待审批" in said(extra)
+    later = sent_at + timedelta(minutes=5)
+    assert extra.not_before == max(later, storm.opened_at + timedelta(minutes=5))
+
+
 def test_it_reminds_once_of_all(default_policy: Policy, operator: Person, storm: Incident) -> None:
     for approval in held_back(storm, 3):
         age(approval, remind_at=timezone.now() - timedelta(seconds=1))

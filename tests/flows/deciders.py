@@ -73,6 +73,7 @@ def questions(number: int, users: list[User]) -> list[Approval]:
     rows = Approval.objects.bulk_create(
         Approval(
             code=f"{run.pk}_0",
+            first_code=f"{run.pk}_0",
             kind="gate",
             execution=run,
             policy=named,

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from fta.engine.claim import claim
 from fta.models import AuditEntry, Person
 from fta.models.engine import DbNow
 from notify import outbox
@@ -50,6 +51,22 @@ def test_it_sends_once_and_keeps_what_was_said(fake: type[FakeTransport], delive
     app_channel.refresh_from_db()
     assert app_channel.last_ok_at is not None
     assert app_channel.last_error == ""
+
+
+def test_it_sends_what_the_row_says_when_it_is_taken(
+    fake: type[FakeTransport], deliver: Any, app_channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = post(app_channel)
+
+    def joined(*args: Any, **fields: Any) -> int:
+        Delivery.objects.filter(pk=row.pk, state="pending").update(
+            payload={"message": Message("text", text="两条").to_json()}
+        )
+        return claim(*args, **fields)
+
+    monkeypatch.setattr("notify.delivery.kind.claim", joined)  # it is written anew between the look and the claim
+    deliver()
+    assert [message.text for _, message in fake.sent] == ["两条"]
 
 
 def test_it_tries_five_times_what_was_not_sent(fake: type[FakeTransport], deliver: Any, app_channel: Channel) -> None:

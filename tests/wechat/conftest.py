@@ -86,6 +86,7 @@ def external(code: str, *people: Person) -> Approval:
     now = factories.timezone.now()
     made = Approval.objects.create(
         code=code,
+        first_code=code,
         kind=Approval.Kind.EXTERNAL,
         message=f"发布 {code}",
         evidence={"quorums": [1]},

@@ -55,6 +55,7 @@ UNKNOWN = [
     ("TY\n3_0", "3_0"),
     ("TY 3 _ 0", "3_0"),
     ("TY 3_0_0", "3_0_0"),
+    ("TY 3_0_2_2", "3_0_2_2"),
     ("TY ③", "3"),
     ("TY 0c6b1f0e-5d6a-4b7e-9f57-0a3f6d0f8a11", "0c6b1f0e-5d6a-4b7e-9f57-0a3f6d0f8a11"),
     ("TY CHG/3307", "CHG/3307"),
@@ -253,6 +254,14 @@ def test_a_bare_number_chooses_only_where_a_number_is_asked_for(
     assert states() == ({} if comment is None else {"8_1": "approved"})
     if comment:
         assert Approval.objects.get(code="8_1").comment == f"同意（微信审批）：{comment}"
+
+
+def test_a_bare_number_chooses_nothing_where_it_was_asked_again(operator: Person) -> None:
+    Approval.objects.filter(pk=offering(operator, 11, 12).pk).update(code="8_1_2", round=2)
+    assert say("TY 2", operator).endswith("同意请回复：TY 8_1_2\n驳回请回复：BH 8_1_2")
+    assert states() == {}
+    assert say("TY 8_1_2 2", operator) == "【故障自愈】审批成功"
+    assert Approval.objects.get().comment == "同意（微信审批）：2"
 
 
 def test_a_number_that_is_a_code_is_one(operator: Person) -> None:

@@ -121,6 +121,17 @@ def test_it_shows_the_address_that_is_not_trusted(corp: Corp) -> None:
     assert "企业可信IP" in raised.value.remedy
 
 
+def test_it_reaches_more_accounts_than_one_request_takes(corp: Corp) -> None:
+    ghosts = [f"ghost{number}" for number in range(3000)]
+    to = ["lisi", *ghosts[:2500], "wangwu", *ghosts[2500:]]  # the second thousand is unknown as a whole
+    made = channel("wecom_app", to_user=to, to_party=[2])
+    for delivery in (row(Message(form="text", text="一"), *to), row(Message(form="text", text="二"), channel=made)):
+        receipt = send(delivery)
+        assert list(receipt.missed or ()) == ghosts
+        assert len(receipt.provider["msgid"]) == 4
+    assert (corp.texts("lisi"), corp.texts("wangwu")) == (["一", "二"], ["一", "二"])
+
+
 def test_it_refuses_when_all_receivers_are_wrong_or_none_is_named(corp: Corp) -> None:
     for to, code in ((("ghost",), "81013"), ((), "82001")):
         with pytest.raises(base.Refused) as raised:
@@ -269,9 +280,10 @@ def test_it_waits_for_a_card_that_is_still_being_sent(corp: Corp) -> None:
     CardCopy.objects.create(
         app=corp.app, approval_ref=7, delivery_ref=going.pk, task_id="t", userids=["lisi"], issued_at=timezone.now()
     )
+    Delivery.objects.filter(pk=going.pk).update(event="approval.asked", lane=Delivery.Lane.APPROVAL, state="sending")
     with pytest.raises(base.NotSent) as raised:
         send(ended())
-    assert raised.value.retry_after == 5
+    assert (raised.value.retry_after, raised.value.alone) == (5, True)
 
 
 # --- robots and chats ---

@@ -17,7 +17,7 @@ from fta.models.scope import roles_of
 from fta.operations.reach import may_halt_by_message
 from wechat import messages
 from wechat.commands.grammar import Command, parse
-from wechat.selectors import exactly
+from wechat.selectors import exactly, shown
 
 Answer = Literal["approve", "refuse"]
 
@@ -31,11 +31,12 @@ class Talk:
     person: Person
     now: datetime
     waiting: Sequence[Approval]
+    said_at: datetime  # when the person wrote it
 
 
-def answer(text: str, person: Person, now: datetime) -> str:
-    """Do every command of a message, one after another, and return the answers."""
-    talk = Talk(person, now, list(selectors.pending_for(person.user)))
+def answer(text: str, person: Person, now: datetime, said_at: datetime | None = None) -> str:
+    """Do every command of a message, one after another, and return the answers; `said_at` is when it was written, if not now."""
+    talk = Talk(person, now, list(selectors.pending_for(person.user)), said_at or now)
     commands = parse(text, {approval.code for approval in talk.waiting})
     if not commands:
         return messages.help_text()
@@ -54,15 +55,26 @@ def decide(approval_id: int, person: Person, said: Answer, comment: str, channel
     try:
         services.decide(approval_id, person.user, said, comment, channel, now)
     except services.Refusal as refusal:
-        return messages.failed(refusal.reason)
+        return messages.failed(_explained(refusal))
     except Approval.DoesNotExist:
         return messages.failed(messages.unknown_code(str(approval_id)))
     return messages.APPROVED
 
 
+def _explained(refusal: services.Refusal) -> str:
+    """Return why an answer was not taken, and how to answer the question that took the place of the old one."""
+    replaced = isinstance(refusal, services.AskedAgain | services.PlanChanged)
+    newer = refusal.approval.later() if replaced else None
+    if newer is None or newer.state != Approval.State.PENDING:
+        return refusal.reason
+    return f"{refusal.reason}\n{messages.answer_form(newer.code)}"
+
+
 def _decide(command: Command, talk: Talk) -> str:
     said: Answer = "approve" if command.verb == "approve" else "refuse"
     if chosen := _asked_for_number(command, talk):
+        if not _known(chosen, talk):
+            return messages.failed(messages.name_the_code(chosen.code))
         return decide(chosen.pk, talk.person, said, command.number, "reply", talk.now)
     codes = command.words or _only_one(command, talk)
     if isinstance(codes, str):
@@ -89,7 +101,7 @@ def _only_one(command: Command, talk: Talk) -> tuple[str, ...] | str:
         reason = messages.unknown_code(command.doubt) if unknown else messages.misplaced_code(command.doubt)
         return messages.failed(f"{reason}\n{messages.right_form()}")
     if len(codes) == 1:
-        return (codes[0],)
+        return (codes[0],) if _known(talk.waiting[0], talk) else messages.failed(messages.name_the_code(codes[0]))
     return messages.failed(messages.which_code(codes) if codes else messages.no_code())
 
 
@@ -106,7 +118,20 @@ def _meant(code: str, talk: Talk) -> Approval | str:
     alike = [approval for approval in talk.waiting if approval.code.casefold() == code.casefold()]
     if found is None and len(alike) > 1:
         return messages.which_code([approval.code for approval in alike])
-    return found or next(iter(alike), None) or selectors.by_code(code) or messages.unknown_code(code)
+    meant = found or next(iter(alike), None) or selectors.by_code(code)
+    return _present(meant, talk) if meant else messages.unknown_code(code)
+
+
+def _present(approval: Approval, talk: Talk) -> Approval:
+    """Return the round that waits in place of the one that was named, once that round's question lay before the person."""
+    newer = approval.later()
+    waits = newer is not None and newer.state == Approval.State.PENDING
+    return newer if newer and waits and _known(newer, talk) else approval
+
+
+def _known(approval: Approval, talk: Talk) -> bool:
+    """Tell whether an answer that does not name its round can mean this one: a later round must have been shown before it."""
+    return approval.round == 1 or shown(approval, talk.person, talk.said_at)
 
 
 def _by_code(code: str) -> Approval | None:
@@ -125,7 +150,8 @@ def _details(command: Command, talk: Talk) -> str:
     if approval is None:
         return f"{messages.unknown_code(code)}\n{messages.details_form()}"
     link = absolute(reverse("wechat:todo-detail", args=[approval.pk]))
-    return messages.details(approval, selectors.evidence(approval), link)
+    newer = approval.later()
+    return messages.details(approval, selectors.evidence(approval), newer.code if newer else "", link)
 
 
 def _duty(command: Command, talk: Talk) -> str:

@@ -48,7 +48,7 @@ _AGAIN = {
 }
 _TOKEN = re.compile(rf"[^\n{re.escape(_SEPARATORS)}]+")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-/#]*|\d[\d_]*")
-_CODE = re.compile(r"\d+_\d+")
+_CODE = re.compile(r"\d+_\d+(?:_\d+)?")  # of an execution, its node, and of a later round its number
 # Behind a verb that names no code: what its writer may have meant as one.
 _DOUBTFUL = re.compile(rf"<[^>]*>?|编号|单号|{_RUN.pattern}")
 # The place of a candidate that a question offers: "2", "2号", "第2台".

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from approvals.services import posting
 from notify.message import Message
 from notify.models import Delivery
 from notify.transports import base
@@ -74,10 +76,13 @@ def update_all(client: Client, delivery: Delivery, message: Message) -> base.Rec
     Each card is updated by the application that sent it, which need not be the default one any more.
     """
     now = timezone.now()
+    asks = posting.questions(delivery.approval_ref or 0)
+    posting.call_off(asks)  # what was being sent when the approval ended, and did not get through
+    if asks.filter(kind=delivery.kind, state=Delivery.State.SENDING).exists():
+        text = _("卡片还在发送，稍后更新。")
+        raise base.NotSent(text, retry_after=SENDING_PAUSE, alone=True, request=shown(message.text))
     rows = CardCopy.objects.filter(approval_ref=delivery.approval_ref or 0, used_at=None)
     copies = list(rows.select_related("app").order_by("pk"))
-    if any(_is_being_sent(copy) for copy in copies):
-        raise base.NotSent(_("卡片还在发送，稍后更新。"), retry_after=SENDING_PAUSE, request=shown(message.text))
     told: list[str] = []
     refused: WecomError | None = None
     for copy in copies:
@@ -97,9 +102,12 @@ def update_all(client: Client, delivery: Delivery, message: Message) -> base.Rec
     return base.Receipt({"cards": len(copies)}, shown(message.text), "ok", note)
 
 
-def _is_being_sent(copy: CardCopy) -> bool:
-    going = (Delivery.State.PENDING, Delivery.State.SENDING)
-    return not copy.response_code and Delivery.objects.filter(pk=copy.delivery_ref, state__in=going).exists()
+def _is_nowhere(copy: CardCopy) -> bool:
+    """Tell whether nobody got the card, so that there is nothing to correct: it failed, or was called off unsent."""
+    sent = Delivery.objects.filter(pk=copy.delivery_ref)
+    arrived = Q(tries__outcome=base.UNKNOWN) | Q(sent_at__isnull=False)
+    called_off = not copy.response_code and not sent.filter(arrived).exists()
+    return sent.filter(state=Delivery.State.FAILED).exists() or called_off
 
 
 def _update(client: Client, delivery: Delivery, copy: CardCopy, message: Message, now: datetime) -> bool:
@@ -114,8 +122,8 @@ def _update(client: Client, delivery: Delivery, copy: CardCopy, message: Message
                 return True  # an earlier try of this update arrived, only its answer was lost
         else:
             return True
-    if Delivery.objects.filter(pk=copy.delivery_ref, state=Delivery.State.FAILED).exists():
-        return True  # nobody got the card, so there is nothing to correct
+    if _is_nowhere(copy):
+        return True
     _tell(client, delivery, copy.userids, message)
     return False
 
