@@ -40,6 +40,7 @@ def made(game: Business, admin: Call) -> World:
     Alert.objects.filter(pk=made.lost.alert_id).update(status="resolved", resolved_at=now, context={"a": [1]})
     decided = {
         "code": "x_1",
+        "first_code": "x_1",
         "kind": "external",
         "state": "approved",
         "message": "m",
@@ -48,7 +49,9 @@ def made(game: Business, admin: Call) -> World:
     }
     said = Approval.objects.create(**decided, decided_by=user, decided_at=now)
     Decision.objects.create(approval=said, user=user, answer="approve", channel="web", decided_at=now)
-    Approval.objects.create(**decided | {"code": "x_2", "execution": made.lost, "decided_by": None})
+    Approval.objects.create(
+        **decided | {"code": "x_2", "first_code": "x_2", "execution": made.lost, "decided_by": None}
+    )
     Delivery.objects.filter(pk=made.delivery.pk).update(sent_at=now)
     operations.halt("all", "", "割接", None, user, now)
     assert admin("POST", "switch/", {"scope": "business", "key": "game", "reason": "割接", "minutes": 5}).status == 201

@@ -51,8 +51,9 @@ def delivery(**fields: Any) -> None:
 def answered(execution: Execution, seconds: int | None, state: str = "approved") -> None:
     at = NOW - 2 * HOUR
     decided = None if seconds is None else at + seconds * SECOND
+    code = f"c{Approval.objects.count()}"
     Approval.objects.create(
-        code=f"c{Approval.objects.count()}", kind="gate", execution=execution, state=state, message="m",
+        code=code, first_code=code, kind="gate", execution=execution, state=state, message="m",
         created_at=at, expires_at=NOW, decided_at=decided,
     )  # fmt: skip
 
