@@ -140,13 +140,14 @@ def only_on_postgres(why: str) -> None:
         pytest.skip(f"test-postgres: {why}; runs with make test-postgres")
 
 
-# Suites that share a portal, by the beginning of their tests' names: each is the work of one process.
+# Suites that share a process of the portal or of their own, by the beginning of their tests' names: each is one worker's.
 SUITES = {
     "tests/e2e/test_make_run.py": "make run",
     "tests/e2e/": "browser",
     "tests/flows/": "flows",
     "tests/fta/runners/test_ssh.py": "sshd",
     "tests/fta/runners/test_hostile.py": "sshd",
+    "tests/notify/test_templates.py": "templates",
 }
 
 
