@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fta import operations
+from fta.api import bodies
 from fta.api import serializers as s
 from fta.api.base import Choices, many, said, user_of
 from fta.api.configuration import Configuring, Faults, NotYours, operates, refuse_foreign
@@ -82,21 +83,21 @@ class PackageViewSet(Configuring):
         page = self.paginate_queryset(self.get_object().versions.order_by("-number"))
         return self.get_paginated_response(many(s.VersionSerializer, page or []))
 
-    @extend_schema(request=s.ModeSerializer, responses=s.PackageSerializer)
+    @extend_schema(request=bodies.ModeSerializer, responses=s.PackageSerializer)
     @action(detail=True, methods=["post"])
     def mode(self, request: Request, key: str = "") -> Response:
         """Set how far a package may go by itself, with a reason: shadow, then approval, then auto."""
-        wish, user, package = said(s.ModeSerializer, request), user_of(request), self.get_object()
+        wish, user, package = said(bodies.ModeSerializer, request), user_of(request), self.get_object()
         if not self.may_change(package):
             raise NotYours
         operations.set_mode(package, wish["mode"], wish["reason"], user, timezone.now())
         return Response(self.out(self.get_object()))
 
-    @extend_schema(request=s.RunSerializer, responses={200: s.PlanSerializer, 201: s.ExecutionSerializer})
+    @extend_schema(request=bodies.RunSerializer, responses={200: s.PlanSerializer, 201: s.ExecutionSerializer})
     @action(detail=True, methods=["post"])
     def run(self, request: Request, key: str = "") -> Response:
         """Run a package by hand on a registered host, under the same approval rules; dry_run shows the plan only."""
-        wish, user, package = said(s.RunSerializer, request), user_of(request), self.get_object()
+        wish, user, package = said(bodies.RunSerializer, request), user_of(request), self.get_object()
         get_object_or_404(Host.objects.filter(in_scope(user, "business", "operator")), ip=wish["ip"])
         found = operations.run_by_hand(
             package, user, wish["ip"], wish["params"], wish["reason"], timezone.now(), wish["dry_run"]

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fta import operations
+from fta.api import bodies
 from fta.api import serializers as s
 from fta.api.base import many, said, user_of
 from fta.api.permissions import MayAct
@@ -37,20 +38,20 @@ class SwitchView(APIView):
         rows = list(shown_to(request.user).in_force().order_by("-pk"))
         return Response({"count": len(rows), "next": None, "previous": None, "results": many(s.SwitchSerializer, rows)})
 
-    @extend_schema(request=s.HaltSerializer, responses={201: s.SwitchSerializer})
+    @extend_schema(request=bodies.HaltSerializer, responses={201: s.SwitchSerializer})
     def post(self, request: Request) -> Response:
         """Stop healing in a scope."""
-        told, now = said(s.HaltSerializer, request), timezone.now()
+        told, now = said(bodies.HaltSerializer, request), timezone.now()
         _refuse_foreign(told["scope"], told["key"], request.user)
         until = now + timedelta(minutes=told["minutes"]) if told["minutes"] else None
         switch = operations.halt(told["scope"], told["key"], told["reason"], until, user_of(request), now)
         return Response(s.SwitchSerializer(switch).data, status=201)
 
-    @extend_schema(parameters=[s.ResumeSerializer], request=s.ResumeSerializer, responses=s.ResumedSerializer)
+    @extend_schema(parameters=[bodies.ResumeSerializer], request=bodies.ResumeSerializer, responses=s.ResumedSerializer)
     def delete(self, request: Request) -> Response:
         """Resume healing in a scope; scope and key in the body or the query, and all healing when neither is there."""
         empty = isinstance(request.data, dict) and not request.data
-        form = s.ResumeSerializer(data=request.query_params if empty else request.data)
+        form = bodies.ResumeSerializer(data=request.query_params if empty else request.data)
         form.is_valid(raise_exception=True)
         told = form.validated_data
         _refuse_foreign(told["scope"], told["key"], request.user)

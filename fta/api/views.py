@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fta import operations
+from fta.api import bodies
 from fta.api import serializers as s
 from fta.api.base import Choices, Reading, said, user_of
 from fta.api.permissions import MayAct
@@ -108,27 +109,27 @@ class ExecutionViewSet(Reading):
     def _answer(self, pk: Any) -> Response:
         return Response(s.ExecutionSerializer(self.get_queryset().get(pk=pk)).data)
 
-    @extend_schema(request=s.ReasonSerializer, responses=s.ExecutionSerializer)
+    @extend_schema(request=bodies.ReasonSerializer, responses=s.ExecutionSerializer)
     @action(detail=True, methods=["post"])
     def abort(self, request: Request, pk: Any = None) -> Response:
         """Stop an execution; the step in hand is broken off."""
-        told = said(s.ReasonSerializer, request)
+        told = said(bodies.ReasonSerializer, request)
         operations.abort(self._mine(pk), user_of(request), told["reason"], timezone.now())
         return self._answer(pk)
 
-    @extend_schema(request=s.RetrySerializer, responses=s.ExecutionSerializer)
+    @extend_schema(request=bodies.RetrySerializer, responses=s.ExecutionSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: Any = None) -> Response:
         """Run an ended execution again from a node, or one node only."""
-        told = said(s.RetrySerializer, request)
+        told = said(bodies.RetrySerializer, request)
         operations.retry(self._mine(pk), user_of(request), told["reason"], told["node"], told["only"], timezone.now())
         return self._answer(pk)
 
-    @extend_schema(request=s.ResolveSerializer, responses=s.ExecutionSerializer)
+    @extend_schema(request=bodies.ResolveSerializer, responses=s.ExecutionSerializer)
     @action(detail=True, methods=["post"], url_path="resolve-unknown")
     def resolve_unknown(self, request: Request, pk: Any = None) -> Response:
         """Settle an unknown step as done or not done."""
-        told = said(s.ResolveSerializer, request)
+        told = said(bodies.ResolveSerializer, request)
         step = get_object_or_404(StepRun, pk=told["step"], execution=self._mine(pk))
         operations.resolve_unknown(step, user_of(request), told["done"], told["reason"], timezone.now())
         return self._answer(pk)

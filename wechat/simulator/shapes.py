@@ -5,81 +5,22 @@ The server answers a value of another type with 40058 (invalid Request Parameter
 
 from wechat.simulator.state import Json, Refused
 
-_OBJECT = frozenset(
-    {
-        "markdown",
-        "markdown_v2",
-        "textcard",
-        "news",
-        "mpnews",
-        "image",
-        "voice",
-        "video",
-        "file",
-        "template_card",
-        "main_title",
-        "source",
-        "quote_area",
-        "emphasis_content",
-        "card_image",
-        "image_text_area",
-        "card_action",
-        "action_menu",
-        "submit_button",
-        "button_selection",
-        "checkbox",
-    }
-)
-_OBJECTS = frozenset(
-    {
-        "articles",
-        "horizontal_content_list",
-        "vertical_content_list",
-        "jump_list",
-        "select_list",
-        "button_list",
-        "option_list",
-        "action_list",
-        "sub_button",
-    }
-)
+_OBJECT = frozenset({
+    "markdown", "markdown_v2", "textcard", "news", "mpnews", "image", "voice", "video", "file", "template_card",
+    "main_title", "source", "quote_area", "emphasis_content", "card_image", "image_text_area", "card_action",
+    "action_menu", "submit_button", "button_selection", "checkbox"
+})  # fmt: skip
+_OBJECTS = frozenset({
+    "articles", "horizontal_content_list", "vertical_content_list", "jump_list", "select_list", "button_list",
+    "option_list", "action_list", "sub_button"
+})  # fmt: skip
 _TEXTS = frozenset({"userlist", "add_user_list", "del_user_list", "userids"})
-_PLAIN = frozenset(
-    {
-        "msgtype",
-        "touser",
-        "toparty",
-        "totag",
-        "agentid",
-        "chatid",
-        "owner",
-        "content",
-        "title",
-        "description",
-        "url",
-        "key",
-        "keyname",
-        "value",
-        "type",
-        "id",
-        "text",
-        "name",
-        "base64",
-        "md5",
-        "task_id",
-        "question_key",
-        "card_type",
-        "sub_title_text",
-        "appid",
-        "media_id",
-        "userid",
-        "response_code",
-        "replace_name",
-        "enable_duplicate_check",
-        "atall",
-        "msgid",
-    }
-)
+_PLAIN = frozenset({
+    "msgtype", "touser", "toparty", "totag", "agentid", "chatid", "owner", "content", "title", "description",
+    "url", "key", "keyname", "value", "type", "id", "text", "name", "base64", "md5", "task_id", "question_key",
+    "card_type", "sub_title_text", "appid", "media_id", "userid", "response_code", "replace_name",
+    "enable_duplicate_check", "atall", "msgid"
+})  # fmt: skip
 _WHOLE = frozenset({"duplicate_check_interval"})
 
 

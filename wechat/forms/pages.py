@@ -1,12 +1,8 @@
 """What people enter on the WeCom pages, checked and nothing more."""
 
-import json
 import re
-import secrets
-import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -14,27 +10,23 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from approvals import messages, policies
-from wechat.models import DEFAULT_API_URL, GatewayClient, WecomApp
+from wechat.forms.values import (
+    MOST_PER_MINUTE,
+    SPLIT,
+    USERID,
+    VERIFY_BYTES,
+    api_url,
+    app_url,
+    check_aes_key,
+    check_api_token,
+    check_token,
+    check_verify_file,
+    secret_leaves,
+    static_url,
+    verify_content,
+)
+from wechat.models import GatewayClient, WecomApp
 from wechat.services.configuration import SECRETS
-
-# Printed in the original's manual and in its start-up data: whoever knows them could forge callbacks.
-PUBLISHED = ("FTAToken", "FTAEncodingAESKeyFTAEncodingAESKey923456781")
-KEY_LENGTH = 43
-TOKEN_LENGTH = 32
-API_TOKEN_MIN = 16
-VERIFY_BYTES = 256
-MOST_PER_MINUTE = 100_000
-_LETTERS = string.ascii_letters + string.digits
-_USERID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
-_VERIFY_NAME = re.compile(r"WW_verify_([A-Za-z0-9]{1,64})\.txt")
-_SPLIT = re.compile(r"[,，;；、|\s]+")
-
-
-def generate(field: str) -> str:
-    """Return a fresh random value for a secret that we choose ourselves."""
-    length = {"encoding_aes_key": KEY_LENGTH, "token": TOKEN_LENGTH}.get(field, 40)
-    return "".join(secrets.choice(_LETTERS) for _index in range(length))
 
 
 def _mono(**attrs: str) -> forms.TextInput:
@@ -126,8 +118,8 @@ class ConfigForm(forms.Form):
         return value
 
     def clean_approval_admins(self) -> list[str]:
-        names = [name for name in _SPLIT.split(str(self.cleaned_data["approval_admins"])) if name]
-        wrong = [name for name in names if not _USERID.fullmatch(name)]
+        names = [name for name in SPLIT.split(str(self.cleaned_data["approval_admins"])) if name]
+        wrong = [name for name in names if not USERID.fullmatch(name)]
         if wrong:
             said = _("“%(name)s”不是企业微信账号：只能有字母、数字和 _-.@。")
             raise ValidationError(said % {"name": wrong[0]})
@@ -143,7 +135,7 @@ class ConfigForm(forms.Form):
         return api_url(str(self.cleaned_data["api_url"]))
 
     def clean_verify_name(self) -> list[str]:
-        names = [name for name in _SPLIT.split(str(self.cleaned_data["verify_name"])) if name]
+        names = [name for name in SPLIT.split(str(self.cleaned_data["verify_name"])) if name]
         if problem := next(filter(None, (check_verify_file(name) for name in names)), ""):
             raise ValidationError(problem)
         return names
@@ -178,106 +170,12 @@ class ConfigForm(forms.Form):
         return {name: data[name] for name in plain} | given | cleared
 
 
-def app_url(value: str) -> str:
-    """Return 微信端地址 as it is stored, "" for none; raises ValidationError."""
-    if not value:
-        return ""
-    parts = _web_address(value)
-    path = f"{parts.path.rstrip('/')}/"
-    if not path.endswith("/wechat/") or parts.query or parts.fragment:
-        raise ValidationError(_("地址要以 wechat/ 结尾，后面不带参数。"))
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def static_url(value: str) -> str:
-    """Return 静态资源地址 as it is stored; raises ValidationError."""
-    value = value or "/static/wechat/"
-    if not value.startswith("/") or value.startswith("//"):
-        _web_address(value)
-    return f"{value.rstrip('/')}/"
-
-
-def api_url(value: str) -> str:
-    """Return 接口地址 as it is stored; raises ValidationError."""
-    value = value or DEFAULT_API_URL
-    _web_address(value)
-    return value
-
-
-def secret_leaves(app: WecomApp | None, address: str) -> bool:
-    """Tell whether the stored Secret would be sent to an origin that it was not entered for.
-
-    Whoever changes the address may not know the Secret, and must not be told it by the server that the address names.
-    """
-    if app is None or not app.secret or not address:
-        return False
-    return _origin(WecomApp(api_url=address).api_base) != _origin(app.api_base)
-
-
-def _origin(address: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def check_token(value: str) -> str:
-    """Return what is wrong with a callback Token, "" for nothing."""
-    if not re.fullmatch(rf"[A-Za-z0-9]{{1,{TOKEN_LENGTH}}}", value):
-        return _("Token 是 1 至 32 位字母或数字。")
-    return _published(value)
-
-
-def check_aes_key(value: str) -> str:
-    """Return what is wrong with an EncodingAESKey, "" for nothing."""
-    if len(value) != KEY_LENGTH:
-        return _("现在是 %(n)d 位，应为 43 位字母或数字。") % {"n": len(value)}
-    if not re.fullmatch(r"[A-Za-z0-9]+", value):
-        return _("只能是字母或数字，共 43 位。")
-    return _published(value)
-
-
-def verify_content(name: str) -> str:
-    """Return what a verification file holds when nobody uploaded it: what WeCom puts into its name."""
-    found = _VERIFY_NAME.fullmatch(name)
-    return found[1] if found else ""
-
-
-def check_verify_file(name: str, content: str = "") -> str:
-    """Return what is wrong with a verification file, "" for nothing."""
-    if not _VERIFY_NAME.fullmatch(name):
-        return _("文件名形如 WW_verify_xxxx.txt。")
-    if content and (len(content) > VERIFY_BYTES or not re.fullmatch(r"[\x21-\x7e]+", content)):
-        return _("校验文件的内容是一行字母数字，不超过 %(n)d 字节；请重新下载，不要改动。") % {"n": VERIFY_BYTES}
-    return ""
-
-
-def check_api_token(value: str) -> str:
-    """Return what is wrong with the token of create_approve, "" for nothing."""
-    if len(value) < API_TOKEN_MIN or not re.fullmatch(r"[\x21-\x7e]+", value):
-        return _("API Token 至少 16 位，只能是可见的英文字符，不能有空格。")
-    return _published(value)
-
-
-def _published(value: str) -> str:
-    return _("这是公开文档里的默认值，任何人都能用它伪造回调；请生成一个新的。") if value in PUBLISHED else ""
-
-
-def _web_address(value: str) -> SplitResult:
-    try:
-        parts = urlsplit(value)
-        port_is_right = parts.port != 0
-    except ValueError:
-        parts, port_is_right = urlsplit(""), False
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not port_is_right:
-        raise ValidationError(_("这不是网址，要以 http:// 或 https:// 开头。"))
-    return parts
-
-
 class TestMessageForm(forms.Form):
     """Whom a test message goes to."""
 
     __test__ = False  # pytest would collect it by its name
 
-    to = forms.RegexField(regex=_USERID, label=gettext_lazy("企业微信账号"))
+    to = forms.RegexField(regex=USERID, label=gettext_lazy("企业微信账号"))
 
 
 class MembersForm(forms.Form):
@@ -295,7 +193,7 @@ class MembersForm(forms.Form):
 class HandOverForm(forms.Form):
     """Whom to hand an approval to."""
 
-    to = forms.RegexField(regex=_USERID, label=gettext_lazy("对方的企业微信账号"))
+    to = forms.RegexField(regex=USERID, label=gettext_lazy("对方的企业微信账号"))
 
 
 class GatewayClientForm(forms.Form):
@@ -344,62 +242,3 @@ class GatewayClientForm(forms.Form):
     def of(cls, client: GatewayClient) -> "GatewayClientForm":
         """Return the form with what a client has."""
         return cls(initial={name: getattr(client, name) for name in cls.base_fields})
-
-
-def _as_text(value: Any) -> str:
-    """Return a text or a number of JSON as text; "" for anything else, which the form then refuses by name."""
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
-
-
-class ExternalForm(forms.Form):
-    """The body of create_approve."""
-
-    message = forms.CharField(
-        max_length=messages.MOST,
-        error_messages={"max_length": gettext_lazy("最多 %(limit_value)d 个字，收到 %(show_value)d 个")},
-    )
-    verifier = forms.CharField(max_length=2000)
-    obj_id = forms.RegexField(regex=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")
-    callback_url = forms.CharField(required=False, max_length=1024)
-
-    @classmethod
-    def of(cls, body: bytes) -> "ExternalForm":
-        """Read a JSON body. Raises ValueError when it is no JSON object."""
-        data = json.loads(body)
-        json.dumps(data, ensure_ascii=False).encode()  # UnicodeEncodeError for half of a surrogate pair
-        if not isinstance(data, Mapping):
-            raise ValueError("The body is not a JSON object.")
-        texts = {name: _as_text(data.get(name)) for name in cls.base_fields}
-        verifier = data.get("verifier")
-        if isinstance(verifier, list):
-            names = [_as_text(name) for name in verifier]
-            texts["verifier"] = ",".join(names) if all(names) else ""
-        return cls(texts)
-
-    def clean_callback_url(self) -> str:
-        value = str(self.cleaned_data["callback_url"])
-        if value:
-            _web_address(value)
-        return value
-
-    def clean_verifier(self) -> str:
-        """Refuse a list in which nobody is known: the question would wait for an answer that cannot come."""
-        value = str(self.cleaned_data["verifier"])
-        names = _names(value)
-        if not any(policies.verifier(name) for name in names):
-            raise forms.ValidationError(_("没有这些人员：%(names)s") % {"names": "、".join(names)})
-        return value
-
-    def verifiers(self) -> list[str]:
-        """Return the names in the list of approvers."""
-        return _names(self.cleaned_data["verifier"])
-
-    def why(self) -> str:
-        """Return which fields are wrong, as the original's callers know it, and in words what is wrong with each."""
-        names = "、".join(self.errors)
-        reasons = "；".join(str(error).rstrip("。") for errors in self.errors.values() for error in errors)
-        return _("字段【%(names)s】为空或不合法：%(reasons)s。") % {"names": names, "reasons": reasons}
-
-
-def _names(listed: str) -> list[str]:
-    return [name for name in _SPLIT.split(listed) if name]
