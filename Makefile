@@ -44,7 +44,7 @@ test: check
 
 # What rests on the database: its locks, its clock, its constraints.
 ON_POSTGRES := tests/approvals tests/fta/convergence tests/fta/intake tests/flows/test_deciders.py tests/notify/test_delivery.py \
-  tests/flows/test_main_flow.py::test_it_does_so_with_celery_on_rabbitmq tests/wechat/test_entry.py tests/wechat/test_client.py $(foreach name,pipeline sleepers steps step_claims retries operations by_hand graphs inner recovery halts flow_control modes spares \
+  tests/flows/test_main_flow.py::test_it_does_so_with_celery_on_rabbitmq tests/wechat/test_entry.py tests/wechat/test_client.py $(foreach name,pipeline sleepers steps step_claims retries operations again by_hand graphs inner recovery halts flow_control modes spares \
   engine_loop engine_claim verification,tests/fta/test_$(name).py)
 
 test-postgres: $(VENV)/dev.stamp

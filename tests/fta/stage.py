@@ -114,6 +114,14 @@ def state(execution: Execution) -> str:
     return execution.state
 
 
+def asked(**fields: Any) -> tuple[Execution, StepRun]:
+    """Return an execution whose first node asks, and that step, which waits for the answer."""
+    nodes = [node(1, "approval", success=2, failure=3, params={"message": "重启 ${ip}", "policy": "default"})]
+    execution = ready(*nodes, node(2), node(3, "mark_almost_success"), **fields)
+    drain()
+    return execution, execution.steps.get()
+
+
 def audited(verb: str) -> list[str]:
     """Return who did what this verb names, in order."""
     return list(AuditEntry.objects.filter(verb=verb).order_by("id").values_list("actor", flat=True))

@@ -1,4 +1,4 @@
-"""The operators' verbs, and how an execution starts, is held, drifts, is refused, stopped, done again."""
+"""The operators' verbs, and how an execution starts, is held, drifts, is refused, stopped."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,8 +7,6 @@ import pytest
 from django.utils import timezone
 
 from fta import operations, signals
-from fta.healing.kind import ExecutionKind
-from fta.healing.runners.base import Outcome
 from fta.models import (
     Execution,
     Host,
@@ -132,15 +130,8 @@ def test_it_fails_a_plan_whose_parameters_do_not_fit(actor: Actor) -> None:
 # --- approval nodes --------------------------------------------------------------------------------------------------
 
 
-def _asked(**fields: Any) -> tuple[Execution, StepRun]:
-    nodes = [node(1, "approval", success=2, failure=3, params={"message": "重启 ${ip}", "policy": "default"})]
-    execution = stage.ready(*nodes, node(2), node(3, "mark_almost_success"), **fields)
-    stage.drain()
-    return execution, execution.steps.get()
-
-
 def test_it_waits_at_an_approval_node_and_goes_on_with_its_permit(actor: Actor) -> None:
-    execution, step = _asked()
+    execution, step = stage.asked()
     assert step.state == "waiting"
     assert FakeGate.told("step") == [(step.pk, "重启 127.0.0.10", "default")]
     FakeGate.passed.add(step.pk)
@@ -157,14 +148,14 @@ def test_it_waits_at_an_approval_node_and_goes_on_with_its_permit(actor: Actor) 
 
 
 def test_it_does_not_act_on_a_permit_that_was_not_given(actor: Actor) -> None:
-    execution, step = _asked()
+    execution, step = stage.asked()
     operations.settle_approval_step(step.pk, True, "approved", "mallory", "forged", NOW)
     stage.drain()
     assert (stage.state(execution), actor.seen) == ("running", [])
 
 
 def test_it_takes_the_failure_edge_of_a_refused_node_and_ends_skipped(actor: Actor) -> None:
-    execution, step = _asked()
+    execution, step = stage.asked()
     operations.settle_approval_step(step.pk, False, "refused", "lisi", "驳回（微信审批）", NOW)
     stage.drain()
     assert (stage.state(execution), actor.seen) == ("skipped", [])
@@ -172,7 +163,7 @@ def test_it_takes_the_failure_edge_of_a_refused_node_and_ends_skipped(actor: Act
 
 
 def test_it_settles_an_approval_that_was_answered_before_the_step_was_parked(actor: Actor) -> None:
-    execution, step = _asked()
+    execution, step = stage.asked()
     StepRun.objects.update(state="running", lease_until=timezone.now() + timedelta(seconds=60))
     fence = step.fence
     FakeGate.passed.add(step.pk)
@@ -200,178 +191,13 @@ def test_it_stops_an_execution_that_has_not_started(actor: Actor, operator: Pers
 
 
 def test_it_cancels_waiting_steps_at_once_and_wants_a_reason(actor: Actor, operator: Person) -> None:
-    execution, step = _asked()
+    execution, step = stage.asked()
     with pytest.raises(operations.ReasonMissing):
         operations.abort(execution, operator.user, "  ", NOW)
     assert stage.state(execution) == "running"
     operations.abort(execution, operator.user, "误报", NOW)
     step.refresh_from_db()
     assert (step.state, stage.state(execution)) == ("cancelled", "cancelled")
-
-
-# --- retry -----------------------------------------------------------------------------------------------------------
-
-
-def _failed(actor: Actor, *outcomes: Outcome, **fields: Any) -> Execution:
-    actor.outcomes = [Outcome("succeeded"), *outcomes, Outcome("succeeded")]
-    nodes = [node(1, success=2, **fields), node(2, success=3, **fields), node(3, **fields)]
-    execution = stage.ready(*nodes)
-    stage.drain()
-    assert stage.state(execution) in ("failed", "unknown")
-    return execution
-
-
-def test_it_retries_from_the_node_that_failed(actor: Actor, operator: Person) -> None:
-    execution = _failed(actor, Outcome("failed"))
-    operations.retry(execution, operator.user, "已修好", None, False, timezone.now())
-    stage.drain()
-    assert stage.state(execution) == "succeeded"
-    assert stage.steps(execution) == [(1, 1, "succeeded"), (2, 1, "failed"), (2, 2, "succeeded"), (3, 2, "succeeded")]
-    assert len({step.idem_key for step in execution.steps.all()}) == 4
-    assert stage.audited("execution.retry") == ["lisi"]
-    with pytest.raises(operations.NotRetryable):
-        operations.retry(execution, operator.user, "再来", None, False, timezone.now())
-
-
-def test_it_does_everything_after_the_named_node_again(actor: Actor, operator: Person) -> None:
-    execution = _failed(actor, Outcome("succeeded"), Outcome("failed"))
-    operations.retry(execution, operator.user, "从头来", 1, False, timezone.now())
-    stage.drain()
-    assert stage.state(execution) == "succeeded"
-    assert [(n, i) for n, i, _ in stage.steps(execution)] == [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2)]
-
-
-def test_it_retries_only_one_node(actor: Actor, operator: Person) -> None:
-    execution = _failed(actor, Outcome("failed"))
-    operations.retry(execution, operator.user, "只做这一步", 2, True, timezone.now())
-    stage.drain()
-    assert stage.steps(execution) == [(1, 1, "succeeded"), (2, 1, "failed"), (2, 2, "succeeded")]
-    assert stage.state(execution) == "succeeded"
-
-
-def test_it_asks_again_when_an_approval_node_is_retried(actor: Actor, operator: Person) -> None:
-    execution, step = _asked()
-    operations.settle_approval_step(step.pk, False, "refused", "lisi", "不行", NOW)
-    stage.drain()
-    operations.retry(execution, operator.user, "请再看看", 1, False, timezone.now())
-    stage.drain()
-    again = execution.steps.get(node=1, iteration=2)
-    assert (again.state, stage.state(execution)) == ("waiting", "running")
-    assert [entry[0] for entry in FakeGate.told("step")] == [step.pk, again.pk]
-
-
-@pytest.mark.parametrize("answer", [True, False])
-def test_it_wants_a_fresh_approval_to_do_an_unknown_once_step_again(
-    actor: Actor, operator: Person, answer: bool
-) -> None:
-    execution = _failed(actor, Outcome("unknown", error="连接中断"))
-    assert stage.state(execution) == "unknown"
-    operations.retry(execution, operator.user, "看过了", None, False, timezone.now())
-    stage.drain()
-    assert (stage.state(execution), len(actor.seen)) == ("held", 2)
-    assert execution.needs_approval
-    assert execution.requested_by == operator.user, "who retries must not approve it"
-    assert "结果未知" in FakeGate.told("execution")[0][1][0]
-    if answer:
-        FakeGate.yes.add(execution.plan_sha256)
-        operations.release(execution, timezone.now(), "lisi", "同意")
-        stage.drain()
-        assert (stage.state(execution), len(actor.seen)) == ("succeeded", 4)
-    else:
-        operations.refuse(execution, timezone.now(), "lisi", "refused", "不行")
-        stage.drain()
-        assert (stage.state(execution), len(actor.seen)) == ("failed", 2)
-        assert execution.steps.get(iteration=2).state == "cancelled"
-        assert Package.objects.get().failures_in_a_row == 0, "a no is no failure of the package"
-
-
-@pytest.mark.parametrize(("only", "ends"), [(False, "held"), (True, "unknown")])
-def test_it_wants_one_too_when_a_node_before_the_unknown_step_is_retried(
-    actor: Actor, operator: Person, only: bool, ends: str
-) -> None:
-    execution = _failed(actor, Outcome("unknown", error="连接中断"))
-    FakeGate.yes.add(execution.plan_sha256)  # its plan was approved at the beginning
-    operations.retry(execution, operator.user, "从头来", 1, only, timezone.now())
-    stage.drain()
-    assert (stage.state(execution), len(actor.seen)) == (ends, 2 + only)
-    assert [("节点 2「节点2」的结果未知" in reasons[0]) for _pk, reasons, _sha in FakeGate.told("execution")] == (
-        [] if only else [True]
-    )
-
-
-def test_a_no_to_a_retry_does_not_make_an_unknown_step_known(actor: Actor, operator: Person) -> None:
-    execution = _failed(actor, Outcome("unknown"))
-    FakeGate.yes.add(execution.plan_sha256)
-    for node_again in (2, 1, None):
-        operations.retry(execution, operator.user, "再来", node_again, False, timezone.now())
-        stage.drain()
-        assert (stage.state(execution), len(actor.seen)) == ("held", 2), node_again
-        operations.refuse(execution, timezone.now(), "lisi", "refused", "不行")
-    operations.resolve_unknown(execution.steps.get(state="unknown"), operator.user, False, "没有做", timezone.now())
-    operations.retry(Execution.objects.get(), operator.user, "再来", None, False, timezone.now())
-    stage.drain()
-    assert stage.state(execution) == "succeeded"
-
-
-def test_it_asks_before_a_retry_that_is_over_the_budget(actor: Actor, operator: Person) -> None:
-    execution = _failed(actor, Outcome("failed"))
-    package = Package.objects.get()
-    Package.objects.update(budget={"max_hosts": 1, "window": "10m"})
-    elsewhere = factories.host("127.0.0.11", "other")
-    other = factories.execution(package=package, host=elsewhere, state="running")
-    operations.retry(execution, operator.user, "已修好", None, False, timezone.now())
-    assert (stage.state(execution), len(actor.seen)) == ("held", 2)
-    assert ["第 2 台主机" in reasons[0] for _pk, reasons, _sha in FakeGate.told("execution")] == [True]
-    operations.refuse(execution, timezone.now(), "lisi", "refused", "等一等")
-    Execution.objects.filter(pk=other.pk).delete()
-    FakeGate.yes.add(execution.plan_sha256)
-    operations.retry(execution, operator.user, "轮到了", None, False, timezone.now())
-    assert stage.state(execution) == "running"
-
-
-def test_it_gives_a_retry_its_time_again(actor: Actor, operator: Person) -> None:
-    execution = _failed(actor, Outcome("failed"))
-    Execution.objects.update(deadline_at=timezone.now() - timedelta(hours=1))
-    operations.retry(execution, operator.user, "已修好", None, False, timezone.now())
-    stage.drain()
-    assert stage.state(execution) == "succeeded"
-    assert execution.deadline_at > timezone.now() + timedelta(minutes=39)
-
-
-def test_it_refuses_a_retry_that_makes_no_sense(actor: Actor, operator: Person) -> None:
-    execution = _failed(actor, Outcome("failed"))
-    with pytest.raises(operations.ReasonMissing):
-        operations.retry(execution, operator.user, "", None, False, timezone.now())
-    with pytest.raises(operations.NotRetryable):
-        operations.retry(execution, operator.user, "节点 3 没跑过", 3, False, timezone.now())
-    rival = stage.ready(package=execution.package)
-    ExecutionKind().do(rival.pk)
-    with pytest.raises(operations.PlaceTaken):
-        operations.retry(execution, operator.user, "抢着来", None, False, timezone.now())
-    Execution.objects.filter(pk=execution.pk).update(plan=execution.plan | {"mode": "x"})
-    with pytest.raises(operations.NotRetryable):
-        operations.retry(execution, operator.user, "改过了", None, False, timezone.now())
-    assert stage.state(execution) == "failed"
-    assert execution.steps.count() == 2
-
-
-# --- resolve unknown ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("done", "ends", "ran"), [(True, "succeeded", 3), (False, "failed", 2)])
-def test_it_goes_on_once_a_person_has_said_what_came_of_a_step(
-    actor: Actor, operator: Person, done: bool, ends: str, ran: int
-) -> None:
-    execution = _failed(actor, Outcome("unknown"))
-    step = execution.steps.get(node=2)
-    operations.resolve_unknown(step, operator.user, done, "登录看过", timezone.now())
-    stage.drain()
-    step.refresh_from_db()
-    assert (stage.state(execution), len(actor.seen)) == (ends, ran)
-    assert (step.state, step.outcome) == ("succeeded" if done else "failed", "resolved")
-    assert stage.audited("step.resolve_unknown") == ["lisi"]
-    with pytest.raises(NotInState):
-        operations.resolve_unknown(step, operator.user, done, "again", timezone.now())
 
 
 # --- halt, resume ------------------------------------------------------------------------------------------------------
