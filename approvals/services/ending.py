@@ -129,7 +129,7 @@ def ask(approval: Approval, now: datetime, part: str = "") -> None:
     elif not approval.asked.filter(stage=approval.stage).exists():
         _escalate(lock(approval.pk), now)  # that nobody may answer was reported when it was opened
     else:
-        unreached(approval.pk, _("问到的人都没有企业微信账号和邮箱。"), now)
+        unreached(approval.pk, _("审批人都没有企业微信账号和邮箱。"), now)
 
 
 @transaction.atomic

@@ -159,7 +159,8 @@ def _in_words(message: Message) -> Message:
 
 def _goes_with_a_card(delivery: Delivery, message: Message) -> bool:
     """Tell whether this is the text that comes with each approval card: the card says more, and is told again when it fails."""
-    return delivery.event == "approval.asked" and message.form == "text"
+    asks = delivery.event == "approval.asked" and delivery.channel_id is None  # else a notification rule tells of it
+    return asks and message.form == "text"
 
 
 def _mail(who: str, occasion: Occasion, to: Iterable[str], now: datetime) -> None:

@@ -76,6 +76,26 @@ def test_it_escalates_at_once_when_mail_fails_too(corp: Corp, operator: Person, 
     assert [text for subject, text in faults if subject == f"approval:{approval.pk}" and "已升级给其他人" in text]
 
 
+def test_it_notices_that_a_later_stage_is_not_reached(
+    corp: Corp, operator: Person, game: Business, faults: list[tuple[str, str]]
+) -> None:
+    second = factories.person("wangwu", "operator", businesses=(game,))
+    boss = factories.person("boss")
+    type(second.user).objects.filter(pk=second.user_id).update(email="")
+    stages = [{"approvers": [{"person": name}], "quorum": 1} for name in ("lisi", "wangwu")]
+    policy(stages=stages, on_expiry="escalate", escalate_to=[{"person": "boss"}])
+    approval = ask()
+    send_all()
+    assert Delivery.objects.filter(approval_ref=approval.pk, state="sent").exists()
+    corp.world.faults.set({"untrusted_ip": True})
+    say(approval, operator)
+    send_all()
+
+    approval.refresh_from_db()
+    assert (approval.stage, approval.state, approval.escalated) == (1, "pending", True)
+    assert boss.user_id in approval.asked.values_list("user_id", flat=True)
+
+
 def test_it_never_takes_silence_for_a_yes(
     corp: Corp, default_policy: Policy, operator: Person, faults: list[tuple[str, str]]
 ) -> None:

@@ -167,7 +167,7 @@ class Asked:
         self.alert = stage.post_alert(f"e2e-{ip}", "host_down", ip, content=f"{ip} 连续 3 次 Ping 不通")["alerts"][0][
             "id"
         ]
-        text = stage.wait(self._texts, f"lisi to be asked about {ip}", 30)
+        text = stage.wait(self._texts, f"lisi to be asked about {ip}", 60)
         self.code = re.search(r"同意请回复: TY (\d+_\d+)", text)[1]  # type: ignore[index]
 
     def _texts(self) -> str:

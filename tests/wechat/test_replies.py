@@ -149,6 +149,9 @@ def test_it_decides_nothing_for_a_message_that_says_both(operator: Person, text:
         ("TY 9_0 上线单 CHG-3307", "9_0", "上线单 CHG-3307"),
         ("TY 9_0已看", "9_0", "已看"),
         ("TY 9_0 web-bh-1 已摘", "9_0", "web-bh-1 已摘"),
+        ("TY 9_0 bh-web-01 已摘", "9_0", "bh-web-01 已摘"),
+        ("TY 9_0 端口拒绝连接，请重启", "9_0", "端口拒绝连接,请重启"),
+        ("TY 9_0 连接被拒绝", "9_0", "连接被拒绝"),
         ("TY <9_0>", "9_0", ""),
         ("TY（9_0）已看", "9_0", "已看"),
         ("TY 编号 9_0", "9_0", ""),
@@ -198,6 +201,8 @@ def test_a_refusal_may_speak_of_consent_and_lines_of_different_codes(operator: P
     assert say("BH 1_0 等业务同意再说", operator) == "【故障自愈】审批成功"
     assert say("TY 2_0 已看\nBH 1_0", operator).startswith("【故障自愈】审批成功\n【故障自愈】审批失败：")
     assert states() == {"1_0": "refused", "2_0": "approved"}
+    external("3_0", operator)
+    assert say("BH 3_0 须先批准变更", operator) == "【故障自愈】审批成功"
 
 
 def test_an_answer_without_a_code_means_what_waited_before_the_message(operator: Person) -> None:

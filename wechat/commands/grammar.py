@@ -57,9 +57,14 @@ _QUESTION = re.compile(r"(?:吗|么|呢)?[^\S\n]*\?+$|吗$", re.MULTILINE)
 _PAUSE = r"\s,;:、。+.!?~()"
 # What takes an answer back. A yes must be nothing but a yes; in a no "等业务同意再说" is a reason, and "我同意" is none.
 _AGAINST: dict[Verb, re.Pattern[str]] = {
-    "approve": re.compile(r"不\s*(?:同意|批准|ok)|驳回|拒绝|(?<![a-z])(?<![a-z\d][.\-])b\s*h(?![a-z])", re.IGNORECASE),
+    # A host that refuses connections, and one that is named bh-web-01, take nothing back.
+    "approve": re.compile(
+        r"不\s*(?:同意|批准|ok)|驳回|(?<!被)拒绝(?!连接|服务|访问|请求)"
+        r"|(?<![a-z])(?<![a-z\d][.\-])b\s*h(?![a-z]|-[a-z])",
+        re.IGNORECASE,
+    ),
     "refuse": re.compile(
-        rf"(?:^|(?<=[{_PAUSE}]))[^{_PAUSE}不未没无]{{0,2}}(?:同意|批准)(?:[^{_PAUSE}]{{0,2}}(?=[{_PAUSE}]|$)|[a-z\d])"
+        rf"(?:^|(?<=[{_PAUSE}]))[^{_PAUSE}不未没无等待须需先再]{{0,2}}(?:同意|批准)(?:[^{_PAUSE}]{{0,2}}(?=[{_PAUSE}]|$)|[a-z\d])"
         r"|(?<![a-z不])(?<![a-z\d][.\-])(?:t\s*y|ok)(?![a-z])",
         re.IGNORECASE,
     ),
