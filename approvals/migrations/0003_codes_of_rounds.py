@@ -7,13 +7,14 @@ from django.db.models import F
 
 
 def give_codes(apps: Any, schema_editor: Any) -> None:
+    """Write each row once: PostgreSQL checks the keys of a row that one transaction changes twice, and alters no table meanwhile."""
     rows = apps.get_model("approvals", "Approval").objects
-    rows.update(first_code=F("code"))
+    rows.filter(round=1).update(first_code=F("code"))
     for pk, code, number in list(rows.filter(round__gt=1).order_by("pk").values_list("pk", "code", "round")):
         own = f"{code}_{number}"
         while rows.filter(code=own).exists():  # another system chose it
             own = f"{own}_{number}"
-        rows.filter(pk=pk).update(code=own)
+        rows.filter(pk=pk).update(first_code=code, code=own)
 
 
 def take_codes(apps: Any, schema_editor: Any) -> None:

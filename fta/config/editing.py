@@ -100,8 +100,12 @@ def save(row: Editable, values: Mapping[str, Any], actor: str, now: datetime, re
     with transaction.atomic():
         if row.pk:
             row = _locked(row)
-        changes = {name: [_word(getattr(row, name)), _word(value)] for name, value in plain.items()}
-        changes = {name: pair for name, pair in changes.items() if pair[0] != pair[1] or not row.pk}
+        before = {name: getattr(row, name) for name in plain}
+        changes = {
+            name: [_word(before[name]), _word(value)]
+            for name, value in plain.items()
+            if not row.pk or before[name] != value  # two rows may have one name
+        }
         for name, value in plain.items():
             setattr(row, name, value)
         if set(plain) - {"priority"} and plain != {

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fta import audit
+from fta.config.editing import InvalidEdit
 from fta.config.hosts import Keeper, host_ip, host_out
 from fta.config.reader import Errors, Reader
 from fta.lib.tables import BadFile, read_csv
@@ -167,13 +167,20 @@ def _differs(host: Host | None, values: Mapping[str, Any]) -> bool:
     }
 
 
-@transaction.atomic
 def take_over(lines: Sequence[Said], keeper: Keeper, now: datetime) -> dict[str, int]:
-    """Write the lines that are new or changed by now; return how many there are of each state."""
+    """Write the lines that are new or changed by now; return how many there are of each state.
+
+    Each host is written by itself: all of them at once would keep every decision and every alert waiting for the audit trail.
+    One that somebody else makes or changes at the same moment is counted as wrong.
+    """
     counts = dict.fromkeys(("new", "changed", "same", "wrong"), 0)
     for row in judged(lines, keeper):
-        counts[row.state] += 1
-        if row.state in ("new", "changed"):
-            keeper.save(str(row.said["ip"]), row.host, row.values, now)
+        state = row.state
+        if state in ("new", "changed"):
+            try:
+                keeper.save(str(row.said["ip"]), row.host, row.values, now)
+            except InvalidEdit:
+                state = "wrong"
+        counts[state] += 1
     audit.record(keeper.name, "host.import", ("fta.host", "import"), now, **counts)
     return counts

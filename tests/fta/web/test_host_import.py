@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
+from fta.config import host_table
+from fta.config.editing import InvalidEdit
+from fta.config.hosts import Keeper
 from fta.models import AuditEntry, Business, Host, Person
 from tests import factories
 from tests.fta.web.conftest import Open
@@ -120,3 +124,29 @@ def test_only_who_keeps_hosts_imports_and_rights_are_asked_again(
     assert not Host.objects.filter(ip="127.0.0.60").exists()
     browser(admin).post(CONFIRM, {"rows": signed})
     assert Host.objects.get(ip="127.0.0.60").business is None
+
+
+def test_it_moves_a_host_between_two_businesses_of_one_name(as_operator: Client, admin: Person) -> None:
+    first, second = factories.business("web-a", "网站"), factories.business("web-b", "网站")
+    host = factories.host("127.0.0.41", "w", business=first)
+    keeper = Keeper.of(admin.user)
+    counts = host_table.take_over([(2, {"ip": host.ip, "business": second.code})], keeper, timezone.now())
+    host.refresh_from_db()
+    assert (counts["changed"], host.business) == (1, second)
+
+
+def test_one_host_that_cannot_be_written_keeps_no_other_back(
+    as_operator: Client, stored: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = upload(as_operator, FILE)
+    real = Keeper.save
+
+    def taken(keeper: Keeper, ip: str, *rest: Any) -> Any:
+        if ip == "127.0.0.20":
+            raise InvalidEdit([("ip", "somebody else has just made it")])
+        return real(keeper, ip, *rest)
+
+    monkeypatch.setattr(Keeper, "save", taken)
+    answer = as_operator.post(CONFIRM, {"rows": page.context["signed"]}, follow=True)
+    assert "新增 0 台，更新 1 台。另有 1 台" in answer.content.decode()
+    assert set(Host.objects.values_list("ip", flat=True)) == {"127.0.0.10", "127.0.0.30"}
