@@ -35,6 +35,21 @@ _RELATED = (
 )
 
 
+# What a list shows of each approval. Plans, parameters and contexts are large, and read with the evidence of one.
+_LISTED = (
+    *("id", "code", "kind", "state", "message", "stage", "expires_at", "decided_at", "plan_sha256", "evidence"),
+    *("execution__host__ip", "execution__host__name", "execution__host__module"),
+    *("execution__alert__title", "execution__alert__alert_type"),
+    *("execution__package__name", "execution__package__risk"),
+    *("execution__business__name", "step__node", "incident__title", "incident__function", "incident__execution_count"),
+    *("decided_by__username", "decided_by__first_name", "decided_by__last_name"),
+)
+_LISTED_RELATED = (
+    *("execution__host", "execution__alert", "execution__package", "execution__business"),
+    *("step", "incident", "decided_by"),
+)
+
+
 def decisions() -> Iterator[Metric]:
     """Yield the decisions by answer and by the way that they came, for /metrics (FTA_METRICS)."""
     found = CounterMetricFamily("fta_decisions", "Decisions by answer and channel", labels=["answer", "channel"])
@@ -44,13 +59,18 @@ def decisions() -> Iterator[Metric]:
 
 
 def with_related(rows: ApprovalQuerySet) -> ApprovalQuerySet:
-    """Return the rows with everything that lists and evidence read."""
+    """Return the rows with everything that their evidence reads."""
     return rows.select_related(*_RELATED)
+
+
+def listed(rows: ApprovalQuerySet) -> ApprovalQuerySet:
+    """Return the rows with what lists read; all else of a row is read when it is asked for."""
+    return rows.select_related(*_LISTED_RELATED).only(*_LISTED)
 
 
 def pending_for(user: User) -> ApprovalQuerySet:
     """Return the approvals that wait for this user's answer, the first to expire first."""
-    return with_related(Approval.objects.decidable_by(user)).order_by("expires_at", "pk")
+    return listed(Approval.objects.decidable_by(user)).order_by("expires_at", "pk")
 
 
 def find(user: User, code: str) -> Approval | None:
@@ -160,7 +180,7 @@ def filtered(rows: ApprovalQuerySet, chosen: Mapping[str, Any]) -> ApprovalQuery
 
 def tab(user: User, name: str) -> ApprovalQuerySet:
     """Return one tab of the list: mine, pending, decided (by the user) or ended."""
-    visible = with_related(Approval.objects.visible_to(user))
+    visible = listed(Approval.objects.visible_to(user))
     if name == "pending":
         return visible.filter(state=Approval.State.PENDING).order_by("expires_at", "pk")
     if name == "decided":
