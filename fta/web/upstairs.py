@@ -27,4 +27,5 @@ def deliveries_visible_to(user: Any) -> QuerySet[Any]:
 def messages_sent(user: Any) -> QuerySet[Any]:
     """Return the messages about what the user may read that people got: many in a digest are one, and a test is about nothing."""
     about = deliveries_visible_to(user).exclude(execution=None, alert=None)
-    return about.filter(state="sent").exclude(provider__has_key="digest")
+    sent = about.filter(state="sent").exclude(sent_at=None)  # without a moment it was called off before it left
+    return sent.exclude(provider__has_key="digest")

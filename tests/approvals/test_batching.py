@@ -95,7 +95,7 @@ def test_it_asks_nobody_what_was_answered_meanwhile(default_policy: Policy, oper
     services.decide(third.pk, operator.user, "refuse", "", "card", timezone.now())
     others.refresh_from_db()
     assert (others.state, others.attempts) == ("sent", 0)
-    assert "不再询问" in others.last_error
+    assert "未发送" in others.last_error
 
 
 def test_it_begins_another_when_the_text_has_left(default_policy: Policy, operator: Person) -> None:
