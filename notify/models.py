@@ -163,6 +163,11 @@ class Delivery(Claimable):
         return f"#{self.pk} {self.event}"
 
     @property
+    def shown_state(self) -> str:
+        """Return the state as pages show it: what was called off before it left ends as sent, and nobody got it."""
+        return "cancelled" if self.state == DeliveryState.SENT and self.sent_at is None else self.state
+
+    @property
     def to_nobody(self) -> bool:
         """Tell whether it was meant for people of whom this kind reaches none; it must not go to the channel's own instead."""
         return "people" in self.payload and not self.recipients and self.kind in BY_PERSON

@@ -18,6 +18,11 @@ def deliveries() -> QuerySet[Any]:
     return Execution._meta.get_field("delivery").related_model._default_manager.all()
 
 
+def deliveries_tried() -> QuerySet[Any]:
+    """Return all deliveries but those that were called off, which count as sent though nothing left."""
+    return deliveries().exclude(state="sent", sent_at=None)
+
+
 def deliveries_visible_to(user: Any) -> QuerySet[Any]:
     """Return the deliveries about executions and alerts that the user may read; those of no business are for admins."""
     scopes = (in_scope(user, f"{what}__business", "operator", "approver", "viewer") for what in ("execution", "alert"))
