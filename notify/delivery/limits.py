@@ -34,7 +34,7 @@ class Limit:
 
 LIMITS = {"member": Limit(30, 1000, 10, 200), "robot": Limit(20, 1200, 5, 300)}
 STEP = 10  # seconds that are counted as one
-_EVERYBODY = "@all"
+_AT_ONCE = ("to_party", "to_tag")  # many members whom we do not know; each is counted as one, and so is @all
 _KEPT_MINUTES = 2 * 60  # longer than anything here looks back
 _HOUR_PAUSE = 300.0
 
@@ -111,7 +111,8 @@ def _keys(row: Delivery) -> Iterator[str]:
     if row.to_nobody:
         return
     if row.kind == "wecom_app":
-        members = row.recipients or listed(config.get("to_user"))
-        yield from {f"member:{member.casefold()}"[:160] for member in members if member != _EVERYBODY}
+        yield from {f"member:{member.casefold()}"[:160] for member in row.recipients or listed(config.get("to_user"))}
+        if not row.recipients:  # who is in a department or has a tag gets all that goes to it
+            yield from {f"member:/{name}/{one}"[:160] for name in _AT_ONCE for one in listed(config.get(name))}
     elif row.kind == "wecom_robot":
         yield f"robot:{row.channel_id}:{'/'.join(map(str, row.recipients))}"[:160]
