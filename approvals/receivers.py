@@ -32,15 +32,13 @@ def on_delivery_failed(delivery: Delivery, **kwargs: Any) -> None:
     """
     if delivery.event != ASKED or delivery.lane != Delivery.Lane.APPROVAL:
         return  # what a notification rule tells others of a question asks nobody
-    for approval_id in approvals_of(delivery):
+    waiting = Approval.objects.filter(pk__in=approvals_of(delivery), state=Approval.State.PENDING).order_by("pk")
+    for approval_id in list(waiting.values_list("pk", flat=True)):
         _look(approval_id, delivery.last_error)
 
 
 @transaction.atomic
 def _look(approval_id: int, why: str) -> None:
-    try:
-        approval = ending.lock(approval_id)  # text and card may fail at once: the second one sees the first
-    except Approval.DoesNotExist:
-        return
+    approval = ending.lock(approval_id)  # text and card may fail at once: the second one sees the first
     if approval.state == Approval.State.PENDING and not asking_now(approval).exclude(_HOPELESS | _CALLED_OFF).exists():
         ending.unreached(approval.pk, why, timezone.now())

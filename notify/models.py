@@ -183,6 +183,8 @@ class DeliveryApproval(models.Model):
     )
 
     class Meta:
+        verbose_name = _("涉及的审批")
+        verbose_name_plural = verbose_name
         constraints = [
             models.UniqueConstraint(fields=["delivery", "approval_ref", "stage"], name="delivery_approval_once")
         ]

@@ -63,7 +63,8 @@ def post(
 
 def share(row: Delivery, approval_ref: int, stage: int) -> None:
     """Note that a delivery speaks of this approval, in this stage of it, and perhaps of others too."""
-    DeliveryApproval.objects.get_or_create(delivery=row, approval_ref=approval_ref, stage=stage)
+    asks = DeliveryApproval(delivery=row, approval_ref=approval_ref, stage=stage)
+    DeliveryApproval.objects.bulk_create([asks], ignore_conflicts=True)
 
 
 def _marks(group: str, people: Sequence[Person] | None, instead_of: Delivery | None) -> dict[str, Any]:

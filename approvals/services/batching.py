@@ -6,6 +6,7 @@ Only the texts that are answered by a code are gathered. Cards have buttons of t
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -58,15 +59,13 @@ def leave(approval: Approval) -> None:
 
 def keep_open(delivery: Delivery) -> None:
     """Leave out of a text what has ended while it was being sent, before it is sent again."""
-    asked = [entry[0] for entry in _entries(delivery)]
-    still = set(Approval.objects.in_time().filter(pk__in=asked).values_list("pk", flat=True))
-    if still.issuperset(asked):
-        return
-    for waiting in _locked(Delivery.objects.filter(pk=delivery.pk)):
-        _keep(waiting, [entry for entry in _entries(waiting) if entry[0] in still])
+    asked = {entry[0] for entry in _entries(delivery)}
+    ended = asked - set(Approval.objects.in_time().filter(pk__in=asked).values_list("pk", flat=True))
+    for waiting in _locked(Delivery.objects.filter(pk=delivery.pk)) if ended else ():
+        _keep(waiting, [entry for entry in _entries(waiting) if entry[0] not in ended])
 
 
-def _keep(waiting: Delivery, left: list[list[object]]) -> None:
+def _keep(waiting: Delivery, left: list[list[Any]]) -> None:
     if left:
         _rewrite(waiting, left)
     else:
@@ -94,20 +93,20 @@ def _begin(dedup_key: str, approval: Approval, userid: str, not_before: datetime
     return made is not None
 
 
-def _rewrite(waiting: Delivery, entries: list[list[object]]) -> None:
+def _rewrite(waiting: Delivery, entries: list[list[Any]]) -> None:
     payload = {**waiting.payload, "message": _message(entries).to_json()}
     Delivery.objects.filter(pk=waiting.pk, state=Delivery.State.PENDING).update(payload=payload)
 
 
-def _entry(approval: Approval) -> list[object]:
+def _entry(approval: Approval) -> list[Any]:
     return [approval.pk, messages.request_text(approval).text]
 
 
-def _entries(waiting: Delivery) -> list[list[object]]:
+def _entries(waiting: Delivery) -> list[list[Any]]:
     return list(waiting.payload["message"]["data"]["asks"])
 
 
-def _message(entries: list[list[object]]) -> Message:
+def _message(entries: list[list[Any]]) -> Message:
     """Return the fixed text of one question, or of several one below the other."""
     texts = [str(text) for _pk, text in entries]
     head = _("【故障自愈】%(n)d 个审批在等你") % {"n": len(texts)}

@@ -1,5 +1,6 @@
 """What is more than WeCom lets through in a minute waits and goes as one message: to robots, group chats, tags."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -92,6 +93,18 @@ def test_nothing_to_a_tag_a_department_or_all_is_dropped_in_silence(corp: Corp, 
     engine()
     assert corp.texts("lisi")[20].startswith("20 条通知合并为一条")
     assert (corp.inbox("wangwu")[20:] != [], corp.world.dropped) == (True, [])
+
+
+def test_what_comes_through_the_gateway_for_a_tag_keeps_within_the_limit_too(corp: Corp) -> None:
+    object.__setattr__(corp.world.config, "tags", {7: ("lisi",), 8: ("zhaoliu",)})
+    for number in range(40):
+        message = Message("text", "x", f"第 {number} 件", data={"to": {"totag": "7"}})
+        fields: dict[str, Any] = {"kind": "wecom_app", "event": "gateway.message", "now": timezone.now()}
+        outbox.post(dedup_key=f"g{number}", message=message, **fields)
+    other = replace(message, data={"to": {"totag": "8"}})
+    outbox.post(dedup_key="other", message=other, **fields)
+    engine()
+    assert (len(corp.inbox("lisi")), len(corp.inbox("zhaoliu")), corp.world.dropped) == (20, 1, [])
 
 
 def test_a_tag_is_sent_as_such(corp: Corp) -> None:
