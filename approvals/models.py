@@ -84,6 +84,10 @@ class ApprovalAdmin(models.Model):
 class ApprovalQuerySet(ScopedQuerySet["Approval"]):
     scope_field = "execution__business"
 
+    def in_time(self) -> "ApprovalQuerySet":
+        """Return those that wait and can still be answered, by the database's clock."""
+        return self.filter(state="pending", expires_at__gt=DbNow())
+
     def visible_to(self, user: Any) -> "ApprovalQuerySet":
         """Return the approvals that the user may read: of own businesses, or asked of the user; all for an approval admin."""
         if ApprovalAdmin.objects.of(user).exists():
@@ -98,13 +102,14 @@ class ApprovalQuerySet(ScopedQuerySet["Approval"]):
 
         An approval admin answers also what was asked before the appointment; nobody answers what is their own.
         """
-        turn = Asked.objects.held_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))
+        answered = Decision.objects.filter(approval=OuterRef("approval"), user=OuterRef("user"))  # one right, one voice
+        turn = Asked.objects.held_by(user).filter(~Exists(answered), approval=OuterRef("pk"), stage=OuterRef("stage"))
         said = Decision.objects.filter(approval=OuterRef("pk"), user_id=user.pk or 0)  # one person, one stage
         own = Q(execution__requested_by_id=user.pk or 0) | Q(execution__version__author=user.get_username())
         barred = own & (Q(policy=None) | Q(policy__exclude_requester=True))
         gone = Asked.objects.handed_by(user).filter(approval=OuterRef("pk"), stage=OuterRef("stage"))
         admin = Exists(ApprovalAdmin.objects.of(user)) & ~Exists(gone)
-        return self.filter(Exists(turn) | admin, ~Exists(said), ~barred, state="pending", expires_at__gt=DbNow())
+        return self.in_time().filter(Exists(turn) | admin, ~Exists(said), ~barred)
 
 
 class ApprovalKind(models.TextChoices):

@@ -168,10 +168,15 @@ def people(approvers: Iterable[Mapping[str, Any]], matter: Matter) -> dict[int, 
     return found
 
 
-def verifier(name: str) -> Person | None:
-    """Return the active person whom another system names by WeCom userid or username."""
-    name = name.strip()
-    return Person.objects.by_wecom(name).first() or Person.objects.active().filter(user__username=name).first()
+def verifiers(names: Iterable[str]) -> list[Person]:
+    """Return the active people whom another system names by WeCom userid or, where nobody has that, by username."""
+    wanted = dict.fromkeys(filter(None, (name.strip() for name in names)))
+    by_account, by_name = Q(wecom_userid__in={name.casefold() for name in wanted}), Q(user__username__in=wanted)
+    rows = list(Person.objects.active().filter(by_account | by_name).select_related("user").order_by("pk"))
+    accounts = {person.wecom_userid: person for person in reversed(rows) if person.wecom_userid}
+    usernames = {person.user.get_username(): person for person in rows}
+    found = (accounts.get(name.casefold()) or usernames.get(name) for name in wanted)
+    return list(dict.fromkeys(person for person in found if person))
 
 
 def includes(approvers: Iterable[Mapping[str, Any]], matter: Matter, user_id: int) -> bool:

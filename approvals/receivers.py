@@ -3,16 +3,25 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
 
 from approvals.models import Approval
-from approvals.services import ending
-from approvals.services.posting import key_of
-from notify.delivery import delivery_failed
+from approvals.services import asking, ending
+from approvals.services.posting import ASKED, REMINDED, approvals_of, asking_now
+from notify.delivery import delivery_failed, delivery_leaves
 from notify.models import Delivery
 
-_HOPELESS = (Delivery.State.FAILED, Delivery.State.UNKNOWN)
+_HOPELESS = Q(state__in=(Delivery.State.FAILED, Delivery.State.UNKNOWN))
+_CALLED_OFF = Q(state=Delivery.State.SENT, sent_at=None)
+
+
+@receiver(delivery_leaves)
+def on_delivery_leaves(delivery: Delivery, **kwargs: Any) -> None:
+    """Ask nobody what has ended while an earlier try of the question was on its way."""
+    if delivery.event in (ASKED, REMINDED):
+        asking.keep_open(delivery)
 
 
 @receiver(delivery_failed)
@@ -21,17 +30,15 @@ def on_delivery_failed(delivery: Delivery, **kwargs: Any) -> None:
 
     The floor below has tried the approvers' mail by then.
     """
-    if delivery.event != "approval.asked" or delivery.approval_ref is None or delivery.lane != Delivery.Lane.APPROVAL:
+    if delivery.event != ASKED or delivery.lane != Delivery.Lane.APPROVAL:
         return  # what a notification rule tells others of a question asks nobody
-    with transaction.atomic():
-        try:
-            approval = ending.lock(
-                delivery.approval_ref
-            )  # text and card may fail at once: the second one sees the first
-        except Approval.DoesNotExist:
-            return
-        asks = Delivery.objects.filter(event="approval.asked", approval_ref=approval.pk, lane=delivery.lane)
-        own = asks.filter(dedup_key__startswith=key_of(approval, f"s{approval.stage}")).order_by("pk").first()
-        present = asks.filter(pk__gte=own.pk) if own else asks  # the messages of earlier stages asked others
-        if approval.state == Approval.State.PENDING and not present.exclude(state__in=_HOPELESS).exists():
-            ending.unreached(approval.pk, delivery.last_error, timezone.now())
+    waiting = Approval.objects.filter(pk__in=approvals_of(delivery), state=Approval.State.PENDING).order_by("pk")
+    for approval_id in list(waiting.values_list("pk", flat=True)):
+        _look(approval_id, delivery.last_error)
+
+
+@transaction.atomic
+def _look(approval_id: int, why: str) -> None:
+    approval = ending.lock(approval_id)  # text and card may fail at once: the second one sees the first
+    if approval.state == Approval.State.PENDING and not asking_now(approval).exclude(_HOPELESS | _CALLED_OFF).exists():
+        ending.unreached(approval.pk, why, timezone.now())

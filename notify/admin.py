@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from notify.models import Channel, Delivery, DeliveryAttempt, NotificationRule, Template
+from notify.models import Channel, Delivery, DeliveryApproval, DeliveryAttempt, NotificationRule, Template
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -38,8 +38,7 @@ class TemplateAdmin(ReadOnly):
     list_display = ("name", "event", "channel_kind", "archived")
 
 
-class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = DeliveryAttempt
+class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
 
@@ -50,10 +49,18 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
         return False
 
 
+class AttemptInline(ReadOnlyInline):
+    model = DeliveryAttempt
+
+
+class ApprovalInline(ReadOnlyInline):
+    model = DeliveryApproval
+
+
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnly):
     list_display = ("id", "event", "kind", "channel", "state", "attempts", "created_at", "last_code")
     list_filter = ("state", "kind")
     list_select_related = ("channel",)
     raw_id_fields = ("alert", "execution")
-    inlines = (AttemptInline,)
+    inlines = (ApprovalInline, AttemptInline)

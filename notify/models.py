@@ -145,6 +145,7 @@ class Delivery(Claimable):
     sent_at = models.DateTimeField(_("送达"), null=True, blank=True)
     alert = models.ForeignKey(Alert, on_delete=models.SET_NULL, null=True, blank=True)
     execution = models.ForeignKey(Execution, on_delete=models.SET_NULL, null=True, blank=True)
+    # Of a message about several approvals it is the first of them or none: see DeliveryApproval.
     approval_ref = models.BigIntegerField(null=True, blank=True, db_index=True, help_text="id of the approval upstairs")
 
     class Meta:
@@ -162,9 +163,34 @@ class Delivery(Claimable):
         return f"#{self.pk} {self.event}"
 
     @property
+    def shown_state(self) -> str:
+        """Return the state as pages show it: what was called off before it left ends as sent, and nobody got it."""
+        return "cancelled" if self.state == DeliveryState.SENT and self.sent_at is None else self.state
+
+    @property
     def to_nobody(self) -> bool:
         """Tell whether it was meant for people of whom this kind reaches none; it must not go to the channel's own instead."""
         return "people" in self.payload and not self.recipients and self.kind in BY_PERSON
+
+
+class DeliveryApproval(models.Model):
+    """One of several approvals that a delivery asks about; each must learn what became of it."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="approvals")
+    approval_ref = models.BigIntegerField(db_index=True, help_text="id of the approval upstairs")
+    stage = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="of the approval, when its people were asked"
+    )
+
+    class Meta:
+        verbose_name = _("涉及的审批")
+        verbose_name_plural = verbose_name
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "approval_ref", "stage"], name="delivery_approval_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id}: {self.approval_ref}/{self.stage}"
 
 
 class Allowance(models.Model):

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -12,10 +12,21 @@ from fta.engine import doorbell
 from fta.models import Alert, Execution, Person
 from notify import selectors
 from notify.message import Message
-from notify.models import Channel, Delivery
+from notify.models import Channel, Delivery, DeliveryApproval
 from notify.services import build
 
 _KEY_LENGTH = 128
+
+
+class About(TypedDict, total=False):
+    """What a delivery is about and when it is to leave: columns of its row."""
+
+    channel: Channel | None
+    lane: int
+    alert: Alert | None
+    execution: Execution | None
+    approval_ref: int | None
+    not_before: datetime | None
 
 
 def post(
@@ -24,17 +35,12 @@ def post(
     kind: str,
     event: str,
     message: Message,
-    recipients: Sequence[str] = (),
-    channel: Channel | None = None,
-    lane: int = Delivery.Lane.NORMAL,
-    alert: Alert | None = None,
-    execution: Execution | None = None,
-    approval_ref: int | None = None,
     now: datetime,
-    not_before: datetime | None = None,
+    recipients: Sequence[str] = (),
     group: str = "",
     people: Sequence[Person] | None = None,
     instead_of: Delivery | None = None,
+    **about: Unpack[About],
 ) -> Delivery | None:
     """Write a delivery and ring for it when the transaction commits; None when this `dedup_key` was posted before.
 
@@ -44,24 +50,21 @@ def post(
     `people` are those whom the sender named; where the kind reaches none of them, the delivery fails instead of going to the
     channel's own. `instead_of` is the delivery that did not get through before this one.
     """
-    row = Delivery(
-        dedup_key=key(dedup_key),
-        kind=kind,
-        event=event,
-        payload={"message": message.to_json()} | _marks(group, people, instead_of),
-        recipients=list(recipients),
-        channel=channel,
-        lane=lane,
-        alert=alert,
-        execution=execution,
-        approval_ref=approval_ref,
-        created_at=now,
-        not_before=not_before,
-    )
+    payload = {"message": message.to_json()} | _marks(group, people, instead_of)
+    row = Delivery(dedup_key=key(dedup_key), kind=kind, event=event, payload=payload, created_at=now, **about)
+    row.recipients = list(recipients)
     if not _insert(row):
         return None
+    for asks in instead_of.approvals.all() if instead_of else ():
+        share(row, asks.approval_ref, asks.stage)
     doorbell.ring("delivery", row.pk)
     return row
+
+
+def share(row: Delivery, approval_ref: int, stage: int) -> None:
+    """Note that a delivery speaks of this approval, in this stage of it, and perhaps of others too."""
+    asks = DeliveryApproval(delivery=row, approval_ref=approval_ref, stage=stage)
+    DeliveryApproval.objects.bulk_create([asks], ignore_conflicts=True)
 
 
 def _marks(group: str, people: Sequence[Person] | None, instead_of: Delivery | None) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def unknown_button() -> str:
 
 def both_answers() -> str:
     """Return why a message that says yes and no is not taken."""
-    return _("消息里既有同意又有驳回，没有处理。请只写一种；分别处理几个审批时一行写一个，都带上编号。")
+    return _("消息里既有同意又有驳回，未处理。请只写一种；要分别处理几个审批，请每行写一个并带上编号。")
 
 
 def pending(approvals: Sequence[Approval], now: datetime, link: str) -> str:

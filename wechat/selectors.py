@@ -10,13 +10,12 @@ from django.db import DatabaseError
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from approvals import selectors
-from approvals.models import Approval, ApprovalQuerySet
+from approvals.models import Approval
+from approvals.services import posting
 from fta.models import Incident, Person
-from notify.models import Delivery
 from wechat.models import ApiCallCount, WecomApp
 
 LISTED = 100
-STORM_FUNCTION = "defense"
 
 
 def active_app() -> WecomApp | None:
@@ -44,11 +43,6 @@ def callback_secret() -> str:
     return app.api_token if app else ""
 
 
-def exactly(rows: ApprovalQuerySet, code: str) -> Approval | None:
-    """Return the approval whose code is written just so; codes may differ in case only."""
-    return rows.filter(code=code).first()
-
-
 def api_calls() -> Iterator[Metric]:
     """Yield the calls of WeCom's API by the code of the answer, for /metrics (FTA_METRICS)."""
     calls = CounterMetricFamily(
@@ -61,9 +55,7 @@ def api_calls() -> Iterator[Metric]:
 
 def shown(approval: Approval, person: Person, before: datetime) -> bool:
     """Tell whether the question of an approval was sent to a person's WeCom before a moment."""
-    sent = Delivery.objects.filter(
-        approval_ref=approval.pk, event="approval.asked", kind="wecom_app", state="sent", sent_at__lt=before
-    )
+    sent = posting.asking(approval.pk).filter(kind="wecom_app", state="sent", sent_at__lt=before)
     userid = person.wecom_userid.casefold()
     return any(userid in (str(each).casefold() for each in to) for to in sent.values_list("recipients", flat=True))
 
@@ -96,7 +88,7 @@ def grouped(approvals: Sequence[Approval], user: User) -> list[TodoGroup]:
 def _group_of(approval: Approval) -> tuple[tuple[int, int], str, str]:
     business = approval.execution.business if approval.execution else None
     if approval.incident:
-        kind = "storm" if approval.incident.function == STORM_FUNCTION else "incident"
+        kind = "storm" if approval.incident.function == posting.STORM else "incident"
         return (0, approval.incident.pk), kind, str(approval.incident)
     if approval.execution:
         return (1, business.pk if business else 0), "business", business.name if business else ""
@@ -109,8 +101,8 @@ def todo(user: User, chosen: Mapping[str, Any]) -> list[Approval]:
     So a storm, however large, hides nothing else.
     """
     rows = selectors.filtered(selectors.pending_for(user), chosen)
-    of_storms = rows.filter(incident__function=STORM_FUNCTION)
-    return [*of_storms[:LISTED], *rows.exclude(incident__function=STORM_FUNCTION)[:LISTED]]
+    of_storms = rows.filter(incident__function=posting.STORM)
+    return [*of_storms[:LISTED], *rows.exclude(incident__function=posting.STORM)[:LISTED]]
 
 
 @overload

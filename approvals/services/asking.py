@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
+from django.db import transaction
+
 from approvals import messages, selectors
 from approvals.models import Approval
 from approvals.services import batching, storms
@@ -17,11 +19,12 @@ from approvals.services.posting import (
     post,
     questions,
     receivers,
+    wanted,
     wecom_ids,
     without_wecom,
 )
 from fta.models import Person
-from notify.models import Channel, ChannelKind
+from notify.models import Channel, ChannelKind, Delivery
 from notify.selectors import Address, addresses
 
 
@@ -53,9 +56,7 @@ def _ask_by_text(approval: Approval, part: str, to: list[str], now: datetime) ->
     due = {userid: batching.due_at(userid, now) for userid in to}
     if first := [userid for userid, at in due.items() if at is None]:
         post(approval, ASKED, key_of(approval, f"{part}:text"), messages.request_text(approval), first, now)
-    for userid, at in due.items():
-        if at is not None:
-            batching.join(approval, userid, at, now)
+    batching.join(approval, {userid: at for userid, at in due.items() if at is not None}, now)
 
 
 def tell_end(approval: Approval, now: datetime) -> None:
@@ -75,6 +76,19 @@ def tell_storm(approval: Approval) -> None:
     """Let the message of the storm that an ended approval belongs to tell of what is left; of many that ended, once is enough."""
     if storm := storms.around(approval):
         storms.tell_end(storm)
+
+
+@transaction.atomic
+def keep_open(delivery: Delivery) -> None:
+    """Leave out of a question what has ended since it was written, and call it off when that is all of it.
+
+    What ends while its question waits is left out at once; this is for what ended while the question was being sent, in vain.
+    """
+    data = delivery.payload["message"].get("data", {})
+    if "asks" in data:
+        batching.keep_open(delivery)
+    elif not wanted(delivery):
+        call_off(Delivery.objects.filter(pk=delivery.pk))
 
 
 def remind(approval: Approval, now: datetime) -> None:

@@ -1,6 +1,8 @@
 """End approvals that nobody decided: withdrawn, made void, run out of time. The same compare-and-set as a decision."""
 
+import hashlib
 import logging
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -10,13 +12,15 @@ from django.utils.translation import gettext as _
 from approvals import policies
 from approvals.models import Approval, Asked, Policy
 from approvals.services import asking, storms
+from approvals.services.posting import receivers
 from fta import audit, operations, signals
-from fta.models import Execution
+from fta.models import Execution, Person
 from fta.models.engine import DbNow, NotInState, move
 
 logger = logging.getLogger(__name__)
 
 SYSTEM = "system"
+_NAMED = 5  # people whom a fault names one by one
 # All that an answer is judged by, in the one look at the row.
 _JUDGED_BY = (
     "policy", "decided_by", "incident", "execution__alert", "execution__business", "execution__host",
@@ -119,28 +123,34 @@ def _refuse(approval: Approval, reason: str, now: datetime) -> None:
         operations.settle_approval_step(approval.step_id, False, "expired", SYSTEM, reason, now)
 
 
-def ask(approval: Approval, now: datetime, part: str = "") -> None:
-    """Ask everybody whose turn it is; when none of them can be written to, do what is done when no message gets through."""
-    reached = asking.ask(approval, now, part)
+def ask(approval: Approval, now: datetime, part: str = "", people: list[Person] | None = None) -> None:
+    """Ask everybody whose turn it is, or `people` only; when none of them can be written to, do what is done when no message
+    gets through.
+    """
+    reached = asking.ask(approval, now, part, people)
     if approval.stage and (lacking := _lacking(approval)):
-        _next_resort(approval, lacking, now)
+        _next_resort(approval, lacking, f"s{approval.stage}", now)
     elif reached:
         return
     elif not approval.asked.filter(stage=approval.stage).exists():
         _escalate(lock(approval.pk), now)  # that nobody may answer was reported when it was opened
     else:
-        unreached(approval.pk, _("审批人都没有企业微信账号和邮箱。"), now)
+        unreached(approval.pk, _("没有企业微信账号，也没有邮箱。"), now, people)
 
 
 @transaction.atomic
-def unreached(approval_id: int, why: str, now: datetime) -> None:
-    """Ask the people of the next resort at once because none of those asked was reached, and say that nobody knows of it.
+def unreached(approval_id: int, why: str, now: datetime, people: list[Person] | None = None) -> None:
+    """Ask the people of the next resort at once because none of those asked was reached, and say who knows nothing of it.
 
-    Silence stays what it was: a no at the end.
+    `people` are those asked, where they are not all whose turn it is. Silence stays what it was: a no at the end.
     """
     approval = lock(approval_id)
-    text = _("审批 %(code)s 的消息一条也没有送到：%(why)s") % {"code": approval.code, "why": why}
-    _next_resort(approval, text, now)
+    people = receivers(approval) if people is None else people
+    names = "、".join(person.name for person in people[:_NAMED])
+    who = names if len(people) <= _NAMED else _("%(names)s等 %(n)d 人") % {"names": names, "n": len(people)}
+    text = _("审批 %(code)s 发给%(who)s的消息一条也没有送到：%(why)s") % {"code": approval.code, "who": who, "why": why}
+    whom = hashlib.sha256(str(sorted(person.pk for person in people)).encode()).hexdigest()[:16]
+    _next_resort(approval, text, whom, now)
 
 
 def _lacking(approval: Approval) -> str:
@@ -154,17 +164,18 @@ def _lacking(approval: Approval) -> str:
     return said % {"code": approval.code, "stage": approval.stage + 1, "quorum": approval.quorum, "n": voices}
 
 
-def _next_resort(approval: Approval, text: str, now: datetime) -> None:
-    """Ask the people of the next resort, and tell the fault that made it necessary."""
-    further = _escalate(lock(approval.pk), now)
+def _next_resort(approval: Approval, text: str, whom: str, now: datetime) -> None:
+    """Ask the people of the next resort, and tell the fault that made it necessary; `whom` tells it from those about others."""
+    before = {person.pk for person in receivers(approval)}  # they were asked a moment ago
+    further = _escalate(lock(approval.pk), now, asked=before)
     text += _("已升级给其他人。") if further else _("到期无人回答即视为驳回，不会执行。")
     storm = storms.around(approval)  # one fault for all of a storm
-    signals.announce(
-        signals.system_fault, text=text, subject=f"incident:{storm.pk}" if storm else f"approval:{approval.pk}"
-    )
+    about = f"incident:{storm.pk}" if storm else f"approval:{approval.pk}"
+    signals.announce(signals.system_fault, text=text, subject=f"{about}:{whom}")
 
 
-def _escalate(approval: Approval, now: datetime, *conditions: Q) -> bool:
+def _escalate(approval: Approval, now: datetime, *conditions: Q, asked: Collection[int] | None = None) -> bool:
+    """Ask the people of the next resort, and with them all whose turn it is: but for the `asked`, ids of people, where given."""
     policy = approval.policy
     if policy is None or policy.on_expiry != Policy.OnExpiry.ESCALATE or approval.escalated:
         return False
@@ -185,5 +196,7 @@ def _escalate(approval: Approval, now: datetime, *conditions: Q) -> bool:
     approval.refresh_from_db()
     audit.record(SYSTEM, "approval.escalate", approval, now, code=approval.code, asked=[s.user_id for s in fresh])
     signals.announce(signals.approval_changed, approval=approval, event="asked")
-    ask(approval, now, part=f"s{approval.stage}e")
+    people = None if asked is None else [person for person in receivers(approval) if person.pk not in asked]
+    if people is None or people:
+        ask(approval, now, f"s{approval.stage}e", people)
     return True

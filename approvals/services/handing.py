@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from approvals import policies
 from approvals.models import Approval, Asked
-from approvals.services import asking, ending, seating
+from approvals.services import ending, seating
 from approvals.services.refusals import CannotTakeOver, NotApprover
 from fta import audit
 from fta.models import Person
@@ -35,7 +35,7 @@ def hand_over(approval_id: int, user: User, to: Person, now: datetime) -> Approv
     audit.record(
         user.get_username(), "approval.hand_over", approval, now, code=approval.code, to=to.user.get_username()
     )
-    asking.ask(approval, now, part=f"s{approval.stage}h{seat.pk}-{to.pk}", people=[to])
+    ending.ask(approval, now, f"s{approval.stage}h{seat.pk}-{to.pk}", [to])
     return approval
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from approvals import messages, policies
 from approvals.models import Approval, ApprovalAdmin, Asked, Policy
-from approvals.services import asking, ending
+from approvals.services import ending
 from approvals.services.refusals import CodeInUse
 from fta import audit, signals
 from fta.healing.history import tell
@@ -116,7 +116,7 @@ def _ask_along(approval: Approval, seats: Iterable[policies.Seat], now: datetime
     people = list(Person.objects.filter(user_id__in=[seat.user_id for seat in fresh]).select_related("user"))
     names = [person.user.get_username() for person in people]
     audit.record(actor, "approval.ask", approval, now, code=approval.code, round=approval.round, asked=names)
-    asking.ask(approval, now, part=f"s{approval.stage}m{first.pk}", people=people)
+    ending.ask(approval, now, f"s{approval.stage}m{first.pk}", people)
 
 
 def _seat(approval: Approval, seats: Iterable[policies.Seat]) -> list[Asked]:
@@ -126,8 +126,7 @@ def _seat(approval: Approval, seats: Iterable[policies.Seat]) -> list[Asked]:
 
 
 def _named(verifiers: Iterable[str]) -> list[policies.Seat]:
-    people = (policies.verifier(name) for name in verifiers)
-    found = {person.user_id: policies.WHY_NAMED for person in people if person}
+    found = {person.user_id: policies.WHY_NAMED for person in policies.verifiers(verifiers)}
     for admin in ApprovalAdmin.objects.filter(person__in=Person.objects.active()).select_related("person"):
         found.setdefault(admin.person.user_id, policies.WHY_ADMIN)
     return [policies.Seat(user_id, 0, why) for user_id, why in found.items()]
@@ -246,5 +245,5 @@ def _report(approval: Approval, faults: Iterable[str], seats: Sequence[policies.
         if asked < quorum:
             said = _("审批 %(code)s 第 %(stage)d 阶段须 %(quorum)d 人同意，能审批的只有 %(asked)d 人")
             texts.append(said % {"code": approval.code, "stage": stage + 1, "quorum": quorum, "asked": asked})
-    for text in texts:
-        signals.announce(signals.system_fault, text=text, subject=f"approval:{approval.pk}")
+    if texts:  # as one: a second fault of the same subject would be taken for the first
+        signals.announce(signals.system_fault, text="；".join(texts), subject=f"approval:{approval.pk}")

@@ -14,9 +14,10 @@ from fta.models import Person
 from fta.models.engine import DbNow
 from notify import outbox
 from notify.message import Message
-from notify.models import Channel, ChannelKind, Delivery, DeliveryAttempt
+from notify.models import Channel, ChannelKind, Delivery, DeliveryApproval, DeliveryAttempt
 
 ASKED, REMINDED, DECIDED = "approval.asked", "approval.reminded", "approval.decided"
+STORM = "defense"  # the function of the incidents that a defence holds back
 
 
 def receivers(approval: Approval) -> list[Person]:
@@ -48,13 +49,46 @@ def questions(approval_id: int) -> QuerySet[Delivery]:
     return asks.filter(approval_ref=approval_id)
 
 
+def asking(approval_id: int) -> QuerySet[Delivery]:
+    """Return the messages that ask about this approval, also those that ask about others too."""
+    asks = Delivery.objects.filter(event=ASKED, lane=Delivery.Lane.APPROVAL)
+    return asks.filter(Q(approval_ref=approval_id) | Q(pk__in=_shared(approval_id).values("delivery_id")))
+
+
+def asking_now(approval: Approval) -> QuerySet[Delivery]:
+    """Return the messages that ask those whose turn it is: those of earlier stages asked others."""
+    asks = asking(approval.pk)
+    own = asks.filter(dedup_key__startswith=key_of(approval, f"s{approval.stage}")).order_by("pk").first()
+    shared = _shared(approval.pk)
+    alone = asks.exclude(pk__in=shared.values("delivery_id"))
+    here = Q(pk__in=shared.filter(stage=approval.stage).values("delivery_id"))
+    return asks.filter(here | Q(pk__in=(alone.filter(pk__gte=own.pk) if own else alone).values("pk")))
+
+
+def _shared(approval_id: int) -> QuerySet[DeliveryApproval]:
+    return DeliveryApproval.objects.filter(approval_ref=approval_id)
+
+
+def approvals_of(delivery: Delivery) -> list[int]:
+    """Return the ids of all approvals that a message speaks of."""
+    also = [delivery.approval_ref] if delivery.approval_ref is not None else []
+    return sorted({*also, *delivery.approvals.values_list("approval_ref", flat=True)})
+
+
+def wanted(delivery: Delivery) -> bool:
+    """Tell whether a message about approvals still speaks of one that can be answered; of a storm, whether any of it can."""
+    told = Approval.objects.filter(pk__in=approvals_of(delivery))
+    storms = told.filter(incident__function=STORM).values("incident")
+    return not told.exists() or Approval.objects.in_time().filter(Q(pk__in=told) | Q(incident__in=storms)).exists()
+
+
 @transaction.atomic
 def call_off(asks: QuerySet[Delivery]) -> None:
     """Let what still waits to be sent end unsent: all that it asks about has ended. Locked in order: others lock many too."""
     waiting = asks.filter(state=Delivery.State.PENDING).select_for_update().order_by("pk")
     ids = list(waiting.values_list("pk", flat=True))
     rows = Delivery.objects.filter(pk__in=ids, state=Delivery.State.PENDING)
-    rows.update(state=Delivery.State.SENT, last_error=_("发出之前都已有结果，不再询问。"))
+    rows.update(state=Delivery.State.SENT, last_error=_("发送前审批已有结果，未发送。"))
 
 
 def card_holders(approval: Approval) -> list[str]:

@@ -3,6 +3,7 @@
 Everybody who is asked gets one message, then at most one update in five minutes while the storm grows.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import Max, QuerySet
@@ -10,12 +11,12 @@ from django.db.models import Max, QuerySet
 from approvals import messages
 from approvals.models import Approval, ApprovalQuerySet
 from approvals.services.batching import short
-from approvals.services.posting import ASKED, call_off, mails, post, wecom_ids, without_wecom
+from approvals.services.posting import ASKED, STORM, call_off, mails, post, wecom_ids, without_wecom
 from fta.models import Incident, Package, Person
+from notify import outbox
 from notify.message import Message
 from notify.models import ChannelKind, Delivery
 
-FUNCTION = "defense"
 EVERY = timedelta(minutes=5)
 _LOOKED_AT = 50  # approvals whose types, hosts and packages a message names
 
@@ -23,43 +24,54 @@ _LOOKED_AT = 50  # approvals whose types, hosts and packages a message names
 def around(approval: Approval) -> Incident | None:
     """Return the storm that the approval belongs to, None for an approval of its own."""
     incident = approval.incident
-    return incident if incident is not None and incident.function == FUNCTION else None
+    return incident if incident is not None and incident.function == STORM else None
 
 
 def ask(storm: Incident, approval: Approval, people: list[Person], now: datetime) -> None:
     """Post the message to everybody who has none yet, an update to the others."""
     message = _message(storm)
-    for userid in wecom_ids(people):
-        _ask_one(storm, approval, message, userid, ChannelKind.WECOM_APP, now)
-    for address in mails(without_wecom(people)):
-        _ask_one(storm, approval, message, address, ChannelKind.EMAIL, now)
+    _lock(storm)
+    ways = [(userid, ChannelKind.WECOM_APP) for userid in wecom_ids(people)]
+    ways += [(address, ChannelKind.EMAIL) for address in mails(without_wecom(people))]
+    for to, kind in ways:
+        for row in _ask_one(storm, approval, message, to, kind, now):
+            outbox.share(row, approval.pk, approval.stage)
 
 
-def _ask_one(storm: Incident, approval: Approval, message: Message, to: str, kind: str, now: datetime) -> None:
+def _ask_one(
+    storm: Incident, approval: Approval, message: Message, to: str, kind: str, now: datetime
+) -> Iterable[Delivery]:
+    """Post what tells one person of an approval, or let what waits for them tell of it too; return it."""
     first = f"{_prefix(storm)}{short(to)}"
-    if post(approval, ASKED, first, message, [to], now, kind=kind) is not None:
-        return
+    if told := post(approval, ASKED, first, message, [to], now, kind=kind):
+        return [told]
     slot = _slot(storm, now) + 1
     update, later = f"{first}:{slot}", storm.opened_at + EVERY * slot
-    if post(approval, ASKED, update, message, [to], now, kind=kind, not_before=later) is not None:
-        return
-    if _waiting(storm).filter(dedup_key__startswith=f"{first}:").update(payload={"message": message.to_json()}):
-        return
+    if told := post(approval, ASKED, update, message, [to], now, kind=kind, not_before=later):
+        return [told]
+    waiting = _waiting(storm).filter(dedup_key__startswith=f"{first}:")
+    if waiting.update(payload={"message": message.to_json()}):
+        return waiting
     # This slot's update has left already, or nothing was left for it to tell: nobody would learn of this approval.
-    told = Delivery.objects.filter(dedup_key__startswith=first, recipients=[to]).aggregate(last=Max("sent_at"))["last"]
-    later = max(later, told + EVERY) if told else later
-    post(approval, ASKED, f"{update}:{approval.pk}", message, [to], now, kind=kind, not_before=later)
+    last = Delivery.objects.filter(dedup_key__startswith=first, recipients=[to]).aggregate(last=Max("sent_at"))["last"]
+    later = max(later, last + EVERY) if last else later
+    extra = post(approval, ASKED, f"{update}:{approval.pk}", message, [to], now, kind=kind, not_before=later)
+    return [extra] if extra else []
 
 
 def tell_end(storm: Incident) -> None:
     """Let what still waits to be sent tell of what is left, and of nothing when all is decided."""
-    unsent = _waiting(storm)
-    if not unsent.exists():
+    if not _lock(storm):
         return
     if _pending(storm).exists():
-        unsent.update(payload={"message": _message(storm).to_json()})
+        _waiting(storm).update(payload={"message": _message(storm).to_json()})
     else:
-        call_off(unsent)
+        call_off(_waiting(storm))
+
+
+def _lock(storm: Incident) -> list[int]:
+    """Lock what waits to be sent by its ids, as everybody does who writes several of them; return the ids."""
+    return list(_waiting(storm).select_for_update().order_by("pk").values_list("pk", flat=True))
 
 
 def reminder(storm: Incident) -> Message:

@@ -35,7 +35,7 @@ class Rows(Collector):
         yield _by("fta_steps", "Step runs by state", "state", StepRun.objects.values_list("state"))
         yield _by("fta_inbox", "Requests of alert sources by state", "state", Inbox.objects.values_list("state"))
         yield _by("fta_approvals", "Approvals by state", "state", upstairs.approvals().values_list("state"))
-        yield _by("fta_deliveries", "Deliveries by state", "state", upstairs.deliveries().values_list("state"))
+        yield _by("fta_deliveries", "Deliveries by state", "state", upstairs.deliveries_tried().values_list("state"))
         yield _by(
             "fta_alerts_received", "Alert episodes by source", "source", Alert.objects.values_list("source__name")
         )

@@ -108,7 +108,7 @@ def work(now: datetime) -> Part:
 def wecom(now: datetime) -> Part:
     """Judge WeCom by what became of the latest message sent through it; never asks WeCom itself."""
     label = gettext_lazy("企业微信")
-    tried = upstairs.deliveries().filter(
+    tried = upstairs.deliveries_tried().filter(
         kind__startswith="wecom", state__in=["sent", "failed", "unknown"], created_at__gte=now - WECOM_LOOKS_BACK
     )
     last = tried.order_by("-pk").first()

@@ -55,7 +55,10 @@ def followers(row: Delivery) -> list[Delivery]:
 
 
 def note(message: Message, group: Sequence[Delivery]) -> Message:
-    """Build the digest: how many there are, the first line of each up to fifteen, and where to read the rest."""
+    """Build the digest: how many there are, the first line of each up to fifteen, and where to read the rest.
+
+    It reminds everybody whom one of them would have reminded.
+    """
     titles = [message.title, *(str(each.payload["message"].get("title", "")) for each in group)]
     head = _("%(count)d 条通知合并为一条") % {"count": len(titles)}
     lines = [f"· {_short(title)}" for title in titles[:_SHOWN]]
@@ -63,7 +66,10 @@ def note(message: Message, group: Sequence[Delivery]) -> Message:
         lines.append(_("…… 另有 %(count)d 条") % {"count": len(titles) - _SHOWN})
     link = absolute(reverse("notify:deliveries"))
     form: Form = "markdown" if message.form == "markdown" else "text"  # a card has no room for a list
-    return replace(message, form=form, title=head, text="\n".join([head, *lines, link]), url=link, facts=(), picture="")
+    text = "\n".join([head, *lines, link])
+    reminded = [who for each in group for who in each.payload["message"].get("mentions", ())]
+    mentions = tuple(dict.fromkeys([*message.mentions, *reminded]))
+    return replace(message, form=form, title=head, text=text, url=link, facts=(), picture="", mentions=mentions)
 
 
 def _short(title: str) -> str:

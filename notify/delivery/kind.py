@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from fta.engine.claim import LostLease, NotClaimed, beating, claim, lapsed
 from fta.models.engine import DbNow
+from fta.signals import announce
 from notify import transports
 from notify.delivery import limits, outcome
 from notify.delivery.digest import absorb, followers, note
@@ -40,6 +41,8 @@ class DeliveryKind:
         if row.state == State.SENDING:
             outcome.reap(row, now)
             return
+        if row.lane == Delivery.Lane.APPROVAL:
+            announce(outcome.delivery_leaves, delivery=row)
         try:
             fence = _claim(row, now)
         except (NotClaimed, limits.LimitReached):

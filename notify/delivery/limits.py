@@ -34,7 +34,8 @@ class Limit:
 
 LIMITS = {"member": Limit(30, 1000, 10, 200), "robot": Limit(20, 1200, 5, 300)}
 STEP = 10  # seconds that are counted as one
-_EVERYBODY = "@all"
+# Many members whom we do not know: each department and tag is counted as one member, and so is @all.
+_AT_ONCE = {"to_party": "toparty", "to_tag": "totag"}
 _KEPT_MINUTES = 2 * 60  # longer than anything here looks back
 _HOUR_PAUSE = 300.0
 
@@ -103,7 +104,14 @@ def postpone(row: Delivery, seconds: float) -> None:
     same = Delivery.objects.filter(state=Delivery.State.PENDING, kind=row.kind, channel=row.channel)
     due = Q(not_before=None) | Q(not_before__lte=DbNow())
     alike = same.filter(due, recipients=row.recipients, lane__gte=row.lane)
+    if _named(row):
+        alike = alike.filter(payload__message__data=row.payload["message"]["data"])
     alike.update(not_before=DbNow() + timedelta(seconds=seconds))
+
+
+def _named(row: Delivery) -> dict[str, str]:
+    """Return the departments and tags that a message itself names, as those through the gateway do."""
+    return dict(row.payload.get("message", {}).get("data", {}).get("to", {}))
 
 
 def _keys(row: Delivery) -> Iterator[str]:
@@ -111,7 +119,9 @@ def _keys(row: Delivery) -> Iterator[str]:
     if row.to_nobody:
         return
     if row.kind == "wecom_app":
-        members = row.recipients or listed(config.get("to_user"))
-        yield from {f"member:{member.casefold()}"[:160] for member in members if member != _EVERYBODY}
+        yield from {f"member:{member.casefold()}"[:160] for member in row.recipients or listed(config.get("to_user"))}
+        for name, wire in _AT_ONCE.items():  # who is in a department or has a tag gets all that goes to it
+            own = [] if row.recipients else listed(config.get(name))
+            yield from {f"member:/{wire}/{one}"[:160] for one in own or _named(row).get(wire, "").split("|") if one}
     elif row.kind == "wecom_robot":
         yield f"robot:{row.channel_id}:{'/'.join(map(str, row.recipients))}"[:160]

@@ -28,6 +28,7 @@ MAX_TRIES = 5
 FIRST_PAUSE = 5.0  # seconds; doubled at each try
 _TEXT_LIMIT = 8000
 
+delivery_leaves = Signal()  # delivery: a question that is about to be sent; it may still be written anew or called off
 delivery_failed = Signal()  # delivery: it ended failed or unknown; a second way may be tried
 people_missed = Signal()  # delivery, userids: it was sent, but these did not get it
 

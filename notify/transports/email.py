@@ -44,7 +44,7 @@ class EmailTransport:
         except smtplib.SMTPResponseException as error:
             raise _answered(error.smtp_code, error.smtp_error, request) from error
         except smtplib.SMTPRecipientsRefused as error:
-            code, text = next(iter(error.recipients.values()))
+            code, text = min(error.recipients.values())  # one that is refused for now may be taken later
             raise _answered(code, text, request) from error
         except smtplib.SMTPServerDisconnected as error:
             remedy = _("检查邮件服务器后重发；已收到的人不会看到两封，两封的 Message-ID 相同。")

@@ -1,5 +1,6 @@
 """An execution that waits, asked about the way the portal asks."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from approvals import services
 from approvals.models import Approval, ApprovalAdmin, Policy
+from fta import signals
 from fta.healing import plan
 from fta.models import AuditEntry, Business, Execution, Incident, Person
 from notify.delivery import DeliveryKind
@@ -68,6 +70,19 @@ def send_all() -> None:
     while due := kind.due(100, timezone.now()):
         for pk in due:
             kind.do(pk)
+
+
+@pytest.fixture
+def faults() -> Iterator[list[tuple[str, str]]]:
+    """What the maintainers are told: (what it is about, text)."""
+    heard: list[tuple[str, str]] = []
+
+    def hear(text: str, subject: str, **rest: Any) -> None:
+        heard.append((":".join(subject.split(":")[:2]), text))  # without whom it concerns
+
+    signals.system_fault.connect(hear)
+    yield heard
+    signals.system_fault.disconnect(hear)
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Several questions for one person within a minute: one text at once, one for all the others when it is over, a card for each."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import connection, transaction
 from django.utils import timezone
 
 from approvals import services
@@ -13,6 +15,7 @@ from fta.models import Business, Person
 from notify.models import Delivery
 from tests import factories
 from tests.approvals.conftest import ask, held, send_all
+from tests.conftest import only_on_postgres
 from tests.wechat.conftest import Corp
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +98,7 @@ def test_it_asks_nobody_what_was_answered_meanwhile(default_policy: Policy, oper
     services.decide(third.pk, operator.user, "refuse", "", "card", timezone.now())
     others.refresh_from_db()
     assert (others.state, others.attempts) == ("sent", 0)
-    assert "不再询问" in others.last_error
+    assert "未发送" in others.last_error
 
 
 def test_it_begins_another_when_the_text_has_left(default_policy: Policy, operator: Person) -> None:
@@ -113,3 +116,43 @@ def test_it_reaches_the_phone_as_two_messages(corp: Corp, default_policy: Policy
     first, later = [text for text in corp.texts("lisi") if "请审核" in text]
     assert (first.count("请审核"), later.count("请审核")) == (1, 2)
     assert len([bubble for bubble in corp.inbox("lisi") if bubble.card]) == 3
+
+
+@pytest.mark.parametrize("does", ["ask", "decide"])
+@pytest.mark.django_db(transaction=True)
+def test_it_locks_the_texts_that_wait_in_one_order(default_policy: Policy, game: Business, does: str) -> None:
+    only_on_postgres("SQLite locks no rows")
+    people = {name: factories.person(name, "operator", businesses=(game,)) for name in ("a-b", "a")}
+    asked(1)
+    for each in people.values():  # the text of a-b is the older one, though "a" is before "a-b"
+        Policy.objects.update(stages=[{"approvers": [{"person": each.user.get_username()}]}])
+        ask(held(ip=f"127.0.4.{each.pk}"))
+    Policy.objects.update(stages=[{"approvers": [{"role": "operator"}]}])
+    approval = ask(held(ip="127.0.4.200"))
+    older, newer = Delivery.objects.filter(dedup_key__startswith="asks:").order_by("id")
+    later = held(ip="127.0.4.201")
+
+    def work() -> None:
+        if does == "ask":
+            ask(later)
+        else:
+            services.decide(approval.pk, people["a"].user, "approve", "", "card", timezone.now())
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    with transaction.atomic():
+        rows = Delivery.objects.select_for_update(nowait=True)
+        assert rows.get(pk=older.pk)
+        thread.start()
+        while not _somebody_waits():
+            thread.join(0.01)
+        assert rows.get(pk=newer.pk)  # nobody holds it who waits for the older one
+    thread.join()
+    newer.refresh_from_db()
+    assert said(newer).count("请审核") == (3 if does == "ask" else 1)
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])

@@ -5,13 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from approvals import services
 from approvals.models import Approval, Policy
 from fta.models import AuditEntry, Person
-from notify.models import Delivery
+from notify.models import Delivery, GroupClock
 from notify.transports.webhook import sign
 from tests import factories
 from tests.approvals import doors
@@ -22,6 +24,7 @@ from wechat.models import WecomApp
 
 pytestmark = pytest.mark.django_db
 TOKEN = "create-approve-token"
+CJK = [chr(0x4E00 + number) for number in range(1000)]
 
 
 @pytest.fixture
@@ -179,6 +182,27 @@ def test_it_asks_along_whom_a_repeat_names_besides(app: WecomApp, operator: Pers
     rows = AuditEntry.objects.filter(verb="approval.ask", actor="api:create_approve").order_by("id")
     assert [row.data["asked"] for row in rows] == [["lisi"], ["wangwu"]]
     assert services.decide(pk, other.user, "approve", "", "card", timezone.now()).state == "approved"
+
+
+def test_it_looks_for_a_thousand_people_at_once(app: WecomApp, operator: Person) -> None:
+    def statements(**changes: Any) -> tuple[int, int]:
+        GroupClock.objects.all().delete()  # nobody was asked a moment ago
+        with CaptureQueriesContext(connection) as asked:
+            return post(**changes).status_code, len(asked)
+
+    few, many = ",".join(CJK[:2]), ",".join(CJK)  # one character each: a list may be of 2,000
+    assert statements(verifier=few) == statements(verifier=many)
+    known = statements(verifier=f"lisi,{few}", obj_id="CHG-3")
+    assert known == statements(verifier=f"lisi,{many[:1990]}", obj_id="CHG-4")
+    assert (statements(verifier=many)[0], known[0]) == (400, 200)
+
+
+def test_it_asks_by_account_before_name(app: WecomApp, operator: Person) -> None:
+    factories.person("Wang", wecom="other")
+    factories.person("second", wecom="wang")
+    post(verifier="lisi, Wang，other,wang", obj_id="CHG-5")
+    approval = Approval.objects.get(code="CHG-5")
+    assert set(approval.asked.values_list("user__username", flat=True)) == {"lisi", "second", "Wang"}
 
 
 def test_a_code_belongs_to_the_portal_or_to_another_system(

@@ -55,7 +55,7 @@ def test_it_lets_the_update_tell_of_what_is_left(default_policy: Policy, operato
     listed = [(approval.pk, approval.plan_sha256) for approval in approvals[1:]]
     assert services.decide_each(listed, operator.user, "refuse", "", "web", timezone.now()) == ["", ""]
     update.refresh_from_db()
-    assert (update.state, update.last_error) == ("sent", "发出之前都已有结果，不再询问。")
+    assert (update.state, update.last_error) == ("sent", "发送前审批已有结果，未发送。")
 
 
 @pytest.mark.parametrize("left", [True, False])

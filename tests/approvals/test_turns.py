@@ -164,5 +164,20 @@ def test_it_shows_nobody_what_is_their_own(default_policy: Policy, operator: Per
     assert all(_waits(approval, person) for person in (deputy, author))
 
 
+def test_it_shows_a_deputy_no_seat_that_was_answered(game: Business) -> None:
+    people = [factories.person(name, "operator", businesses=(game,)) for name in ("a", "b")]
+    deputy = factories.person("deputy")
+    policy(stages=[{"approvers": [{"role": "operator"}], "quorum": 2}])
+    approval = ask()
+    services.lend(people[0], deputy, timezone.now() + timedelta(hours=1), timezone.now())
+    assert _waits(approval, deputy)
+    say(approval, people[0])
+    assert not _waits(approval, deputy)
+    with pytest.raises(services.NotApprover):
+        say(approval, deputy)
+    services.lend(people[1], deputy, timezone.now() + timedelta(hours=1), timezone.now())
+    assert _waits(approval, deputy)  # of the other
+
+
 def _waits(approval: Approval, person: Person) -> bool:
     return Approval.objects.decidable_by(person.user).filter(pk=approval.pk).exists()

@@ -1,15 +1,14 @@
 """When WeCom takes no message: another way within a minute, the maintainers hear of it, and silence never becomes a yes."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core import mail
 from django.utils import timezone
 
 from approvals import services
 from approvals.models import Approval, Decision, Policy
-from fta import signals
 from fta.models import AuditEntry, Business, Execution, Incident, Person
 from notify.models import Channel, Delivery, NotificationRule
 from tests import factories
@@ -17,18 +16,6 @@ from tests.approvals.conftest import age, ask, held, policy, say, send_all
 from tests.wechat.conftest import Corp
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def faults() -> Any:
-    heard: list[tuple[str, str]] = []
-
-    def hear(text: str, subject: str, **rest: Any) -> None:
-        heard.append((subject, text))
-
-    signals.system_fault.connect(hear)
-    yield heard
-    signals.system_fault.disconnect(hear)
 
 
 def break_wecom(corp: Corp, code: str) -> None:
@@ -210,3 +197,55 @@ def test_whoever_answered_one_stage_does_not_answer_another(
     assert ("已升级" in fault, told.count()) == (escalated, int(escalated))
     if escalated:
         assert say(approval, boss).state == "approved"
+
+
+def test_it_asks_only_the_new_ones_when_a_stage_lacks_people(
+    operator: Person, game: Business, faults: list[tuple[str, str]]
+) -> None:
+    second, boss = factories.person("wangwu"), factories.person("boss")
+    both = [{"person": "lisi"}, {"person": "wangwu"}]
+    stages = [{"approvers": [{"person": "lisi"}]}, {"approvers": both, "quorum": 2}]
+    policy(stages=stages, on_expiry="escalate", escalate_to=[{"person": "boss"}])
+    approval = ask()
+    assert say(approval, operator).stage == 1  # who answers no second time, so that one is wanting
+
+    for form in ("approval_card", "text"):
+        rows = Delivery.objects.filter(payload__message__form=form).order_by("id")
+        assert [row.recipients for row in rows] == [["lisi"], ["wangwu"], ["boss"]]
+    assert say(approval, second).state == "pending"
+    assert say(approval, boss).state == "approved"
+    assert ["已升级给其他人" in text for _subject, text in faults] == [True]
+
+
+def test_it_tells_of_everybody_who_is_not_reached_within_an_hour(admin: Person) -> None:
+    people = [factories.person(name, wecom="") for name in ("desk", "night")]
+    User.objects.filter(person__in=people).update(email="")
+    policy(stages=[{"approvers": [{"person": person.name}]} for person in people])
+    approval = ask()
+    say(approval, people[0])
+
+    told = [row.payload["message"]["text"] for row in Delivery.objects.filter(event="system.fault").order_by("id")]
+    assert [f"发给{person.name}的消息一条也没有送到" in text for text, person in zip(told, people, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_it_tells_all_that_is_wrong_with_a_question(admin: Person, game: Business) -> None:
+    policy(stages=[{"approvers": [{"person": "gone"}]}, {"approvers": [{"person": "gone"}], "quorum": 2}])
+    ask()
+    (row,) = Delivery.objects.filter(event="system.fault")
+    assert all(words in row.payload["message"]["text"] for words in ("第 1 阶段须 1 人", "第 2 阶段须 2 人"))
+
+
+def test_it_tells_of_whoever_is_asked_along_and_not_reached(operator: Person, faults: list[tuple[str, str]]) -> None:
+    for name in ("desk", "night"):
+        User.objects.filter(pk=factories.person(name, wecom="").user_id).update(email="")
+    for verifiers in (["lisi"], ["lisi", "desk"]):
+        approval = services.open_external(code="CHG-1", message="发布", verifiers=verifiers, now=timezone.now())
+    night = Person.objects.get(user__username="night")
+    services.hand_over(approval.pk, operator.user, night, timezone.now())
+    assert [text.partition("：")[0] for _subject, text in faults] == [
+        "审批 CHG-1 发给desk的消息一条也没有送到",
+        "审批 CHG-1 发给night的消息一条也没有送到",
+    ]

@@ -75,6 +75,14 @@ def test_it_filters_deliveries(own: Delivery, admin: Person) -> None:
         assert len(page.context["rows"]) == count, query
 
 
+@pytest.mark.parametrize(("sent", "word"), [(True, "已送达"), (False, "已取消")])
+def test_it_does_not_show_as_delivered_what_was_called_off(own: Delivery, admin: Person, sent: bool, word: str) -> None:
+    Delivery.objects.filter(pk=own.pk).update(state="sent", sent_at=timezone.now() if sent else None)
+    for url in (reverse("notify:deliveries"), reverse("notify:delivery", args=[own.pk])):
+        badge = signed_in(admin).get(url).content.decode().partition('<span class="f-state')[2].partition("</span>")[0]
+        assert badge.endswith(word)
+
+
 def test_it_finds_a_delivery_by_a_chinese_group(robots: Channel, admin: Person) -> None:
     row = failed(robots, recipients=["值班一群"])
     page = signed_in(admin).get(f"{reverse('notify:deliveries')}?q=值班一群")

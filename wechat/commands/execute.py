@@ -17,7 +17,7 @@ from fta.models.scope import roles_of
 from fta.operations.reach import may_halt_by_message
 from wechat import messages
 from wechat.commands.grammar import Command, parse
-from wechat.selectors import exactly, shown
+from wechat.selectors import shown
 
 Answer = Literal["approve", "refuse"]
 
@@ -46,7 +46,7 @@ def answer(text: str, person: Person, now: datetime, said_at: datetime | None = 
 def answers_in(text: str) -> list[tuple[int, str]]:
     """Return (approval id, answer) of every yes or no in a text that names an approval by its code."""
     given = [command for command in parse(text) if command.verb in ("approve", "refuse")]
-    named = [(_by_code(code), command.verb) for command in given for code in command.words]
+    named = [(selectors.by_code(code), command.verb) for command in given for code in command.words]
     return [(approval.pk, verb) for approval, verb in named if approval]
 
 
@@ -90,14 +90,14 @@ def _asked_for_number(command: Command, talk: Talk) -> Approval | None:
         return None
     only = talk.waiting[0]
     offers = only.step is not None and bool(only.step.result.get("offered"))
-    return only if offers and not any(_by_code(code) for code in command.words) else None
+    return only if offers and not any(selectors.by_code(code) for code in command.words) else None
 
 
 def _only_one(command: Command, talk: Talk) -> tuple[str, ...] | str:
     """Return the code that an answer without one means, or why it means none."""
     codes = [approval.code for approval in talk.waiting]
     if command.doubt:
-        unknown = _by_code(command.doubt) is None
+        unknown = selectors.by_code(command.doubt) is None
         reason = messages.unknown_code(command.doubt) if unknown else messages.misplaced_code(command.doubt)
         return messages.failed(f"{reason}\n{messages.right_form()}")
     if len(codes) == 1:
@@ -114,7 +114,7 @@ def _decide_code(code: str, talk: Talk, said: Answer, comment: str) -> str:
 
 def _meant(code: str, talk: Talk) -> Approval | str:
     """Return the approval of this code, or why it names none: of two that differ in case only, one is not guessed."""
-    found = exactly(Approval.objects.all(), code)
+    found = Approval.objects.filter(code=code).first()
     alike = [approval for approval in talk.waiting if approval.code.casefold() == code.casefold()]
     if found is None and len(alike) > 1:
         return messages.which_code([approval.code for approval in alike])
@@ -134,10 +134,6 @@ def _known(approval: Approval, talk: Talk) -> bool:
     return approval.round == 1 or shown(approval, talk.person, talk.said_at)
 
 
-def _by_code(code: str) -> Approval | None:
-    return exactly(Approval.objects.all(), code) or selectors.by_code(code)
-
-
 def _list(command: Command, talk: Talk) -> str:
     return messages.pending(list(selectors.pending_for(talk.person.user)), talk.now, absolute(reverse("wechat:todo")))
 
@@ -145,8 +141,8 @@ def _list(command: Command, talk: Talk) -> str:
 def _details(command: Command, talk: Talk) -> str:
     if not command.words:
         return messages.details_form()
-    code, readable = command.words[0], selectors.with_related(Approval.objects.visible_to(talk.person.user))
-    approval = exactly(readable, code) or selectors.find(talk.person.user, code)
+    code = command.words[0]
+    approval = selectors.find(talk.person.user, code)
     if approval is None:
         return f"{messages.unknown_code(code)}\n{messages.details_form()}"
     link = absolute(reverse("wechat:todo-detail", args=[approval.pk]))

@@ -198,6 +198,7 @@ def due_work(now: datetime) -> Finding:
 def wecom(now: datetime) -> Finding:
     """Judge WeCom by what became of the latest message."""
     tried = _deliveries().filter(kind__startswith="wecom", state__in=["sent", "failed", "unknown"])
+    tried = tried.exclude(state="sent", sent_at=None)  # called off before it left
     last = tried.filter(created_at__gte=now - LOOKS_BACK).order_by("-pk").first()
     if last is None:
         return Finding(OK, "wecom", "no message within the last hour")

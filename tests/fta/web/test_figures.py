@@ -45,6 +45,7 @@ def run(cause: Alert, state: str, begun: timedelta | None = None, **fields: Any)
 
 def delivery(**fields: Any) -> None:
     made = {"kind": "email", "event": "x.y", "state": "sent", "created_at": NOW - HOUR}
+    made |= {"sent_at": NOW} if fields.get("state", "sent") == "sent" else {}
     Delivery.objects.create(dedup_key=f"d{Delivery.objects.count()}", **made | fields)
 
 
@@ -81,6 +82,7 @@ def lived(game: Business, pay: Business) -> None:
     delivery(execution=healed)
     delivery(alert=failed.alert)
     delivery(alert=failed.alert, provider={"digest": 1})  # went out within another
+    delivery(alert=failed.alert, sent_at=None)  # called off
     delivery(alert=failed.alert, state="failed")
     delivery(execution=other)
     delivery(event="channel.test")

@@ -63,6 +63,21 @@ def test_it_tells_strangers_no_errors_of_others(beat: Heartbeat) -> None:
     assert "203.0.113.9" not in answer.content.decode()
 
 
+def test_what_was_called_off_is_no_message_that_was_sent(beat: Heartbeat) -> None:
+    for state in ("failed", "sent"):
+        Delivery.objects.create(
+            kind="wecom_app", event="x", state=state, dedup_key=state, payload={}, created_at=timezone.now()
+        )
+    assert Client().get("/readyz/").json()["parts"]["wecom"]["state"] == "warning"
+    figures = Client().get("/metrics").content.decode()
+    assert 'fta_deliveries{state="failed"} 1.0' in figures
+    assert 'fta_deliveries{state="sent"}' not in figures
+    said = StringIO()
+    with contextlib.suppress(SystemExit):
+        call_command("doctor", stdout=said, no_color=True)
+    assert "warn  wecom" in said.getvalue()
+
+
 @pytest.mark.parametrize(
     ("ended_ago", "status", "due"),
     [(None, 200, "0.0"), (10, 200, "1.0"), (600, 503, "1.0")],
