@@ -33,7 +33,7 @@ EARLY = timedelta(minutes=5)
 FETCH_SECONDS = 15  # a fetch that takes longer has died with its process
 REFUSED_SECONDS = 60
 WAIT_SECONDS = 12.0
-_POLL_SECONDS = 0.05
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # between looks at a token that somebody else fetches
 _BODY = {"Content-Type": "application/json; charset=utf-8"}
 
 
@@ -168,7 +168,7 @@ class Client:
 
     def token(self) -> str:
         """Return the access token, fetching it once for all processes when it is about to expire."""
-        give_up_at = time.monotonic() + WAIT_SECONDS
+        give_up_at, pause = time.monotonic() + WAIT_SECONDS, _FIRST_PAUSE
         while time.monotonic() < give_up_at:
             now = timezone.now()
             row = AccessToken.objects.filter(app=self.app).first()
@@ -183,7 +183,8 @@ class Client:
                 return self._fetch(now)
             if ours and _lasts(row, now):
                 return str(row.value)  # somebody refreshes it early; it still works
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
         raise http.NotSent(_("另一个进程正在获取 access_token，还没有结果"))
 
     def _take_lease(self, now: datetime) -> bool:
