@@ -5,6 +5,7 @@ never imports them.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fta.healing.runners import RUNNERS
@@ -31,32 +32,55 @@ def _names(relation: str, column: str) -> list[str]:
 
 def policy_fault(name: str) -> str:
     """Return what is wrong with the name of an approval policy; nothing is wrong with none."""
-    return f'no approval policy "{name}"' if name and name not in policies() else ""
+    return _MISSING["policy"] % name if name and name not in policies() else ""
 
 
 def channel_faults(names: Sequence[Any]) -> list[tuple[int, str]]:
     """Return (place in the list, message) of the names of channels that are not there."""
     there = channels() if names else []
-    return [(at, f'no channel "{name}"') for at, name in enumerate(names) if name not in there]
+    return [(at, _MISSING["channel"] % name) for at, name in enumerate(names) if name not in there]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A name in a node that names nothing: where it stands and what it should name."""
+
+    path: str
+    kind: str  # policy, channel or credential
+    name: str
+
+
+_MISSING = {
+    "policy": 'no approval policy "%s"',
+    "channel": 'no channel "%s"',
+    "credential": 'no credential "%s" that is a token',
+}
 
 
 def faults(nodes: Sequence[Any]) -> list[tuple[str, str]]:
     """Return (path, message) of what nodes name and is not there; what is wrong otherwise their package's `validate` says."""
-    return [fault for at, node in enumerate(nodes) if isinstance(node, dict) for fault in _faults(f"nodes[{at}]", node)]
+    return [(found.path, _MISSING[found.kind] % found.name) for found in missing(nodes)]
 
 
-def _faults(where: str, node: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def missing(nodes: Sequence[Any]) -> list[Missing]:
+    """Return what nodes name and is not there."""
+    return [
+        found for at, node in enumerate(nodes) if isinstance(node, dict) for found in _missing(f"nodes[{at}]", node)
+    ]
+
+
+def _missing(where: str, node: dict[str, Any]) -> Iterator[Missing]:
     runner, said = RUNNERS.get(str(node.get("type"))), node.get("params")
     params: dict[str, Any] = said if isinstance(said, dict) else {}
     for field in runner.fields if runner else ():
         path, value = f"{where}.params.{field.name}", params.get(field.name)
-        if field.kind == "policy" and isinstance(value, str) and (message := policy_fault(value)):
-            yield path, message
+        if field.kind == "policy" and isinstance(value, str) and policy_fault(value):
+            yield Missing(path, "policy", value)
         if field.kind == "channels" and isinstance(value, list):
-            yield from ((f"{path}[{at}]", message) for at, message in channel_faults(value))
+            yield from (Missing(f"{path}[{at}]", "channel", value[at]) for at, _message in channel_faults(value))
     for name in _credentials([node]):
         if not Credential.objects.filter(name=name, kind=Credential.Kind.TOKEN).exists():
-            yield f"{where}.params.credential", f'no credential "{name}" that is a token'
+            yield Missing(f"{where}.params.credential", "credential", name)
 
 
 def _credentials(nodes: Sequence[Any]) -> Iterator[str]:

@@ -11,7 +11,9 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from fta.config import references
 from fta.healing import inner
 from fta.healing.nodes import EDGES, START
 from fta.healing.runners import RUNNERS
@@ -22,6 +24,11 @@ from fta.web.forms.packages import NodeForm, PackageForm, ParameterForm
 
 MAX_BLOCKS = 200
 MAX_DIGITS = 8
+_MISSING = {
+    "policy": gettext_lazy("没有审批策略「%s」"),
+    "channel": gettext_lazy("没有通知服务「%s」"),
+    "credential": gettext_lazy("没有类型为令牌的凭据「%s」"),
+}
 _PLACE = re.compile(r"(nodes|parameters)\[(\d+)\](?:\.(params\.)?([\w.]+))?")
 
 
@@ -155,15 +162,17 @@ class Draft:
         self.checked = True
         good = [form.is_valid() for form in (self.head, *self.parameters, *self.nodes)]
         if all(good[1:]):
-            problems = validate(self.node_data(), self.parameter_data()) or self._inner_problems()
+            problems = validate(self.node_data(), self.parameter_data()) or self._beyond()
             self.show(problems)
             good.append(not problems)
         return all(good)
 
-    def _inner_problems(self) -> list[Problem]:
-        own = self.head.cleaned_data
+    def _beyond(self) -> list[Problem]:
+        """Return what is wrong with the other things that the nodes name: packages, policies, channels, credentials."""
+        own, nodes = self.head.cleaned_data, self.node_data()
         key = self.head.package.key if self.head.package else own.get("key", "")
-        return inner.problems_of(self.node_data(), key, own.get("business"))
+        missing = [Problem(each.path, None, _MISSING[each.kind] % each.name) for each in references.missing(nodes)]
+        return [*inner.problems_of(nodes, key, own.get("business")), *missing]
 
     def show(self, problems: Sequence[Problem]) -> None:
         """Put each problem beside its block or field."""

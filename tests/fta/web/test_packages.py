@@ -85,6 +85,9 @@ def test_it_saves_a_graph(as_operator: Client, game: Business) -> None:
     assert "重启 ${ip}" in page
 
 
+JOB = {"nodes-7-type": "job", "nodes-7-p-preset": "awx", "nodes-7-p-inputs": "template=1", "nodes-7-p-url": ""}
+
+
 @pytest.mark.parametrize(
     ("changes", "block", "message"),
     [
@@ -97,6 +100,8 @@ def test_it_saves_a_graph(as_operator: Client, game: Business) -> None:
         ({"nodes-3-p-extra": "message: x"}, "节点 2", "其他参数（YAML）：message 已在上面填写，只留一处"),
         ({"nodes-3-p-extra": "moon: x"}, "节点 2", "没有参数 moon"),
         ({"nodes-3-p-policy": "nobody"}, "节点 2", "审批策略"),
+        ({"nodes-3-p-extra": "channels: [nobody]", "nodes-3-type": "notify"}, "节点 2", "没有通知服务「nobody」"),
+        (JOB | {"nodes-7-p-credential": "nope"}, "节点 3", "没有类型为令牌的凭据「nope」"),
         ({"parameters-0-name": "Bad"}, "参数 Bad", "参数名只能用小写字母"),
         ({"business": ""}, "基本信息", "业务：请选择你负责的业务；全局套餐由管理员设置"),
         ({"key": "new"}, "基本信息", "标识：这个标识不能用"),
