@@ -52,6 +52,9 @@ def test_the_page_of_the_delivery_shows_each_with_its_remedy(
     page = shown(row, admin)
     assert what in page
     assert todo in page
+    client = Client()
+    client.force_login(admin.user)
+    assert "部分没有送到" in client.get(reverse("notify:deliveries")).content.decode()
     assert corp.texts("lisi")[0] == "磁盘写满"
 
 

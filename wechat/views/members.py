@@ -74,7 +74,7 @@ def _filled(request: HttpRequest, form: ChannelForm, channel: Channel | None) ->
     upload = MembersForm(request.POST, request.FILES)
     rows = _read(upload, members.as_receivers(form.accounts))
     form.add_accounts([row.userid for row in rows if row.state == "new"])
-    context = {"form": form, "channel": channel, "kind": transports.label(form.kind), "upload": upload}
+    context: dict[str, Any] = {"form": form, "channel": channel, "kind": transports.label(form.kind), "upload": upload}
     context |= {"rows": rows, "counts": _counts(rows)}
     return render(request, "notify/channel.html", context, status=422 if upload.errors else 200)
 
