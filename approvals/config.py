@@ -1,14 +1,17 @@
 """Sections of the configuration file that belong to approvals."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from approvals.models import ApproverGroup, Policy
+from approvals.policies import DEFAULT_POLICY
 from fta.config import references
-from fta.config.document import Run
+from fta.config.document import Run, Use
 from fta.config.reader import Reader
-from fta.models import Duty, Person
+from fta.models import Duty, Package, Person, Rule
 
+_KIND = "approval policy"
 _KINDS = ("person", "role", "group", "duty")
 _ROLES = ("operator", "maintainer")
 
@@ -62,7 +65,9 @@ class Groups:
                 if username not in known:
                     run.errors.add(f"{reader.path}.people[{index}]", f'no person "{username}"')
             run.set_many(row, "people", list(known.values()))
-        for row in ApproverGroup.objects.exclude(name__in=named):
+        gone = list(ApproverGroup.objects.exclude(name__in=named).exclude(people=None))
+        run.gone(self.name, [row.name for row in gone])
+        for row in gone:
             run.set_many(row, "people", [])
 
     def export(self) -> Any:
@@ -80,7 +85,7 @@ class Policies:
             if name:
                 named.add(name)
                 self._apply_one(name, reader, run)
-        run.archive(Policy.objects.filter(archived=False).exclude(name__in=named))
+        run.leave_out(self.name, Policy.objects.filter(archived=False).exclude(name__in=named))
 
     def _apply_one(self, name: str, reader: Reader, run: Run) -> None:
         stages = []
@@ -120,3 +125,13 @@ class Policies:
             }
             for row in Policy.objects.filter(archived=False)
         ]
+
+    def uses(self) -> Iterator[Use]:
+        for row in Policy.objects.filter(archived=False):
+            told = [*(each for stage in row.stages for each in stage["approvers"]), *row.escalate_to]
+            for section, kind in (("groups", "group"), ("duties", "duty")):
+                yield from (Use(section, each[kind], _KIND, row.name) for each in told if kind in each)
+            if row.remind_channel:
+                yield Use("channels", row.remind_channel, _KIND, row.name)
+        if Rule.objects.filter(archived=False).exists() or Package.objects.filter(archived=False).exists():
+            yield Use(self.name, DEFAULT_POLICY, "rules and packages that name no policy", "")

@@ -1,10 +1,10 @@
 """Sections of the configuration file that belong to notification."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from fta.config.document import Run
+from fta.config.document import Run, Use
 from fta.config.healing import read_match
 from fta.config.reader import Reader
 from fta.matching import validate_match
@@ -43,7 +43,7 @@ class Channels:
                 reader.fault(field, message)
             run.upsert(Channel, {"name": name}, {**values, "config": config})
             run.later(partial(_fall_back, name, fallback, f"{reader.path}.fallback", run))
-        run.archive(Channel.objects.filter(archived=False).exclude(name__in=named), archived=True, enabled=False)
+        run.leave_out(self.name, selectors.live_channels().exclude(name__in=named), archived=True, enabled=False)
 
     def export(self) -> Any:
         rows = Channel.objects.filter(archived=False).select_related("fallback")
@@ -58,6 +58,13 @@ class Channels:
             }
             for row in rows
         ]
+
+    def uses(self) -> Iterator[Use]:
+        for row in selectors.live_channels().select_related("fallback"):
+            if row.fallback:
+                yield Use("channels", row.fallback.name, "channel", row.name)
+            if row.config.get("app"):
+                yield Use("wecom", str(row.config["app"]), "channel", row.name)
 
 
 def _fall_back(name: str, wanted: str, path: str, run: Run) -> None:
@@ -109,7 +116,7 @@ class Templates:
             if name:
                 named.add(name)
                 run.upsert(Template, {"name": name}, values)
-        run.archive(Template.objects.filter(archived=False).exclude(name__in=named))
+        run.leave_out(self.name, selectors.live_templates().exclude(name__in=named))
 
     def export(self) -> Any:
         fields = ("name", "event", "channel_kind", "body")
@@ -175,6 +182,13 @@ class NotificationRules:
             }
             for row in NotificationRule.objects.filter(archived=False).prefetch_related("channels")
         ]
+
+    def uses(self) -> Iterator[Use]:
+        for row in selectors.live_rules().select_related("template"):
+            named = [("channels", channel.name) for channel in row.channels.all()]
+            named += [("templates", row.template.name)] if row.template else []
+            named += [("duties", each["duty"]) for each in row.to if isinstance(each, dict) and "duty" in each]
+            yield from (Use(section, name, "notification rule", row.name) for section, name in named)
 
 
 def _unknown(item: Any) -> str:

@@ -34,7 +34,8 @@ class Wecom:
             name = run.claim(reader, "name", reader.text("name", "default", limit=64))
             named.add(name)
             self._apply_one(name, index == 0, reader, run)
-        run.archive(WecomApp.objects.filter(archived=False).exclude(name__in=named), archived=True, is_default=False)
+        gone = WecomApp.objects.filter(archived=False).exclude(name__in=named)
+        run.leave_out(self.name, gone, archived=True, is_default=False)
 
     def _apply_one(self, name: str, default: bool, reader: Reader, run: Run) -> None:
         values: dict[str, Any] = {

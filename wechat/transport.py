@@ -187,16 +187,14 @@ def repeat_check(delivery: Delivery) -> Payload:
 
 def _receipt(delivery: Delivery, message: Message, answers: Sequence[Answer]) -> base.Receipt:
     missed = reach.missed(answers)
-    notes = [value for value in missed.values() if value]
-    note = (
-        _("没有送到：%(who)s。账号不存在、不在应用的可见范围里或没有接口许可。") % {"who": "、".join(notes)}
-        if notes
-        else ""
-    )
+    note, remedy = reach.lacking(missed)
     provider = {"msgid": [str(answer.get("msgid") or "") for answer in answers]}
     people = f"{missed['invaliduser']}|{missed['unlicenseduser']}"
     gone = [userid.casefold() for userid in people.split("|") if userid] if delivery.kind == "wecom_app" else None
-    return base.Receipt(provider, shown(message.text), redact(str(answers[0].get("errmsg", ""))), note, gone)
+    answer = redact(str(answers[0].get("errmsg", "")))
+    return base.Receipt(
+        provider, shown(message.text), answer, note, gone, remedy=remedy, fault=reach.lacking_groups(missed)
+    )
 
 
 def _in_turn(parts: Sequence[Payload], send: Callable[[Payload], Answer]) -> list[Answer]:

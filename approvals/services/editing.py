@@ -8,9 +8,8 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from approvals.models import Policy
-from approvals.policies import DEFAULT_POLICY
 from fta import audit
-from fta.models import Rule
+from fta.config.document import users_of
 
 
 class NameTaken(Exception):
@@ -18,7 +17,7 @@ class NameTaken(Exception):
 
 
 class PolicyInUse(Exception):
-    """Rules still name the policy, so it cannot be archived."""
+    """Something still names the policy, so it cannot be archived."""
 
     def __init__(self, users: list[str]) -> None:
         self.reason = _("还在使用：%(names)s。先改用别的策略。") % {"names": "、".join(users)}
@@ -46,7 +45,7 @@ def save_policy(policy: Policy | None, values: Mapping[str, Any], actor: str, no
 
 @transaction.atomic
 def archive_policy(policy: Policy, actor: str, now: datetime) -> None:
-    """Take a policy out of use. Raises PolicyInUse while rules name it, and for the one that stands in for no name."""
+    """Take a policy out of use. Raises PolicyInUse while anything names it, and for the one that stands in for no name."""
     if users := _users(policy):
         raise PolicyInUse(users)
     Policy.objects.filter(pk=policy.pk).update(archived=True)
@@ -54,5 +53,4 @@ def archive_policy(policy: Policy, actor: str, now: datetime) -> None:
 
 
 def _users(policy: Policy) -> list[str]:
-    names = list(Rule.objects.filter(approval_policy=policy.name, archived=False).values_list("name", flat=True))
-    return [_("未指明策略的规则与套餐"), *names] if policy.name == DEFAULT_POLICY else names
+    return [use.words for use in users_of("approval_policies", policy.name)]

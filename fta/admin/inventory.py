@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from fta import audit
 from fta.admin.base import AuditedAdmin, HistoryAdmin, secret_field
-from fta.config.connections import connection_faults, secret_fault
+from fta.config.connections import connection_faults, secret_fault, secret_needed
 from fta.lib.secrets import digest
 from fta.models import ApiKey, Business, Credential, Duty, Host, Person
 
@@ -136,10 +136,9 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
         secret = str(self.cleaned_data["new_secret"])
         if not secret and not self.instance.pk:
             raise forms.ValidationError(_("请填写内容"))
-        if not secret and "kind" in self.changed_data:
-            raise forms.ValidationError(_("改了类型，请重新填写内容"))
-        if not secret and "url" in self.changed_data:  # a token must not be sent elsewhere by whoever does not know it
-            raise forms.ValidationError(_("改了平台地址，请重新填写内容"))
+        kind, url = (self.cleaned_data.get(name, getattr(self.instance, name)) for name in ("kind", "url"))
+        if not secret and (needed := secret_needed(self.instance, kind, url)):
+            raise forms.ValidationError(needed)
         secret = secret.replace("\r\n", "\n")
         if secret and (fault := secret_fault(self.cleaned_data.get("kind", ""), secret)):
             raise forms.ValidationError(fault)

@@ -37,6 +37,18 @@ def connection_faults(values: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def secret_needed(stored: Credential | None, kind: str, url: str) -> str:
+    """Return why a stored secret must be entered anew, '' where it need not be.
+
+    Whoever changes the address may not know the secret, and must not be told it by the server that the address names.
+    """
+    if stored is None or not stored.secret:
+        return ""
+    if kind != stored.kind:
+        return _("改了类型，请重新填写内容")
+    return _("改了平台地址，请重新填写内容") if url != stored.url else ""
+
+
 def secret_fault(kind: str, secret: str) -> str:
     """Return what is wrong with the secret of a credential of this kind, '' for nothing."""
     try:

@@ -6,16 +6,17 @@ FTA_CONFIG_SECTIONS, in the order in which they depend on each other.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import yaml
 from django.conf import settings
 from django.db import models, transaction
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 from fta import audit
 from fta.config.reader import Errors, Reader
@@ -23,6 +24,21 @@ from fta.lib import plain
 from fta.lib.env import secret
 from fta.models import ConfigVersion
 
+_SHOWN = 10  # users in an error
+_WORDS: Mapping[str, Any] = {
+    "rule": _("接入规则"),
+    "package": _("自愈套餐"),
+    "convergence rule": _("收敛规则"),
+    "source": _("告警源"),
+    "host": _("主机"),
+    "person": _("人员"),
+    "api key": _("API 密钥"),
+    "credential": _("凭据"),
+    "approval policy": _("审批策略"),
+    "channel": _("通知服务"),
+    "notification rule": _("通知规则"),
+    "rules and packages that name no policy": _("未指明策略的规则与套餐"),
+}
 _ENV = re.compile(r"\$\{ENV:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -38,6 +54,23 @@ class _DryRun(Exception):
     """Roll back what a dry run did."""
 
 
+class Use(NamedTuple):
+    """Something of a section that is named by something else that is in use, such as the rule "disk full"."""
+
+    section: str
+    name: str
+    kind: str
+    user: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.user}".strip()
+
+    @property
+    def words(self) -> str:
+        """Return who uses it, as people call it."""
+        return f"{_WORDS.get(self.kind, self.kind)} {self.user}".strip()
+
+
 class Section(Protocol):
     """One top-level key of the document. `apply` gets its value, or [] for an emptied section."""
 
@@ -50,6 +83,13 @@ class Section(Protocol):
         """Return the section's value as it stands, secrets left out; None or [] when there is nothing."""
 
 
+class Naming(Protocol):
+    """What a section whose rows name those of sections is besides."""
+
+    def uses(self) -> Iterable[Use]:
+        """Yield what the rows that are in use name: nothing of it may be taken away."""
+
+
 @dataclass
 class Run:
     """One application of a document: its clock, actor, faults and the changes it made."""
@@ -59,6 +99,7 @@ class Run:
     errors: Errors = field(default_factory=Errors)
     warnings: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    _gone: list[tuple[str, str]] = field(default_factory=list)
     _later: list[Callable[[], None]] = field(default_factory=list)
     _claimed: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
@@ -104,6 +145,16 @@ class Run:
             relation.set(wanted)
             self.changed(f"~ {row._meta.model_name} {row}: {name}", row)
 
+    def leave_out(self, section: str, rows: Iterable[Any], key: str = "name", **values: Any) -> None:
+        """Archive rows that others name by a key; it is a fault where somebody still does when all has been applied."""
+        left = list(rows)
+        self.gone(section, [getattr(row, key) for row in left])
+        self.archive(left, **values)
+
+    def gone(self, section: str, names: Iterable[str]) -> None:
+        """Note what the section no longer has, for the question at the end whether anything names it."""
+        self._gone += [(section, name) for name in names]
+
     def archive(self, rows: Iterable[Any], **values: Any) -> None:
         """Take rows that the section no longer names out of use; nothing is deleted under a running execution."""
         for row in rows:
@@ -125,12 +176,34 @@ class Run:
         """Resolve what was put off."""
         for call in self._later:  # a call may put another one off
             call()
+        used = _used() if self._gone else {}
+        for section, name in self._gone:
+            if users := [str(use) for use in used.get((section, name), ())]:
+                self.errors.add(section, f'"{name}" is in use by {_few(users)}; keep it here, or change those')
 
 
 @lru_cache(maxsize=1)
 def sections() -> Mapping[str, Section]:
     """Return the sections by name, in the order in which they are applied."""
     return {section.name: section for section in (import_string(path)() for path in settings.FTA_CONFIG_SECTIONS)}
+
+
+def users_of(section: str, name: str) -> list[Use]:
+    """Return by whom something of a section is named."""
+    return _used().get((section, name), [])
+
+
+def _used() -> dict[tuple[str, str], list[Use]]:
+    found: dict[tuple[str, str], dict[Use, None]] = {}
+    for section in sections().values():
+        for use in cast(Naming, section).uses() if hasattr(section, "uses") else ():
+            found.setdefault((use.section, use.name), {})[use] = None
+    return {named: list(uses) for named, uses in found.items()}
+
+
+def _few(users: Sequence[str]) -> str:
+    more = len(users) - _SHOWN
+    return ", ".join(users[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def load(text: str) -> dict[str, Any]:

@@ -59,7 +59,9 @@ class Duties:
             if name:
                 named.add(name)
                 run.upsert(Duty, {"name": name}, values)
-        for row in Duty.objects.staffed().exclude(name__in=named):
+        gone = list(Duty.objects.staffed().exclude(name__in=named))
+        run.gone(self.name, [row.name for row in gone])
+        for row in gone:
             run.upsert(Duty, {"pk": row.pk}, {"people": [], "holiday_people": [], "overrides": []})
 
     def export(self) -> Any:

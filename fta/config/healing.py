@@ -1,11 +1,11 @@
 """Sections of what comes in and what is done about it: sources, packages, rules, convergence rules, shields."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fta.config import references
-from fta.config.document import Run
+from fta.config import references, uses
+from fta.config.document import Run, Use
 from fta.config.people import business_named
 from fta.config.reader import Reader
 from fta.config.sources import SHORTEST_SECRET, check_relay, source_out, source_values
@@ -13,7 +13,6 @@ from fta.convergence.dimensions import BadDimension, Dimension
 from fta.convergence.functions import FUNCTIONS
 from fta.healing import inner
 from fta.healing.plan import InvalidPackage, save_version
-from fta.healing.versions import usage_of
 from fta.lib.secrets import digest
 from fta.matching import outlasts_its_period, validate_match
 from fta.models import Business, ConvergenceRule, Mode, Package, Rule, Shield, Source
@@ -59,6 +58,9 @@ class Sources:
     def export(self) -> Any:
         return [source_out(row) for row in Source.objects.filter(archived=False).select_related("business")]
 
+    def uses(self) -> Iterator[Use]:
+        return uses.of_sources()
+
 
 _Waiting = tuple[Package, list[Any], list[Any], Reader]
 
@@ -74,22 +76,15 @@ class Packages:
                 values, nodes, parameters = package_values(key, reader)
                 row = run.upsert(Package, {"key": key}, {**values, "archived": False})
                 waiting[key] = (row, nodes, parameters, reader)
-        gone = list(Package.objects.filter(archived=False).exclude(key__in=waiting))
-        run.archive(gone)
+        run.leave_out(self.name, Package.objects.filter(archived=False).exclude(key__in=waiting), "key")
         run.later(lambda: _save_all(waiting, run))
-        run.later(lambda: self._check_unused(gone, run))
-
-    def _check_unused(self, gone: list[Package], run: Run) -> None:
-        """Complain about packages that are left out of the file while something still runs them."""
-        for row in gone:
-            usage = usage_of(row)
-            users = [f"rule {rule.name}" for rule in usage.rules] + [f"package {each.key}" for each in usage.packages]
-            if users:
-                run.errors.add(self.name, f'"{row.key}" is in use by {", ".join(users)}; keep it here, or change those')
 
     def export(self) -> Any:
         rows = Package.objects.filter(archived=False).select_related("business", "current")
         return [package_out(row) for row in rows]
+
+    def uses(self) -> Iterator[Use]:
+        return uses.of_packages()
 
 
 def package_key(reader: Reader) -> str:
@@ -197,6 +192,9 @@ class Rules:
     def export(self) -> Any:
         return [rule_out(row) for row in Rule.objects.filter(archived=False).select_related("package")]
 
+    def uses(self) -> Iterator[Use]:
+        return uses.of_rules()
+
 
 def rule_values(reader: Reader) -> dict[str, Any]:
     """Take everything of a rule but its name."""
@@ -296,6 +294,9 @@ class ConvergenceRules:
     def export(self) -> Any:
         rows = ConvergenceRule.objects.filter(archived=False).select_related("business")
         return [convergence_rule_out(row) for row in rows.prefetch_related("blocked_by")]
+
+    def uses(self) -> Iterator[Use]:
+        return uses.of_convergence_rules()
 
 
 def convergence_rule_values(reader: Reader) -> dict[str, Any]:

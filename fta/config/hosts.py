@@ -1,14 +1,14 @@
 """Hosts: the section of the configuration file, and what whoever keeps the hosts of some businesses may say of one."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fta.config import editing
+from fta.config import editing, uses
 from fta.config.connections import connection_faults
-from fta.config.document import Run
+from fta.config.document import Run, Use
 from fta.config.people import business_named, people_named
 from fta.config.reader import Reader
 from fta.models import Business, Credential, Host
@@ -33,6 +33,9 @@ class Hosts:
     def export(self) -> Any:
         rows = Host.objects.filter(archived=False).select_related("business", "credential")
         return [host_out(row) for row in rows.prefetch_related("operators__user")]
+
+    def uses(self) -> Iterator[Use]:
+        return uses.of_hosts()
 
 
 def host_ip(reader: Reader) -> str:

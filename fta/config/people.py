@@ -1,15 +1,15 @@
 """Sections of who and what there is: businesses, people, keys, credentials."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import Group, User
 from django.db.models import Model, Q
 
-from fta.config import references
-from fta.config.connections import secret_fault
-from fta.config.document import Run
+from fta.config import references, uses
+from fta.config.connections import secret_fault, secret_needed
+from fta.config.document import Run, Use
 from fta.config.reader import Errors, Reader
 from fta.lib.secrets import digest
 from fta.models import ApiKey, Business, Credential, Host, Person
@@ -96,7 +96,7 @@ class Businesses:
             named.add(code)
             row = run.upsert(Business, {"code": code}, values)
             run.later(partial(_set_people, row, "maintainers", maintainers, f"{reader.path}.maintainers", run))
-        run.archive(Business.objects.filter(archived=False).exclude(code__in=named))
+        run.leave_out(self.name, Business.objects.filter(archived=False).exclude(code__in=named), "code")
 
     def export(self) -> Any:
         rows = Business.objects.filter(archived=False).prefetch_related("maintainers__user")
@@ -163,6 +163,9 @@ class People:
         rows = Person.objects.filter(managed=True).select_related("user", "deputy__user")
         return [_person_out(row) for row in rows.prefetch_related("businesses", "user__groups")]
 
+    def uses(self) -> Iterator[Use]:
+        return uses.of_people()
+
 
 def _person_out(row: Person) -> dict[str, Any]:
     found: dict[str, Any] = {
@@ -171,7 +174,7 @@ def _person_out(row: Person) -> dict[str, Any]:
         "email": row.user.email,
         "wecom_userid": row.wecom_userid,
         "roles": _roles_in(row.user),
-        "businesses": [business.code for business in row.businesses.all()],
+        "businesses": [business.code for business in row.businesses.all() if not business.archived],
     }
     deputy = {"person": row.deputy.user.get_username()} if row.deputy else {}
     found["deputy"] = deputy | ({"until": row.deputy_until.isoformat()} if row.deputy_until else {})
@@ -212,6 +215,9 @@ class ApiKeys:
             for row in rows
         ]
 
+    def uses(self) -> Iterator[Use]:
+        return uses.of_api_keys()
+
 
 class Credentials:
     name = "credentials"
@@ -229,10 +235,11 @@ class Credentials:
                 reader.fault("url", "only a token has an address")
             elif url and not url.startswith(("http://", "https://")):
                 reader.fault("url", "must begin with http:// or https://")
-            if secret and kind and (fault := secret_fault(kind, secret)):
-                reader.fault("secret", fault)
             if name and kind:
                 named.add(name)
+                stored = Credential.objects.filter(name=name).first()
+                if fault := secret_fault(kind, secret) if secret else secret_needed(stored, kind, url):
+                    reader.fault("secret", fault)
                 given = {"secret": secret} if secret else {}
                 run.upsert(Credential, {"name": name}, {"kind": kind, "url": url, "business": business, **given})
         # After what other sections put off: they may stop using it in the same file.
@@ -249,6 +256,9 @@ class Credentials:
 
     def export(self) -> Any:
         return [_credential_out(row) for row in Credential.objects.select_related("business")]
+
+    def uses(self) -> Iterator[Use]:
+        return uses.of_credentials()
 
 
 def _credential_out(row: Credential) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.utils.translation import gettext as _
 
@@ -11,11 +10,10 @@ from fta.config import references
 from fta.config.people import business_named
 from fta.config.reader import Reader
 from fta.intake.sources import PARSERS
+from fta.intake.sources.settings import SCALE, are_networks, is_zone, option_faults
 from fta.models import Source
 
 SHORTEST_SECRET = 16
-_SEVERITIES = ("critical", "error", "warning", "info")
-_SCALE = "severity"  # the option that every kind has: a word of the sender -> one of ours
 
 
 def source_values(reader: Reader) -> dict[str, Any]:
@@ -62,24 +60,12 @@ def _cidrs(reader: Reader) -> list[str]:
     return found
 
 
-def option_faults(options: Any) -> list[tuple[str, str]]:
-    """Return (path, words) of what is wrong with the options of a source: alerts are read by them, at the door."""
-    if not isinstance(options, Mapping):
-        return [("options", _("应为一组键值"))]
-    found = [(f"options.{name}", _("没有这一项；可用的是 %s") % _SCALE) for name in options if name != _SCALE]
-    scale = options.get(_SCALE, {})
-    if not isinstance(scale, Mapping):
-        return [*found, (f"options.{_SCALE}", _("应为一组键值，如 {Sev1: critical}"))]
-    wrong = _("级别只能是 %s 之一") % "、".join(_SEVERITIES)
-    return found + [(f"options.{_SCALE}.{word}", wrong) for word, ours in scale.items() if ours not in _SEVERITIES]
-
-
 def folded(options: Any) -> Any:
     """Return options with the sender's words as they are looked up, without regard to case."""
-    scale = options.get(_SCALE) if isinstance(options, Mapping) else None
+    scale = options.get(SCALE) if isinstance(options, Mapping) else None
     if not isinstance(scale, Mapping):
         return options
-    return {**options, _SCALE: {str(word).strip().casefold(): ours for word, ours in scale.items()}}
+    return {**options, SCALE: {str(word).strip().casefold(): ours for word, ours in scale.items()}}
 
 
 def source_faults(values: Mapping[str, Any]) -> dict[str, str]:
@@ -87,21 +73,12 @@ def source_faults(values: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     if values.get("kind") not in PARSERS:
         found["kind"] = _("类型只能是 %s 之一") % "、".join(sorted(PARSERS))
-    try:
-        ZoneInfo(values.get("time_zone") or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
+    if not is_zone(values.get("time_zone")):
         found["time_zone"] = _("没有这个时区，应如 Asia/Shanghai")
-    if not _are_networks(values.get("cidrs")):
+    if not are_networks(values.get("cidrs")):
         found["cidrs"] = _('应为网段的列表，如 ["192.0.2.0/24"]')
     found.update(("options", f"{path}: {message}") for path, message in option_faults(values.get("options") or {}))
     names = values.get("relay_to") or []
     if not isinstance(names, list) or any(message for _at, message in references.channel_faults(names)):
         found["relay_to"] = _("应为通知服务名称的列表，现有：%s") % "、".join(references.channels())
     return found
-
-
-def _are_networks(cidrs: Any) -> bool:
-    try:
-        return isinstance(cidrs or [], list) and all(ipaddress.ip_network(each, strict=False) for each in cidrs or ())
-    except (TypeError, ValueError):
-        return False

@@ -13,6 +13,7 @@ from django.db.models import Q, TextField
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 
+from fta.intake.sources.settings import are_networks
 from fta.lib.secrets import digest
 from fta.models import Source
 from fta.models.engine import DbNow
@@ -117,9 +118,9 @@ def recall(claim: Claim) -> Known | None:
 
 
 def admits(source: Source, address: str) -> bool:
-    """Tell whether the source's address list lets this sender in."""
+    """Tell whether the source's address list lets this sender in; a list that is none lets nobody in."""
     if not source.cidrs:
         return True
-    if not address:
+    if not address or not are_networks(source.cidrs):
         return False
     return any(ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False) for cidr in source.cidrs)

@@ -16,6 +16,7 @@ from fta import pipeline, signals
 from fta.healing.history import gathered
 from fta.intake.sources import PARSERS, grafana
 from fta.intake.sources.base import ParsedAlert, RawRequest, Rejected, SourceInfo, zone_of
+from fta.intake.sources.settings import reading_faults
 from fta.intake.store import Said, Stored, store, waves
 from fta.models import Alert, ConfigVersion, Inbox, Source
 from fta.models.engine import DbNow, NotInState
@@ -138,8 +139,13 @@ def read(inbox: Inbox) -> list[ParsedAlert]:
 
 
 def source_info(source: Source) -> SourceInfo:
-    """Return what a parser may know of a source."""
-    return SourceInfo(source.name, zone_of(source.time_zone), source.options)
+    """Return what a parser may know of a source; raises Rejected for one by whose settings nothing can be read."""
+    if faults := reading_faults(source):
+        said = "; ".join(f"{path}: {words}" for path, words in faults)
+        raise Rejected(
+            f"The source {source.name} is set up wrongly ({said}). Have it corrected, then replay this body."
+        )
+    return SourceInfo(source.name, zone_of(source.time_zone), source.options or {})
 
 
 def _process(inboxes: Sequence[Inbox]) -> None:

@@ -16,7 +16,7 @@ from fta.engine.claim import finish
 from fta.lib.secrets import redact
 from fta.models import Person
 from fta.models.engine import DbNow, NotInState, move
-from fta.signals import announce
+from fta.signals import announce, system_fault
 from notify import transports
 from notify.models import Channel, Delivery, DeliveryAttempt
 from notify.transports.base import REFUSED, UNKNOWN, OutcomeUnknown, Receipt, TransportError
@@ -35,7 +35,7 @@ people_missed = Signal()  # delivery, userids: it was sent, but these did not ge
 
 def sent(row: Delivery, fence: int, receipt: Receipt, now: datetime) -> None:
     """Record that the message went out; the caller's transaction."""
-    fields = {"sent_at": now, "provider": dict(receipt.provider), "last_code": "", "remedy": ""}
+    fields = {"sent_at": now, "provider": dict(receipt.provider), "last_code": "", "remedy": receipt.remedy}
     finish(Delivery, row.pk, fence, State.SENDING, State.SENT, last_error=receipt.note, **fields)
     _end_attempt(row, now, "sent", receipt.request, receipt.answer)
     if row.channel_id:
@@ -44,6 +44,9 @@ def sent(row: Delivery, fence: int, receipt: Receipt, now: datetime) -> None:
         _mark(row, receipt.missed, now)
     if receipt.missed:
         announce(people_missed, delivery=row, userids=list(receipt.missed))
+    if receipt.fault:
+        text = _("“%(way)s”的消息：%(fault)s") % {"way": row.channel or row.kind, "fault": receipt.fault}
+        announce(system_fault, text=text, subject=f"channel:{row.channel_id or row.kind}:groups")
 
 
 def _mark(row: Delivery, missed: Sequence[str], now: datetime) -> None:

@@ -1,6 +1,6 @@
 """The form of a channel, made from what its transport declares; what that finds wrong is shown at its fields."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -14,6 +14,7 @@ from notify.selectors import listed, live_channels
 from notify.transports.fields import Field, public, with_secrets
 
 _FALLBACK = _("消息最终没有送达，或漏了几个人时，改由它发一次；它也发不出就发邮件给有邮箱的收件人。")
+_MOST_ROWS = 12  # that a field of accounts is high
 
 
 class LinesField(forms.CharField):
@@ -72,6 +73,25 @@ class ChannelForm(forms.Form):
         self.fields["fallback"] = forms.ModelChoiceField(
             others, label=_("发不出时改用"), required=False, empty_label=_("给收件人发邮件"), help_text=_FALLBACK
         )
+
+    @classmethod
+    def entered(cls, kind: str, data: Mapping[str, Any], channel: Channel | None) -> "ChannelForm":
+        """Return the form with what somebody has entered so far, not judged yet."""
+        form = cls(kind, channel=channel)
+        for name, field in form.fields.items():
+            form.initial[name] = field.widget.value_from_datadict(data, {}, name)
+        return form
+
+    @property
+    def accounts(self) -> list[str]:
+        """Return the WeCom members in a form that was `entered`."""
+        found: list[str] = LinesField().to_python(self.initial[self.picks])
+        return found
+
+    def add_accounts(self, userids: Sequence[str]) -> None:
+        """Add WeCom members to a form that was `entered`."""
+        accounts = self.initial[self.picks] = [*self.accounts, *userids]
+        self.fields[self.picks].widget.attrs["rows"] = min(max(len(accounts), 3), _MOST_ROWS)
 
     @property
     def picks(self) -> str:

@@ -70,7 +70,8 @@ def _harmless(text: str, kind: str, form: str) -> str:
     if kind.startswith("wecom"):
         text = _SCHEME.sub(r"\1：//", text.translate(_WECOM))
     text = text.translate(_TABLE) if form == "markdown_v2" else text
-    return text.translate(_MARKDOWN) if form in ("markdown", "markdown_v2", "image") else text
+    is_markdown = form in ("markdown", "markdown_v2", "image") or (kind == "wecom_robot" and form == "textcard")
+    return text.translate(_MARKDOWN) if is_markdown else text  # a robot has no text cards: markdown stands in
 
 
 def _visible(char: str) -> str:

@@ -2,9 +2,10 @@
 
 from notify.services import judging
 from notify.services.composing import build, compose, values_for
-from notify.services.saving import NameTaken, acted, archive, save_channel, save_rule, save_template
+from notify.services.saving import InUse, NameTaken, acted, archive, save_channel, save_rule, save_template
 
 __all__ = [
+    "InUse",
     "NameTaken",
     "acted",
     "archive",

@@ -6,17 +6,28 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext as _
 
 from fta.audit import record
+from fta.config.document import Use, users_of
 from fta.lib.types import User
 from fta.models.engine import ConfigVersion
 from notify.models import Channel, NotificationRule, Template
 
+_SECTIONS = {Channel: "channels", NotificationRule: "notification_rules", Template: "templates"}
 M = TypeVar("M", Channel, NotificationRule, Template)
 
 
 class NameTaken(Exception):
     """Another one has this name, perhaps an archived one."""
+
+
+class InUse(Exception):
+    """Something still names it, so it cannot be archived."""
+
+    def __init__(self, users: Sequence[Use]) -> None:
+        self.reason = _("还在使用：%(names)s。先从那里去掉。") % {"names": "、".join(use.words for use in users)}
+        super().__init__(self.reason)
 
 
 def save_channel(row: Channel | None, values: Mapping[str, Any], user: User | AnonymousUser, now: datetime) -> Channel:
@@ -56,7 +67,9 @@ def save_rule(
 
 @transaction.atomic
 def archive(row: Channel | NotificationRule | Template, user: User | AnonymousUser, now: datetime) -> None:
-    """Take one out of use; deliveries that stand on it keep it."""
+    """Take one out of use; deliveries that stand on it keep it. Raises InUse."""
+    if users := users_of(_SECTIONS[type(row)], row.name):
+        raise InUse(users)
     type(row)._default_manager.filter(pk=row.pk).update(archived=True)
     record(user.get_username(), f"{row._meta.model_name}.archive", row, now, name=str(row))
     ConfigVersion.bump("notification_rules")

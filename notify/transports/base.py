@@ -18,7 +18,8 @@ class Receipt:
     """What the far side gave. `request` and `answer` are shown to people: secrets must be blanked out already.
 
     `note` is set when the message went out, but not to everybody ("李雷 不在应用可见范围内"); `missed` names by their WeCom
-    accounts those who did not get it, and None where the far side does not say.
+    accounts those who did not get it, and None where the far side does not say. `remedy` says what to do about it, and `fault`
+    what administrators must hear: whole groups that the channel names and that get nothing by it.
     """
 
     provider: Mapping[str, Any] = field(default_factory=dict)
@@ -26,6 +27,8 @@ class Receipt:
     answer: str = ""
     note: str = ""
     missed: Sequence[str] | None = None
+    remedy: str = ""
+    fault: str = ""
 
 
 class TransportError(Exception):

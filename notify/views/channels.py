@@ -98,6 +98,10 @@ def act(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 def archive(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a channel out of use."""
     channel = get_object_or_404(selectors.editable(request.user, selectors.live_channels()), pk=pk)
-    services.archive(channel, request.user, timezone.now())
-    messages.success(request, _("已归档“%(name)s”，规则不再用它。") % {"name": channel})
+    try:
+        services.archive(channel, request.user, timezone.now())
+    except services.InUse as error:
+        messages.error(request, error.reason)
+        return redirect("notify:channel", pk)
+    messages.success(request, _("已归档“%(name)s”。") % {"name": channel})
     return redirect("notify:channels")

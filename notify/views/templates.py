@@ -99,7 +99,11 @@ def preview(request: HttpRequest) -> HttpResponse:
 def archive(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a template out of use."""
     template = get_object_or_404(selectors.editable(request.user, selectors.live_templates()), pk=pk)
-    services.archive(template, request.user, timezone.now())
+    try:
+        services.archive(template, request.user, timezone.now())
+    except services.InUse as error:
+        messages.error(request, error.reason)
+        return redirect("notify:template", pk)
     messages.success(request, _("已归档“%(name)s”，改用自带文案。") % {"name": template})
     return redirect("notify:templates")
 

@@ -13,6 +13,7 @@ from fta.models import (
     AuditEntry,
     ConfigVersion,
     ConvergenceRule,
+    Credential,
     Host,
     Package,
     PackageVersion,
@@ -307,3 +308,18 @@ def test_a_credential_of_a_business_is_for_its_hosts_alone() -> None:
     assert yaml.safe_load(export())["credentials"] == [{"name": "root", "kind": "password", "business": "pay"}]
     gone = text.replace("business: pay}]", "business: gone}]") % "pay"
     assert 'credentials[0].business: no business "gone"' in refused(gone)
+
+
+def test_a_stored_secret_goes_to_no_other_address() -> None:
+    text = "version: 1\ncredentials: [{name: awx, kind: %s, url: '%s'%s}]"
+    apply(text % ("token", "https://awx.example.com", ", secret: hunter2-hunter2"))
+    apply(text % ("token", "https://awx.example.com", ""))
+    for url in ("https://other.example.com", "http://awx.example.com"):
+        assert "credentials[0].secret: 改了平台地址，请重新填写内容" in refused(text % ("token", url, ""))
+    unset = ", secret: '${ENV:NO_SUCH_SECRET}'"
+    assert "credentials[0].secret: 改了平台地址" in refused(text % ("token", "https://other.example.com", unset))
+    assert "credentials[0].secret: 改了类型" in refused(text % ("password", "", ""))
+    stored = Credential.objects.get()
+    assert (stored.url, stored.secret) == ("https://awx.example.com", "hunter2-hunter2")
+    apply(text % ("token", "https://other.example.com", ", secret: another-secret"))
+    assert Credential.objects.get().secret == "another-secret"

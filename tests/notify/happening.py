@@ -18,6 +18,12 @@ from tests import factories
 from tests.fta.stage import ACT, Actor
 
 SECRET = "source-secret-0123456789"
+# What a tool, a script or a person of somebody else's may write: a mention, a link, a tag, markdown, a template.
+HOSTILE = (
+    "<@all> [win](http://evil.example/) `rm` **b** <script>x</script> <font color='warning'>y</font> {{ 7*7 }} %(x)s"
+)
+TITLE, SEEN_TITLE = "Disk full <@all> [win](http://evil.example/)", "Disk full ＜@all＞ [win](http：//evil.example/)"
+LONG = "\n".join(f"{number} /data/game/logs/worker.log {HOSTILE}" for number in range(100))
 HEALING = ("inbox", "execution", "step", "approval")
 
 
@@ -30,7 +36,7 @@ class Happening:
         factories.host("127.0.0.10", "local-1", business=business)
         factories.source(business=business)
         Policy.objects.create(name="default", stages=[{"approvers": [{"person": "lisi"}], "quorum": 1}])
-        monkeypatch.setitem(RUNNERS, "act", Actor(Outcome(outcome, output="done")))
+        monkeypatch.setitem(RUNNERS, "act", Actor(Outcome(outcome, output="done", error=HOSTILE)))
         self.number = 0
 
     def heal_by(self, *nodes: dict[str, Any], **fields: Any) -> None:
@@ -51,7 +57,7 @@ class Happening:
             self.number += status == "firing"
             body = {
                 "source_id": f"p{self.number}", "alert_type": "disk_full", "ip": "127.0.0.10", "level": "critical",
-                "title": "Disk full", "content": "/data 98%", "status": status,
+                "title": TITLE, "content": LONG, "status": status,
             }  # fmt: skip
             answer = Client().post(
                 "/intake/rest/", json.dumps(body), content_type="application/json", headers={"X-Secret": SECRET}
@@ -88,7 +94,8 @@ def decides(portal: Happening) -> None:
     client.force_login(portal.approver.user)
     approval = portal.approval()
     answer = client.post(
-        f"/approvals/{approval.pk}/decide/", {"answer": "refuse", "comment": "not now", "seen": approval.plan_sha256}
+        f"/approvals/{approval.pk}/decide/",
+        {"answer": "refuse", "comment": f"not now {HOSTILE}", "seen": approval.plan_sha256},
     )
     assert answer.status_code in (200, 302), answer.content
     approval.refresh_from_db()
@@ -147,9 +154,9 @@ def breaks(portal: Happening) -> None:
 # event: what makes it happen, what the acting step ends with, and the first line of the message in Chinese and in English.
 HOST, HOST_EN = "local-1（127.0.0.10）", "local-1 (127.0.0.10)"
 EVENTS: dict[str, tuple[Callable[[Happening], None], str, str, str]] = {
-    "alert.firing": (lambda portal: portal.say("firing"), "", f"{HOST} Disk full", f"{HOST_EN} Disk full"),
+    "alert.firing": (lambda portal: portal.say("firing"), "", f"{HOST} {SEEN_TITLE}", f"{HOST_EN} {SEEN_TITLE}"),
     "alert.resolved": (
-        lambda portal: portal.say("firing", "resolved"), "", f"{HOST} Disk full，已恢复", f"{HOST_EN} Disk full: resolved",
+        lambda portal: portal.say("firing", "resolved"), "", f"{HOST} {SEEN_TITLE}，已恢复", f"{HOST_EN} {SEEN_TITLE}: resolved",
     ),
     "execution.started": (heals, "succeeded", f"{HOST} 开始执行 Clean", f"{HOST_EN}: Clean has started"),
     "execution.succeeded": (heals, "succeeded", f"{HOST} Clean 成功", f"{HOST_EN} Clean succeeded"),

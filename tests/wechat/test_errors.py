@@ -1,5 +1,7 @@
 """What an operator is told about a code of WeCom."""
 
+import re
+
 import pytest
 
 from wechat.errors import WecomError, explain, seen_ip
@@ -49,3 +51,21 @@ def test_it_says_where_a_trusted_address_is_entered() -> None:
 )
 def test_it_finds_the_address_that_wecom_saw(errmsg: str, address: str) -> None:
     assert seen_ip(errmsg) == address
+
+
+# The codes that the vendor's page of errors (90313) gives an application, a robot and a group chat which send messages.
+LISTED = (
+    -1, 6000, 40001, 40003, 40007, 40008, 40013, 40014, 40029, 40033, 40039, 45034, 40056, 40058, 40063, 40066, 40068, 40091,
+    41001, 41011, 41033, 42001, *range(42014, 42052), 60140, 44001, 44004, 45002, 45008, 45009, 45033, 48002, 48005, 48006, 50001,
+    50003, 60031, 60011, 60020, 60111, 81013, 82001, 82002, 82003, 82004, 85005, 40050, 86001, 86003, 86004, 86005, 86006,
+    86007, 86008, 86207, 86215, 86216, 93000, 93004, 93008, 301002, 301007,
+)  # fmt: skip
+CHINESE = re.compile("[\u4e00-\u9fff]")
+
+
+@pytest.mark.parametrize("errcode", LISTED)
+def test_each_listed_code_has_a_meaning_and_a_remedy_of_its_own(errcode: int) -> None:
+    info, unlisted = explain(errcode), explain(99999999)
+    for words, otherwise in ((info.meaning, unlisted.meaning), (info.remedy, unlisted.remedy)):
+        assert CHINESE.search(str(words))
+        assert words != otherwise

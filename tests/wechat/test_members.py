@@ -131,7 +131,7 @@ def test_it_reads_csv_as_excel_writes_it(page: Client, encoding: str) -> None:
 )
 def test_it_gives_the_reason_of_each_row(db: None, row: list[str], said: str) -> None:
     raw = "\n".join(",".join(each) for each in (HEAD, ["第一个", "first", "", ""], row)).encode()
-    first, second = members.read("a.csv", raw)
+    first, second = members.read("a.csv", raw, members.as_people())
     assert (first.state, second.state) == ("new", "wrong")
     assert said in second.problem
 
@@ -172,5 +172,5 @@ def test_only_admins_import(operator: Person) -> None:
 def test_two_thousand_are_read(db: None) -> None:
     rows = [["姓名", "账号"], *(["n", f"u{number}"] for number in range(members.MAX_ROWS))]
     factories.person("one", wecom="u1")
-    found = members.read("a.csv", "\n".join(",".join(row) for row in rows).encode())
+    found = members.read("a.csv", "\n".join(",".join(row) for row in rows).encode(), members.as_people())
     assert [row.state for row in found].count("new") == members.MAX_ROWS - 1

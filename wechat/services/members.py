@@ -1,4 +1,4 @@
-"""Members from the export of WeCom's address book (管理后台 → 通讯录 → 批量导入/导出): read, compared with the people, taken over.
+"""Members from the export of WeCom's address book (管理后台 → 通讯录 → 批量导入/导出): read, compared, taken over as people.
 
 Nobody gets a right by it: a new person has no role and no business until an administrator gives one.
 """
@@ -6,7 +6,7 @@ Nobody gets a right by it: a new person has no role and no business until an adm
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -53,8 +53,12 @@ class Row:
         return asdict(self)
 
 
-def read(name: str, raw: bytes) -> list[Row]:
-    """Return the members of an exported file with what importing would do to each. Raises BadFile."""
+# What importing would do to a member of this account, name and mail address: the state of the row, and what is wrong.
+Judge = Callable[[str, str, str], tuple[str, str]]
+
+
+def read(name: str, raw: bytes, judge: Judge) -> list[Row]:
+    """Return the members of an exported file with what importing would do to each, as told by `judge`. Raises BadFile."""
     if len(raw) > MAX_BYTES:
         raise BadFile(_("文件超过 2 MB，请分成几份。"))
     table = list(_workbook(raw) if name.lower().endswith((".xlsx", ".xls")) else read_csv(raw))
@@ -65,7 +69,26 @@ def read(name: str, raw: bytes) -> list[Row]:
     members = [(number + 1, row) for number, row in enumerate(table) if number > start and any(row)]
     if len(members) > MAX_ROWS:
         raise BadFile(_("一次最多 %(most)d 人，文件里有 %(count)d 人。") % {"most": MAX_ROWS, "count": len(members)})
-    return list(_judged(members, columns))
+    return list(_judged(members, columns, judge))
+
+
+def as_people() -> Judge:
+    """Return what tells how importing a member changes the people."""
+    people = {person.wecom_userid: person for person in Person.objects.exclude(wecom_userid="").select_related("user")}
+
+    def judge(userid: str, name: str, email: str) -> tuple[str, str]:
+        if problem := _problem_of_person(name, email):
+            return "wrong", problem
+        known = people.get(userid.casefold())
+        return "new" if known is None else "changed" if _differs(known, name, email) else "same", ""
+
+    return judge
+
+
+def as_receivers(accounts: Iterable[str]) -> Judge:
+    """Return what tells whether a member is among the accounts; WeCom knows no case in them."""
+    known = {account.casefold() for account in accounts}
+    return lambda userid, name, email: ("same" if userid.casefold() in known else "new", "")
 
 
 def _workbook(raw: bytes) -> Iterator[list[str]]:
@@ -101,33 +124,32 @@ def _head(table: Sequence[Sequence[str]]) -> tuple[int, dict[str, int]] | None:
     return None
 
 
-def _judged(members: Iterable[tuple[int, Sequence[str]]], columns: Mapping[str, int]) -> Iterator[Row]:
-    people = {person.wecom_userid: person for person in Person.objects.exclude(wecom_userid="").select_related("user")}
+def _judged(members: Iterable[tuple[int, Sequence[str]]], columns: Mapping[str, int], judge: Judge) -> Iterator[Row]:
     met: dict[str, int] = {}
     for line, row in members:
         value = {field: row[at] if at < len(row) else "" for field, at in columns.items()}
         userid, name, email = value["userid"], value["name"], value.get("email", "")
-        problem = _problem(userid, name, email, value.get("disabled", ""))
+        state, problem = "wrong", _problem(userid, value.get("disabled", ""))
         if not problem and userid.casefold() in met:
             problem = _("与第 %(line)d 行的账号相同") % {"line": met[userid.casefold()]}
-        if problem:
-            yield Row(line, userid[:64], name[:64], email[:254], "wrong", problem)
-            continue
-        met[userid.casefold()] = line
-        known = people.get(userid.casefold())
-        state = "new" if known is None else "changed" if _differs(known, name, email) else "same"
-        yield Row(line, userid, name, email, state)
+        if not problem:
+            state, problem = judge(userid, name, email)
+        if not problem:
+            met[userid.casefold()] = line
+        yield Row(line, userid[:64], name[:64], email[:254], state, problem)
 
 
-def _problem(userid: str, name: str, email: str, disabled: str) -> str:
+def _problem(userid: str, disabled: str) -> str:
     if not userid:
         return _("没有账号")
     if not _USERID.fullmatch(userid):
         return _("账号只能有字母、数字和 _-.@，以字母或数字开头，最多 64 位")
+    return _("在企业微信里已禁用") if disabled in _OFF else ""
+
+
+def _problem_of_person(name: str, email: str) -> str:
     if not name or len(name) > 64 or any(ord(char) < 32 for char in name):
         return _("姓名为空、超过 64 字或有控制字符")
-    if disabled in _OFF:
-        return _("在企业微信里已禁用")
     try:
         validate_email(email) if email else None
     except ValidationError:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from fta import operations
+from fta.intake.sources.settings import stored_faults
 from fta.models import Inbox
 from fta.web import selectors
 from fta.web.actions import actor_of
@@ -34,6 +35,7 @@ def source(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(selectors.sources(request.user), pk=pk)
     context = {
         "source": found,
+        "faults": stored_faults(found),
         "setup": setup_of(found, request.build_absolute_uri("/")),
         "alerts": selectors.alerts(request.user).filter(source=found).order_by("-pk")[:10],
         "letters": selectors.refused_letters(request.user).filter(source=found).order_by("-pk")[:10],
