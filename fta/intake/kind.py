@@ -201,7 +201,7 @@ def _act(stored: Stored, now: datetime) -> None:
         pipeline.process(stored.alert, now)
     elif stored.resolved:
         signals.announce(signals.alert_resolved, alert=stored.alert)
-        pipeline.resolved(stored.alert, now)
+        pipeline.resolved(stored.alert)
 
 
 def _act_alone(stored: Stored, now: datetime) -> None:
