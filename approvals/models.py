@@ -88,6 +88,10 @@ class ApprovalQuerySet(ScopedQuerySet["Approval"]):
         """Return those that wait and can still be answered, by the database's clock."""
         return self.filter(state="pending", expires_at__gt=DbNow())
 
+    def rounds_of(self, code: str) -> "ApprovalQuerySet":
+        """Return all rounds of the question whose first has this code."""
+        return self.filter(Q(first_code=code) | Q(first_code=None, code=code))
+
     def visible_to(self, user: Any) -> "ApprovalQuerySet":
         """Return the approvals that the user may read: of own businesses, or asked of the user; all for an approval admin."""
         if ApprovalAdmin.objects.of(user).exists():
@@ -141,7 +145,8 @@ class Approval(models.Model):
 
     # What an answer names. A later round has a code of its own: whoever read an earlier one has not read it.
     code = models.CharField(_("编号"), max_length=80, unique=True)
-    first_code = models.CharField(max_length=64, help_text="of the first round: what all rounds share")
+    # Empty on what a process of the release before this column asked while the portal was updated: the code is its first.
+    first_code = models.CharField(max_length=64, null=True, help_text="of the first round: what all rounds share")
     kind = models.CharField(_("类型"), max_length=10, choices=Kind.choices)
     execution = models.ForeignKey(Execution, on_delete=models.PROTECT, null=True, blank=True, related_name="approvals")
     step = models.ForeignKey(StepRun, on_delete=models.PROTECT, null=True, blank=True, related_name="approvals")
@@ -189,9 +194,14 @@ class Approval(models.Model):
     def __str__(self) -> str:
         return self.code
 
+    @property
+    def shared_code(self) -> str:
+        """Return the code of the first round."""
+        return self.first_code or self.code
+
     def later(self) -> "Approval | None":
         """Return the newest of the rounds in which this was asked again, None for the newest itself."""
-        rounds = Approval.objects.filter(first_code=self.first_code, round__gt=self.round)
+        rounds = Approval.objects.rounds_of(self.shared_code).filter(round__gt=self.round)
         return rounds.select_related("decided_by").order_by("-round").first()
 
 

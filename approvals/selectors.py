@@ -37,7 +37,19 @@ _RELATED = (
 
 # What a list shows of each approval. Plans, parameters and contexts are large, and read with the evidence of one.
 _LISTED = (
-    *("id", "code", "kind", "state", "message", "stage", "expires_at", "decided_at", "plan_sha256", "evidence"),
+    *(
+        "id",
+        "code",
+        "first_code",
+        "kind",
+        "state",
+        "message",
+        "stage",
+        "expires_at",
+        "decided_at",
+        "plan_sha256",
+        "evidence",
+    ),
     *("execution__host__ip", "execution__host__name", "execution__host__module"),
     *("execution__alert__title", "execution__alert__alert_type"),
     *("execution__package__name", "execution__package__risk"),

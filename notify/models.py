@@ -198,7 +198,9 @@ class Allowance(models.Model):
 
     key = models.CharField(max_length=160)
     minute = models.BigIntegerField(help_text="minutes since the epoch")
-    second = models.PositiveSmallIntegerField(default=0, help_text="of the minute, where the ten seconds begin")
+    second = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="of the minute, where the ten seconds begin"
+    )
     used = models.PositiveIntegerField(default=0)
 
     class Meta:

@@ -29,8 +29,8 @@ class WecomApp(models.Model):
     api_token = SealedTextField(_("创建审批 API token"), blank=True)
     verify_files = models.JSONField(_("域名校验文件"), default=list, blank=True, help_text='[{"name", "content"}]')
     # What WeCom still signs and seals with after a change here, until the new values are saved there.
-    previous_token = SealedTextField(blank=True)
-    previous_aes_key = SealedTextField(blank=True)
+    previous_token = SealedTextField(blank=True, default="", db_default="")
+    previous_aes_key = SealedTextField(blank=True, default="", db_default="")
     previous_until = models.DateTimeField(_("旧的 Token 与 EncodingAESKey 用到"), null=True, blank=True)
     callback_verified_at = models.DateTimeField(_("回调验证于"), null=True, blank=True)
     menu_published_at = models.DateTimeField(_("菜单发布于"), null=True, blank=True)

@@ -100,7 +100,7 @@ def open_external(
         if not waiting.exists():
             raise
     found = ending.lock(waiting.earliest("pk").pk)
-    if (found.first_code, found.message, found.callback_url) != (code, text, callback_url):
+    if (found.shared_code, found.message, found.callback_url) != (code, text, callback_url):
         raise CodeInUse(found)
     _ask_along(found, _named(verifiers), now, actor)
     return found
@@ -217,7 +217,7 @@ def _create(question: Question, now: datetime) -> Approval:
 
 def _next_round(first_code: str) -> tuple[int, str]:
     """Return the number of a question's next round and its code: `12_0`, `12_0_2` …, without those that another question has."""
-    rounds = Approval.objects.filter(first_code=first_code).aggregate(last=Max("round"))
+    rounds = Approval.objects.rounds_of(first_code).aggregate(last=Max("round"))
     number = (rounds["last"] or 0) + 1
     code = first_code if number == 1 else f"{first_code}_{number}"
     while Approval.objects.filter(code=code).exists():

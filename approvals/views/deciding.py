@@ -67,7 +67,7 @@ def detail(request: SignedIn, pk: int) -> HttpResponse:
     context = {
         "approval": approval,
         "evidence": selectors.evidence(approval),
-        "rounds": Approval.objects.visible_to(request.user).filter(first_code=approval.first_code).exclude(pk=pk),
+        "rounds": Approval.objects.visible_to(request.user).rounds_of(approval.shared_code).exclude(pk=pk),
         "may_decide": Approval.objects.decidable_by(request.user).filter(pk=pk).exists(),
         "form": DecideForm(initial={"seen": approval.plan_sha256}),
     }

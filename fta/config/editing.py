@@ -201,7 +201,7 @@ def _wrong_rule(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [] if values["timeout"] >= Rule.SHORTEST else [("timeout", _("至少 1 分钟"))]
     notify, mail, channels = values["notify"] or {}, Rule.MAIL_MAINTAINERS, Rule.CHANNELS
     if not isinstance(notify, dict) or not isinstance(notify.get(mail, True), bool):
-        return [*found, ("notify", _("请写 {%(name)s: true} 或 false") % {"name": mail})]
+        return [*found, ("notify", _("%(name)s 应为 true 或 false") % {"name": mail})]
     if not isinstance(notify.get(channels, []), list):
         return [*found, (f"notify.{channels}", _("请写通知服务名称的列表"))]
     said = _("未知的通知设置；可用：%(names)s") % {"names": f"{mail}、{channels}"}

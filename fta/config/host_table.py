@@ -112,18 +112,31 @@ def judged(lines: Sequence[Said], keeper: Keeper) -> Iterator[Row]:
     addresses = [str(said.get("ip", "")) for _line, said in lines]
     rows = Host.objects.filter(ip__in=[each for each in addresses if host_ip(_reader({"ip": each})[0])])
     known = {row.ip: row for row in rows.select_related("business", "credential").prefetch_related("operators__user")}
-    mine = Business.objects.filter(archived=False)
-    mine = mine if keeper.businesses is None else mine.filter(pk__in=keeper.businesses)
-    codes = dict(mine.order_by("-pk").values_list("name", "code"))
+    codes = _codes(keeper)
     met: dict[str, int] = {}
     for line, said in lines:
-        said = {**said, "business": codes.get(said["business"], said["business"])} if "business" in said else said
+        meant = codes.get(said.get("business", ""), [])
+        if len(meant) > 1:
+            names = {"name": said["business"], "codes": "、".join(meant)}
+            yield Row(line, said, "wrong", _("业务一列的“%(name)s”是几个业务的名称，请改填代码：%(codes)s") % names)
+            continue
+        said = {**said, "business": meant[0]} if meant else said
         ip = host_ip(_reader(said)[0])
         if ip in met:
             yield Row(line, said, "wrong", _("与第 %(line)d 行的 IP 相同") % {"line": met[ip]})
             continue
         met |= {ip: line} if ip else {}
         yield _judge(line, said, known.get(ip), keeper)
+
+
+def _codes(keeper: Keeper) -> dict[str, list[str]]:
+    """Return the codes that a word in the column of businesses may mean: a code is itself, whatever has it for a name."""
+    mine = Business.objects.filter(archived=False)
+    mine = mine if keeper.businesses is None else mine.filter(pk__in=keeper.businesses)
+    found: dict[str, list[str]] = {}
+    for code, name in mine.order_by("code").values_list("code", "name"):
+        found.setdefault(name, []).append(code)
+    return found | {code: [code] for codes in [*found.values()] for code in codes}
 
 
 def _judge(line: int, said: Mapping[str, Any], host: Host | None, keeper: Keeper) -> Row:

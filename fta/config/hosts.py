@@ -14,7 +14,8 @@ from fta.config.reader import Reader
 from fta.models import Business, Credential, Host
 from fta.models.scope import in_scope, is_admin
 
-_CONNECTION = ("connection", "ssh_user", "ssh_port", "host_key", "credential")
+_SSH = {"user": "ssh_user", "port": "ssh_port", "host_key": "host_key", "credential": "credential"}  # word, and field
+_CONNECTION = ("connection", *_SSH.values())
 
 
 class Hosts:
@@ -112,6 +113,17 @@ def _connection_out(row: Host) -> dict[str, Any]:
     return found | ({"credential": row.credential.name} if row.credential else {})
 
 
+def _resting(before: Host, connection: str, told: Any) -> dict[str, Any]:
+    """Return what a host that is not reached by SSH, and is not to be, still has for it; what was told of that goes before.
+
+    `host_out` leaves it out, so that whoever changes something else can say nothing of it.
+    """
+    if Host.Connection.SSH in (connection, before.connection) or connection != before.connection:
+        return {}
+    named = told if isinstance(told, dict) else {}
+    return {field: getattr(before, field) for word, field in _SSH.items() if word not in named}
+
+
 @dataclass(frozen=True)
 class Keeper:
     """Who changes hosts one by one or by a list: an operator those of the own businesses, an admin all."""
@@ -138,13 +150,13 @@ class Keeper:
         """
         values, told = host_values(reader), reader.raw("connection") is not None
         business = values["business"]
+        before = Host() if row is None or row.archived else row
         if self.businesses is None:
-            return values
+            return {**values, **_resting(before, values["connection"], reader.raw("connection"))}
         if business is None:
             reader.fault("business", "is required: a host of no business is for admins")
         elif business.pk not in self.businesses:
             reader.fault("business", f'no business "{business.code}"')
-        before = Host() if row is None or row.archived else row
         if told and _connection_out(Host(**{field: values[field] for field in _CONNECTION})) != _connection_out(before):
             reader.fault("connection", "is for admins to set")
         return {**values, **{field: getattr(before, field) for field in _CONNECTION}}

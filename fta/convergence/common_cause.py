@@ -34,11 +34,11 @@ def is_analysed(incident: Incident) -> bool:
 
 
 def analyse(incident: Incident) -> dict[str, JSON]:
-    """Return the findings of an incident with its analysis added; nothing is written."""
+    """Return what an analysis adds to the findings of an incident; nothing is written."""
     executions = Execution.objects.filter(memberships__incident=incident).order_by("id")
     rows = [
         values_of(execution)
         for execution in executions.select_related("alert__source", "host", "business", "package")[:_MOST_ALERTS]
     ]
     shared: list[JSON] = list(shared_values(rows, incident.dimensions))
-    return {**incident.findings, _SHARED: shared, "looked_at": len(rows)}
+    return {_SHARED: shared, "looked_at": len(rows)}

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db.models import F
 
 from fta import signals
-from fta.convergence import common_cause
+from fta.convergence import common_cause, findings
 from fta.convergence.dimensions import within_a_business
 from fta.convergence.rules import LONGEST, CompiledRule
 from fta.lib.types import JSON
@@ -60,8 +60,7 @@ def close(incident: Incident, now: datetime) -> bool:
 
 def analyse(incident: Incident) -> None:
     """Write into an incident what its alerts have in common, and tell."""
-    incident.findings = common_cause.analyse(incident)
-    Incident.objects.filter(pk=incident.pk).update(findings=incident.findings)
+    findings.note(incident, common_cause.analyse(incident))
     signals.announce(signals.incident_analysed, incident=incident)
 
 

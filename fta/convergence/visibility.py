@@ -7,6 +7,7 @@ without the one before it; a storm asks nothing.
 
 from collections.abc import Collection, Sequence
 
+from fta.convergence.findings import note
 from fta.models import Incident, Member
 
 _HIDDEN_BY = "hidden_by"
@@ -48,13 +49,14 @@ def _hide_parts(incident: Incident) -> None:
         execution_count__lt=incident.execution_count,
         members__execution__in=inside,
     )
-    parts = {item.pk: item for item in touched.distinct()}
-    beyond = Member.objects.filter(incident__in=list(parts)).exclude(execution__in=inside)
-    for pk in beyond.values_list("incident", flat=True).distinct():
-        parts.pop(pk, None)
-    for part in parts.values():
+    parts = set(touched.values_list("pk", flat=True))
+    beyond = Member.objects.filter(incident__in=parts).exclude(execution__in=inside)
+    parts -= set(beyond.values_list("incident", flat=True))
+    # Others write their findings too, and two that open at once may swallow the same ones: in one order nobody waits in a circle.
+    locked = list(Incident.objects.select_for_update(no_key=True).filter(pk__in=parts, visible=True).order_by("pk"))
+    for part in locked:
         part.findings, part.visible = part.findings | {_HIDDEN_BY: incident.pk}, False
-    Incident.objects.bulk_update(parts.values(), ["findings", "visible"])
+    Incident.objects.bulk_update(locked, ["findings", "visible"])
 
 
 def _hide_the_outgrown(pk: int, incident: Incident) -> None:
@@ -75,7 +77,4 @@ def _covers(large: Incident, small: Incident) -> bool:
 def _hide(incident: Incident, cover: Incident | None) -> None:
     if incident.findings.get(_HIDDEN_BY) == (cover.pk if cover else None):
         return
-    findings = {name: value for name, value in incident.findings.items() if name != _HIDDEN_BY}
-    incident.findings = findings | ({_HIDDEN_BY: cover.pk} if cover else {})
-    incident.visible = cover is None
-    Incident.objects.filter(pk=incident.pk).update(findings=incident.findings, visible=incident.visible)
+    note(incident, {_HIDDEN_BY: cover.pk} if cover else {}, forget=_HIDDEN_BY, visible=cover is None)

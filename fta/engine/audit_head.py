@@ -43,7 +43,7 @@ class AuditHeadKind:
             )
         except OSError as error:
             logger.warning("Unable to keep the audit head: %s", error)
-            self._tell(_("写不了审计链尾 %(path)s：%(why)s") % {"path": path, "why": error})
+            self._tell(_("无法写入审计链尾 %(path)s：%(why)s") % {"path": path, "why": error})
         else:
             # A log that leaves the machine takes the head along.
             logger.info("Audit head %s", kept.text().strip())
@@ -53,13 +53,13 @@ class AuditHeadKind:
         try:
             aside = audit.begin_head(path, timezone.now(), other)
         except OSError as error:
-            self._tell(_("写不了审计链尾 %(path)s：%(why)s") % {"path": path, "why": error})
+            self._tell(_("无法写入审计链尾 %(path)s：%(why)s") % {"path": path, "why": error})
             return
         logger.warning("A new audit head begins: %s; the old one is kept in %s", other, aside)
         told = {"path": path, "aside": aside.name}
         self._tell(
             _(
-                "数据库换过：%(path)s 是另一个数据库的审计链尾，已另存为 %(aside)s，重新开始留存。没有人换过数据库的话，请马上核对"
+                "数据库换过：%(path)s 是另一个数据库的审计链尾，已另存为 %(aside)s，重新开始留存。如非人为更换，请马上核对"
             )
             % told
         )

@@ -12,9 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error, close_old_connections, connection
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from fta import signals
 from fta.engine import doorbell, kinds
 from fta.engine.claim import worker_name
 from fta.models import Heartbeat
@@ -74,7 +76,7 @@ class Engine:
                 elif rung:
                     self.pass_once(now, rung)
                 rung = self._wait(next_look)
-            except DatabaseError:
+            except Error:
                 logger.exception("Unable to look for work; the database is asked again")
                 connection.close()
                 self.stopping.wait(ERROR_PAUSE_SECONDS)
@@ -110,7 +112,7 @@ class Engine:
             if room <= 0:
                 self.behind.add(kind.name)
                 continue
-            found = kind.due(room + busy, now)
+            found = self._due(kind, room + busy, now)
             # There may be more than was asked for: the end of an item then rings for the next look.
             (self.behind.add if len(found) >= room + busy else self.behind.discard)(kind.name)
             for pk in found:
@@ -119,6 +121,19 @@ class Engine:
                     future.add_done_callback(self._release(kind.name, pk))
                     handed += 1
         return handed
+
+    def _due(self, kind: kinds.WorkKind, most: int, now: datetime) -> list[int]:
+        """Return what is due of a kind; one that cannot tell keeps no other from its work."""
+        try:
+            return kind.due(most, now)
+        except Exception as error:  # whatever it was, people hear of it, and it is asked again at the next look
+            if isinstance(error, Error) and not connection.is_usable():
+                raise  # the database is away: none of them could tell
+            logger.exception("Unable to look for work of kind %s", kind.name)
+            names = {"kind": kind.name, "error": type(error).__name__}
+            text = _("引擎读取“%(kind)s”的待处理工作时出错（%(error)s），其他工作不受影响") % names
+            signals.announce(signals.system_fault, text=text, subject=f"engine:{kind.name}")
+            return []
 
     def _wait(self, until: float) -> set[str]:
         """Wait for a ring until the next look at everything is due.
@@ -144,7 +159,7 @@ class Engine:
 
     def drain(self, rounds: int = 200) -> None:
         """Do everything that is due now, in this thread, until nothing is left: for tests and commands."""
-        for _ in range(rounds):
+        for _round in range(rounds):
             now = timezone.now()
             items = [(kind, pk) for kind in self.kinds for pk in kind.due(100, now)]
             if not items:

@@ -78,7 +78,7 @@ def _judge_pending(execution: Execution, alert: Alert, ended_at: datetime, now: 
     until = ended_at + timedelta(seconds=within)
     began = _began_to_act(execution)
     if alert.resolved_at is not None and began is not None and alert.resolved_at < began:
-        _settle(execution, Healed.NONE, None, now, _("：告警在动手之前已恢复"))
+        _settle(execution, Healed.NONE, None, now, _("：告警在执行前已恢复"))
     elif alert.resolved_at is not None and alert.resolved_at <= until:
         _settle(execution, Healed.RESOLVED, max(alert.resolved_at, ended_at) + _stay(execution), now)
     elif now >= until:

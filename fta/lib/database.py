@@ -42,3 +42,9 @@ def audit_head(config: dict[str, Any], folder: Path) -> str:
         return f"{config['NAME']}.audit-head.json"
     address = [str(config[part]) for part in ("HOST", "PORT", "NAME") if config.get(part)]
     return str(folder / (re.sub(r"[^\w.-]+", "-", "-".join(["portal", *address]))[:200] + ".audit-head.json"))
+
+
+def lift_time_limit(apps: Any, schema_editor: Any) -> None:
+    """Let what follows in this migration take its time: a large table needs more of it than any statement of a page may have."""
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("SET LOCAL statement_timeout = 0")

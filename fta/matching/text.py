@@ -99,7 +99,7 @@ def _operator(name: str, operand: Any, networks_of: Networks) -> Test:
 
 def _exists(operand: Any) -> Test:
     if not isinstance(operand, bool):
-        raise BadText("", _("请写 true 或 false"))
+        raise BadText("", _("应为 true 或 false"))
     return lambda words: bool(words) is operand
 
 

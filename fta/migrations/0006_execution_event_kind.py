@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from fta.lib.database import lift_time_limit
+
 
 class Migration(migrations.Migration):
 
@@ -10,6 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunPython(lift_time_limit, migrations.RunPython.noop, elidable=True),
         migrations.AddIndex(
             model_name='executionevent',
             index=models.Index(fields=['kind'], name='execution_event_kind'),

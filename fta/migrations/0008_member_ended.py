@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import migrations, models
 
+from fta.lib.database import lift_time_limit
+
 
 def fill(apps: Any, schema_editor: Any) -> None:
     """Take over when the executions ended that are stored."""
@@ -18,6 +20,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunPython(lift_time_limit, migrations.RunPython.noop, elidable=True),
         migrations.AddField(
             model_name='member',
             name='ended_at',

@@ -23,7 +23,10 @@ class Rule(models.Model):
     timeout = models.PositiveIntegerField(_("时限（秒）"), default=2400)
     stale_after = models.PositiveIntegerField(_("过时（秒）"), null=True, blank=True)
     void_when_resolved = models.BooleanField(
-        _("恢复即作废"), default=False, help_text=_("还没有开始的执行在告警恢复时结束，等待的审批作废")
+        _("恢复即作废"),
+        default=False,
+        db_default=False,
+        help_text=_("还没有开始的执行在告警恢复时结束，等待的审批作废"),
     )
     mode = models.CharField(_("模式"), max_length=10, choices=Mode.choices, default=Mode.AUTO)
     approval_policy = models.CharField(_("审批策略"), max_length=64, blank=True)

@@ -11,7 +11,7 @@ from fta import audit, ports
 from fta.healing import flow
 from fta.healing.history import lock, shift, tell
 from fta.healing.nodes import START, STRIDE, Node, downstream, in_order, path_of
-from fta.healing.plan import host_drift, is_intact, nodes_of
+from fta.healing.plan import host_drift, is_intact, is_void, nodes_of
 from fta.healing.runners.package import PackageRunner
 from fta.healing.start import hold, mode_now, refreeze
 from fta.healing.steps import after, create_step, named, present_steps, round_of
@@ -77,6 +77,8 @@ def retry(execution: Execution, user: User, reason: str, node: int | None, only:
 def _guard(execution: Execution) -> None:
     if execution.state not in RETRYABLE:
         raise NotRetryable(_("「%(state)s」的自愈不能重试") % {"state": execution.get_state_display()})
+    if is_void(execution):  # a yes would only end it once more
+        raise NotRetryable(_("告警已恢复，规则要求不再执行，不能重试"))
     if execution.version is None or not execution.plan.get("nodes"):
         raise NotRetryable(_("这条记录没有可执行的套餐"))
     if not is_intact(execution):

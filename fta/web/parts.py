@@ -68,14 +68,14 @@ def broker() -> Part:
     """
     label = gettext_lazy("消息代理")
     if not settings.CELERY_BROKER_URL:
-        return Part("broker", label, OK, _("没有设置，引擎靠轮询做事"))
+        return Part("broker", label, OK, _("没有设置，由引擎轮询处理"))
     begun = time.monotonic()
     url = urlsplit(settings.CELERY_BROKER_URL)
     try:
         port = url.port or _PORTS.get(url.scheme, 5672)
         socket.create_connection((url.hostname or "127.0.0.1", port), timeout=BROKER_TIMEOUT).close()
     except (OSError, ValueError):
-        return Part("broker", label, WARNING, _("连不上，引擎靠轮询继续"), _("检查 CELERY_BROKER_URL 和代理进程。"))
+        return Part("broker", label, WARNING, _("连不上，由引擎轮询处理"), _("检查 CELERY_BROKER_URL 和代理进程。"))
     return Part("broker", label, OK, _("%(n).1f 毫秒") % {"n": (time.monotonic() - begun) * 1000})
 
 

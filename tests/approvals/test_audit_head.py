@@ -188,7 +188,7 @@ def test_it_tells_when_it_cannot_keep_a_head(kept: Path, settings: Any) -> None:
 
     signals.system_fault.connect(hear)
     AuditHeadKind().do(1)
-    assert "写不了审计链尾" in heard[0]
+    assert "无法写入审计链尾" in heard[0]
 
 
 def test_it_keeps_none_where_none_is_wanted(settings: Any) -> None:

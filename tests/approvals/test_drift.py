@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from approvals import gate, services
 from approvals.models import Approval, Decision, Policy
-from fta import operations, pipeline
+from fta import operations
 from fta.engine.loop import Engine
 from fta.healing import plan
 from fta.models import Alert, AuditEntry, Execution, Host, PackageVersion, Person
@@ -128,7 +128,7 @@ def test_a_question_outlives_its_alert_unless_the_rule_says_otherwise(
     default_policy: Policy, operator: Person, void: bool, ends: tuple[str, str, int]
 ) -> None:
     approval = _wanted_no_more(void)
-    pipeline.resolved(Alert.objects.get(), timezone.now())
+    Engine(threads=1, work=["sleeper"]).drain()
     assert _ended(approval) == ends
     assert ("告警已恢复" in Execution.objects.get().reason) is void
     if not void:

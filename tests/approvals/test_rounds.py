@@ -143,3 +143,20 @@ def _external(code: str, message: str, end: bool = True) -> Approval:
         for row in Approval.objects.filter(first_code=code, state="pending"):
             services.cancel(row.pk, "cmdb", "撤回", timezone.now())
     return Approval.objects.get(pk=_create(code, message).json()["data"]["approve_id"])
+
+
+def test_what_a_process_of_the_release_before_asked_has_its_code_for_that_of_the_first_round(
+    app: WecomApp, default_policy: Policy, operator: Person
+) -> None:
+    asked = [ask(held()) for _time in range(2)]
+    Approval.objects.update(first_code=None)  # such a process knows no such column
+    for row in asked:
+        again = ask(Execution.objects.get(pk=row.execution_id))
+        assert (again.code, again.round, again.first_code) == (f"{row.code}_2", 2, row.code)
+        row.refresh_from_db()
+        assert row.later() == again
+    assert f"新的编号是 {asked[0].code}_2" in doors.reply_as("lisi", f"TY {asked[0].code}")
+    client = Client()
+    client.force_login(operator.user)
+    page = client.get(reverse("approvals:detail", args=[asked[0].pk])).content.decode()
+    assert (f">{asked[0].code}_2</a>" in page, f">{asked[1].code}_2</a>" in page) == (True, False)

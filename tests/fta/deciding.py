@@ -30,6 +30,9 @@ class StubGate:
     def withdraw(self, execution: Execution, reason: str, now: datetime) -> None:
         approved.discard(execution.pk)
 
+    def supersede(self, execution: Execution, reason: str, now: datetime) -> None:
+        approved.discard(execution.pk)
+
     def approved(self, execution: Execution) -> bool:
         return execution.pk in approved
 

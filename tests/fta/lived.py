@@ -112,7 +112,7 @@ class Lived:
 
     def resolve(self, moment: datetime, alert: Alert) -> None:
         Alert.objects.filter(pk=alert.pk).update(status=Alert.Status.RESOLVED, resolved_at=moment, last_seen_at=moment)
-        pipeline.resolved(alert, moment)
+        Execution.objects.filter(alert=alert, state=State.SLEEPING).update(wake_at=moment)  # they are due at once
         self.wake_until(moment)
 
     def watch(self, pk: int, moment: datetime) -> None:

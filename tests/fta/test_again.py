@@ -180,3 +180,14 @@ def test_it_goes_on_once_a_person_has_said_what_came_of_a_step(
     assert stage.audited("step.resolve_unknown") == ["lisi"]
     with pytest.raises(NotInState):
         operations.resolve_unknown(step, operator.user, done, "again", timezone.now())
+
+
+@pytest.mark.parametrize("approval", [False, True])
+def test_it_does_nothing_again_that_the_rule_does_not_want_any_more(operator: Person, approval: bool) -> None:
+    alert = factories.alert(status="resolved")
+    execution = stage.ready(node(1), alert=alert, rule=factories.rule(void_when_resolved=True), needs_approval=approval)
+    stage.drain()
+    assert stage.state(execution) == "skipped"
+    with pytest.raises(operations.NotRetryable, match="告警已恢复，规则要求不再执行，不能重试"):
+        operations.retry(execution, operator.user, "再来", None, False, timezone.now())
+    assert (stage.state(execution), FakeGate.told("execution")) == ("skipped", [])

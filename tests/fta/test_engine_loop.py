@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import override_settings
 
 from fta.engine import claim, kinds, loop
@@ -104,6 +105,49 @@ def test_told_to_stop_it_begins_nothing_and_does_not_wait_for_ever(
         for pool in engine.pools.values():
             pool.shutdown()
     assert work.done == [1], "the second was handed over, and is for another engine"
+
+
+# --- a kind that cannot tell what is due ---
+
+
+class Broken:
+    """Asks the database what it does not understand, or fails by itself."""
+
+    name, lane = "broken", "notify"
+
+    def due(self, limit: int, now: datetime) -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nothing FROM nowhere")
+        return []
+
+    def do(self, pk: int) -> None: ...
+
+
+class Wrong(Broken):
+    name = "wrong"
+
+    def due(self, limit: int, now: datetime) -> list[int]:
+        raise KeyError(limit)
+
+
+def test_a_kind_that_cannot_tell_what_is_due_keeps_no_other_from_its_work(
+    settings: Any, caplog: pytest.LogCaptureFixture, faults: list[str]
+) -> None:
+    settings.FTA_WORK_KINDS = [f"{__name__}.{name}" for name in ("Broken", "Wrong", "Work")]
+    kinds.registry.cache_clear()
+    engine = loop.Engine(threads=1, poll=0.05)
+    work: Any = engine.kinds[2]
+    work.go_on.set()
+    runner = threading.Thread(target=engine.run)
+    runner.start()
+    until = time.monotonic() + 5
+    while len(work.done) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    engine.stop()
+    runner.join(5)
+    assert sorted(work.done) == [1, 2]
+    assert "Unable to look for work of kind broken" in caplog.text
+    assert set(faults) == {"engine:broken", "engine:wrong"}
 
 
 @pytest.mark.parametrize(("ended", "left"), [(True, []), (False, [0])])

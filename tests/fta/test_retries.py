@@ -55,7 +55,7 @@ def _resolved(execution: Execution) -> None:
     _drain()
     assert stage.state(execution) == "sleeping"
     Alert.objects.filter(pk=execution.alert_id).update(status="resolved", resolved_at=timezone.now())
-    pipeline.resolved(Alert.objects.get(pk=execution.alert_id), timezone.now())
+    pipeline.resolved(Alert.objects.get(pk=execution.alert_id))
     _drain()
     Execution.objects.filter(pk=rival.pk).update(state="failed", acting=False)
 

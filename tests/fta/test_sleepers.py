@@ -1,15 +1,19 @@
 """Executions that wait for others: woken by their end, and never asleep for good."""
 
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from fta import pipeline
 from fta.healing.ending import end_execution
+from fta.healing.history import lock
 from fta.models import Alert, Execution, Package
 from tests import factories
+from tests.conftest import only_on_postgres
 from tests.fta.deciding import approved, asked, become, begin, converge_by, drain, heal, make_rule
 
 State = Execution.State
@@ -92,7 +96,7 @@ def test_it_skips_a_sleeper_whose_alert_has_resolved(package: Package, now: date
     alert = second.alert
     assert alert is not None
     Alert.objects.filter(pk=alert.pk).update(status="resolved", resolved_at=now)
-    pipeline.resolved(alert, now)
+    pipeline.resolved(alert)
     drain()
     second.refresh_from_db()
     assert (second.state, second.reason) == ("skipped", "等待期间告警已恢复")
@@ -123,3 +127,49 @@ def test_it_hands_on_a_sleeper_that_a_person_started(package: Package, now: date
     drain()
     run.refresh_from_db()
     assert run.state == "ready"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("state", [State.SLEEPING, State.HELD])
+def test_a_recovery_waits_for_nobody_who_decides_about_its_execution(game: Any, state: str) -> None:
+    only_on_postgres("SQLite lets one at a time begin")
+    factories.host()
+    make_rule(package=factories.package(), void_when_resolved=True)
+    run = heal(timezone.now())
+    become(run, state, wake_at=timezone.now() + timedelta(minutes=1))
+    Alert.objects.update(status="resolved")
+    locked, kept = threading.Event(), threading.Event()
+
+    def decide() -> None:
+        try:
+            with transaction.atomic():
+                lock(run.pk)
+                locked.set()
+                kept.wait(10)
+        finally:
+            connection.close()
+
+    person = threading.Thread(target=decide)
+    person.start()
+    locked.wait(10)
+    try:
+        with transaction.atomic():
+            pipeline.resolved(Alert.objects.get())
+    finally:
+        kept.set()
+        person.join(10)
+    drain()
+    run.refresh_from_db()
+    assert (run.state, run.reason) == ("skipped", "告警已恢复，规则要求不再执行")
+
+
+def test_it_ends_nothing_that_was_let_go_a_moment_ago(package: Package, now: datetime) -> None:
+    make_rule(package=package, void_when_resolved=True)
+    run = heal(now)
+    become(run, State.HELD)
+    Alert.objects.update(status="resolved")
+    assert pipeline.SleeperKind().due(5, now) == [run.pk]
+    become(run, State.RUNNING, started_at=now)
+    pipeline.SleeperKind().do(run.pk)
+    run.refresh_from_db()
+    assert run.state == "running"

@@ -107,6 +107,14 @@ def test_candidates_fit_and_are_free_of_the_same_business_and_not_archived(actor
     assert len(plan.drift(execution)) == 1, "a candidate that was re-pointed is a plan that has changed"
 
 
+def test_what_the_author_left_empty_limits_nothing(actor: Actor, host: Host) -> None:
+    one, other = _spare(1), _spare(2, set_name="s2", module="web")
+    execution = _failover(spare={"set": "", "module": ""})
+    assert [each["id"] for each in execution.plan["foreseen"]["2"]["candidates"]] == [other.pk, one.pk]
+    stage.drain()
+    assert Reservation.objects.get().host == other
+
+
 def test_a_limit_that_a_variable_has_made_empty_is_one_all_the_same(actor: Actor, host: Host) -> None:
     Host.objects.filter(pk=host.pk).update(set_name="")
     alike = _spare(1, set_name="")

@@ -115,7 +115,7 @@ def test_it_claims_no_healing_of_an_alert_that_went_before_anything_was_done(jud
     assert (execution.healed, execution.verify_at, judged) == ("", None, [""])
     last = execution.history.last()
     assert last is not None
-    assert (last.kind, "告警在动手之前已恢复" in last.text) == ("healed.none", True)
+    assert (last.kind, "告警在执行前已恢复" in last.text) == ("healed.none", True)
 
 
 def test_it_says_relapsed_as_soon_as_the_alert_comes_back(judged: list[str]) -> None:

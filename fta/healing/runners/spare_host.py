@@ -4,7 +4,7 @@ The candidates are frozen in the plan, so that nothing acts on a host that nobod
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -64,6 +64,10 @@ class SpareHostRunner(NodeType):
             late = sorted(name for name in variables.names_in(params.get(key)) if name.startswith("node."))
             found += [Fault(key, _("候选备机在开始前就要确定，不能用 ${%s}") % name) for name in late]
         return found
+
+    def render(self, params: JSONDict, values: Mapping[str, str]) -> JSONDict:
+        """Return the parameters with the variables replaced, without those that the author left empty: they limit nothing."""
+        return super().render({key: value for key, value in params.items() if value != ""}, values)
 
     def foresee(self, params: JSONDict, execution: Execution) -> Foreseen:
         """Freeze the candidates."""

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from fta.models import Business
+from approvals.models import Policy
+from fta.models import Business, Package
 from tests import factories
 
 ROLES = ("operator", "approver", "viewer", "admin")
@@ -85,3 +86,10 @@ def viewer() -> Call:
 @pytest.fixture
 def admin() -> Call:
     return lambda method, path, data=None: call(key_of("admin"), method, path, data)
+
+
+@pytest.fixture
+def package(game: Business) -> Package:
+    """The package that items name, and the policy."""
+    Policy.objects.create(name="default")
+    return factories.package(business=game, parameters=[{"name": "path", "type": "string"}])

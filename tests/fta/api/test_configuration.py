@@ -4,89 +4,12 @@ from typing import Any
 
 import pytest
 
-from approvals.models import Policy
 from fta.models import AuditEntry, Business, ConfigVersion, ConvergenceRule, Package, PackageVersion, Rule, Shield
 from tests import factories
 from tests.fta.api.conftest import Call
+from tests.fta.api.items import CACHES, CONVERGENCE, KINDS, PACKAGE, RULE, SHIELD, VERBS, address
 
-pytestmark = pytest.mark.django_db
-
-RULE = {
-    "name": "磁盘写满",
-    "priority": 10,
-    "match": {"alert_type": {"glob": "disk*"}, "business": "game"},
-    "package": "clean-disk",
-    "parameters": {"path": "/data"},
-    "timeout": "40m",
-    "mode": "approval",
-    "stale_after": "15m",
-    "void_when_resolved": True,
-    "approval_policy": "default",
-    "notify": {"mail_maintainers": False},
-    "verify": {"within": "5m", "stay": 900},
-    "enabled": True,
-}
-CONVERGENCE = {
-    "name": "同机同类",
-    "alert_types": ["disk_full"],
-    "window": "5m",
-    "count": 2,
-    "dimensions": ["host", "label:app"],
-    "function": "skip_when_success",
-    "priority": 30,
-    "business": "game",
-    "remark": "默认",
-}
-SHIELD = {
-    "name": "发布窗口",
-    "match": {"business": "game"},
-    "from": "2026-01-31T01:00:00+08:00",
-    "to": "2026-01-31T03:00:00+08:00",
-    "repeat": "weekly",
-    "reason": "每周发布",
-}
-PACKAGE = {
-    "key": "clean-tmp",
-    "name": "清理",
-    "business": "game",
-    "description": "删除过期文件",
-    "risk": "low",
-    "mode": "auto",
-    "budget": {"max_hosts": 3, "window": "10m", "scope": "set"},
-    "parameters": [{"name": "path", "type": "string", "default": "/tmp"}],
-    "nodes": [{"id": 1, "name": "等", "type": "sleep", "params": {"seconds": 1}}],
-    "note": "第一版",
-}
-KINDS: dict[str, tuple[type[Any], dict[str, Any]]] = {
-    "rules": (Rule, RULE),
-    "convergence-rules": (ConvergenceRule, CONVERGENCE),
-    "shields": (Shield, SHIELD),
-    "packages": (Package, PACKAGE),
-}
-VERBS = {"rules": "rule", "convergence-rules": "convergence_rule", "shields": "shield", "packages": "package"}
-CACHES = {"rules": "rules", "convergence-rules": "convergence", "shields": "shields", "packages": "packages"}
-
-
-@pytest.fixture(autouse=True)
-def package(game: Business) -> Package:
-    Policy.objects.create(name="default")
-    return factories.package(business=game, parameters=[{"name": "path", "type": "string"}])
-
-
-def everywhere(kind: str) -> dict[str, Any]:
-    """The same item for every business."""
-    item = {key: value for key, value in KINDS[kind][1].items() if key != "business"}
-    return item | ({"match": {"alert_type": "disk_full"}} if "match" in item else {})
-
-
-def elsewhere(kind: str) -> dict[str, Any]:
-    """The same item for another business."""
-    item = KINDS[kind][1]
-    return item | ({"match": {"business": "pay"}} if "match" in item else {"business": "pay"})
-
-
-def address(kind: str, made: dict[str, Any]) -> str:
-    return f"{kind}/{made['key' if kind == 'packages' else 'id']}/"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("package")]
 
 
 def test_it_keeps_every_field_of_a_rule(operator: Call) -> None:
@@ -324,54 +247,6 @@ def test_a_package_in_use_is_not_archived(operator: Call) -> None:
     assert (answer.status, answer.error["code"]) == (409, "conflict")
     assert "磁盘写满" in answer.error["message"]
     assert not Package.objects.get(key="clean-disk").archived
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_concerns_every_business_is_for_admins(kind: str, operator: Call, admin: Call) -> None:
-    rows = KINDS[kind][0].objects.count()
-    refused = operator("POST", f"{kind}/", everywhere(kind))
-    assert (refused.status, refused.error["code"]) == (403, "permission_denied")
-    assert KINDS[kind][0].objects.count() == rows
-    made = admin("POST", f"{kind}/", everywhere(kind))
-    assert made.status == 201, made.json
-    path = address(kind, made.json)
-    assert operator("GET", path).status == 200
-    for method, body in (("PATCH", {"name": "x"}), ("PUT", KINDS[kind][1]), ("DELETE", None)):
-        assert operator(method, path, body).status == 403
-    assert not KINDS[kind][0].objects.get(name=made.json["name"]).archived
-    assert admin("DELETE", path).status == 204
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_foreign_items_do_not_exist(kind: str, operator: Call, foreign: Call, viewer: Call) -> None:
-    made = operator("POST", f"{kind}/", KINDS[kind][1]).json
-    path = address(kind, made)
-    for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("PUT", KINDS[kind][1]), ("DELETE", None)):
-        assert foreign(method, path, body).error["code"] == "not_found"
-    assert foreign("GET", f"{kind}/").json["count"] == 0
-    assert viewer("GET", path).status == 200
-    for method, body in (("PATCH", {"name": "x"}), ("PUT", KINDS[kind][1]), ("DELETE", None)):
-        assert viewer(method, path, body).status == 403
-    assert viewer("POST", f"{kind}/", KINDS[kind][1]).status == 403
-    row = KINDS[kind][0].objects.get(name=made["name"])
-    assert not row.archived
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_operator_moves_nothing_into_foreign_hands(kind: str, operator: Call) -> None:
-    made = operator("POST", f"{kind}/", KINDS[kind][1]).json
-    assert operator("POST", f"{kind}/", elsewhere(kind) | {"name": "别处", "key": "other"}).status in (400, 403)
-    taken = {key: value for key, value in elsewhere(kind).items() if key in ("match", "business")}
-    assert operator("PATCH", address(kind, made), taken).status in (400, 403)
-    freed: dict[str, Any] = {"match": {}} if "match" in made else {"business": None}
-    assert operator("PATCH", address(kind, made), freed).status == 403
-    assert operator("GET", address(kind, made)).json | {"updated_at": 0} == made | {"updated_at": 0}
-
-
-def test_a_rule_runs_no_foreign_package(operator: Call, pay: Business) -> None:
-    factories.package("pay-only", business=pay)
-    answer = operator("POST", "rules/", RULE | {"package": "pay-only", "parameters": {}})
-    assert answer.error["fields"] == {"package": ['no package "pay-only"']}
 
 
 def test_the_lists_are_narrowed(operator: Call, admin: Call) -> None:

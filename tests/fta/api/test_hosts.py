@@ -119,3 +119,18 @@ def test_an_address_is_for_good(operator: Call, lisi: Person) -> None:
     assert operator("POST", "hosts/", HOST).status == 400
     for body in ("[]", '"x"', "null"):
         assert operator("POST", "hosts/", body).status == 400
+
+
+@pytest.mark.parametrize("connection", ["none", "local"])
+def test_what_is_stored_for_ssh_stays_with_a_host_that_is_reached_otherwise(
+    admin: Call, game: Business, connection: str
+) -> None:
+    stored = {"connection": connection, "ssh_user": "ops", "ssh_port": 2222, "host_key": "", "module": "web"}
+    host = factories.host("127.0.0.20", business=game, **stored)
+    assert admin("PATCH", "hosts/127.0.0.20/", {"module": "db"}).status == 200
+    host.refresh_from_db()
+    assert {name: getattr(host, name) for name in stored} == stored | {"module": "db"}
+    assert admin("PATCH", "hosts/127.0.0.20/", {"connection": {"kind": "local", "user": "root"}}).status == 200
+    host.refresh_from_db()
+    kept = 2222 if connection == "local" else 22  # with another connection it is told as a whole
+    assert (host.connection, host.ssh_user, host.ssh_port) == ("local", "root", kept)

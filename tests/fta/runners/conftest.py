@@ -14,6 +14,7 @@ from fta.healing.runners import RUNNERS
 from fta.healing.runners.base import Outcome, StepContext
 from fta.models import Credential, Execution, StepRun
 from tests.conftest import skip_or_fail
+from tests.fta.runners.sink import Sink, serving
 from tests.fta.runners.sshd import SSHD, Server
 
 STEP_KEY = uuid.UUID("0f0e0d0c-0b0a-4908-8706-050403020100")
@@ -61,6 +62,14 @@ def host(server: Server, settings: Any, tmp_path: Path, db: None) -> dict[str, A
     settings.FTA_SSH_JOURNAL = str(tmp_path / "journal")
     row = Credential.objects.create(name="ops", kind="ssh_key", secret=server.key("user"))
     return server.host(credential=row.pk)
+
+
+@pytest.fixture
+def sink(settings: Any) -> Iterator[Sink]:
+    """A server that answers as it is told."""
+    with serving() as server:
+        settings.FTA_HTTP_ALLOW = [f"127.0.0.1:{server.port}"]
+        yield server
 
 
 def context(kind: str, params: dict[str, Any], values: Mapping[str, str] | None = None, **given: Any) -> StepContext:

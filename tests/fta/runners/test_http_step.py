@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,14 +10,7 @@ import pytest
 from fta.healing.runners import RUNNERS
 from tests.fta.runners.conftest import STEP_KEY, run
 from tests.fta.runners.payloads import HOSTILE
-from tests.fta.runners.sink import Sink, serving
-
-
-@pytest.fixture
-def sink(settings: Any) -> Iterator[Sink]:
-    with serving() as server:
-        settings.FTA_HTTP_ALLOW = [f"127.0.0.1:{server.port}"]
-        yield server
+from tests.fta.runners.sink import Sink
 
 
 def test_it_sends_a_request_that_the_target_can_tell_from_a_second_one(sink: Sink) -> None:

@@ -150,3 +150,25 @@ def test_one_host_that_cannot_be_written_keeps_no_other_back(
     answer = as_operator.post(CONFIRM, {"rows": page.context["signed"]}, follow=True)
     assert "新增 0 台，更新 1 台。另有 1 台" in answer.content.decode()
     assert set(Host.objects.values_list("ip", flat=True)) == {"127.0.0.10", "127.0.0.30"}
+
+
+def test_a_code_is_meant_before_a_name_and_a_name_of_several_is_asked_for(
+    as_operator: Client, operator: Person
+) -> None:
+    keeper = Keeper("boss", None)
+    other, _twin, _third = (
+        factories.business(code, name) for code, name in (("a", "game"), ("b", "双子"), ("c", "双子"))
+    )
+    file = "IP,业务\n127.0.0.21,game\n127.0.0.22,双子\n127.0.0.23,b\n127.0.0.24,a\n"
+    rows = list(host_table.judged(host_table.read(file.encode())[0], keeper))
+    assert [(row.state, row.said["business"]) for row in rows] == [
+        ("new", "game"), ("wrong", "双子"), ("new", "b"), ("new", "a"),
+    ]  # fmt: skip
+    assert rows[1].problem == "业务一列的“双子”是几个业务的名称，请改填代码：b、c"
+    assert rows[3].values["business"] == other
+
+
+def test_what_is_stored_for_ssh_stays_with_a_host_that_is_reached_otherwise(game: Business) -> None:
+    factories.host("127.0.0.30", "same", business=game, connection="local", ssh_user="ops", ssh_port=2222)
+    (row,) = host_table.judged(host_table.read("IP,名称\n127.0.0.30,same\n".encode())[0], Keeper("boss", None))
+    assert row.state == "same"

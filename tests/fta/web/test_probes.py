@@ -31,7 +31,7 @@ def test_it_is_ready_with_an_engine_that_keeps_up(beat: Heartbeat) -> None:
     answer = Client().get("/readyz/")
     assert answer.status_code == 200
     assert set(answer.json()["parts"]) == {"database", "broker", "engine", "work", "wecom"}
-    assert answer.json()["parts"]["broker"] == {"state": "ok", "text": "没有设置，引擎靠轮询做事", "remedy": ""}
+    assert answer.json()["parts"]["broker"] == {"state": "ok", "text": "没有设置，由引擎轮询处理", "remedy": ""}
 
 
 def test_it_is_not_ready_without_an_engine(db: None) -> None:
