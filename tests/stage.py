@@ -276,12 +276,13 @@ class Stage:
 
     def wait(self, happened: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
         """Wait until something holds and return it; fail with the processes' last words."""
-        deadline = time.monotonic() + seconds
+        deadline, pause = time.monotonic() + seconds, 0.05
         while time.monotonic() < deadline:
             found = happened()
             if found:
                 return found
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 0.25)  # whoever asks all the time takes the processor from what it waits for
         tails = "\n".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in self.processes)
         raise AssertionError(f"Waited {seconds} s for {what}\n{tails}")
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, overload
 
 from django.contrib.auth.models import User
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from approvals import selectors
@@ -20,18 +21,22 @@ LISTED = 100
 
 def active_app() -> WecomApp | None:
     """Return the application that the portal speaks through, or None."""
-    return WecomApp.objects.filter(archived=False).order_by("-is_default", "id").first()
+    return _in_use().first()
 
 
 def applications() -> list[WecomApp]:
     """Return the applications in use, the default one first."""
-    return list(WecomApp.objects.filter(archived=False).order_by("-is_default", "id"))
+    return list(_in_use())
+
+
+def _in_use() -> QuerySet[WecomApp]:
+    return WecomApp.objects.filter(archived=False).order_by("-is_default", "id")
 
 
 def portal_origin() -> str:
     """Return the origin of 微信端地址, where links in messages begin; "" while it is not known."""
     try:
-        app = active_app()
+        app = _in_use().only("app_url").first()  # asked for each link: no secret is opened for it
     except DatabaseError:
         return ""
     return app.portal_origin if app else ""

@@ -50,22 +50,28 @@ def unseal(sealed: str, context: str) -> str:
 
     Raises SealBroken when no configured key fits or the value was altered; never returns the ciphertext.
     """
+    plain = _unsealed(sealed, context, tuple(settings.FTA_SECRET_KEYS))
+    remember(plain)
+    return plain
+
+
+@lru_cache(maxsize=1024)
+def _unsealed(sealed: str, context: str, configured: tuple[str, ...]) -> str:
+    """Open a value once for all reads of its row: a channel is read for every message that goes to it."""
     try:
         prefix, kid, body = sealed.split(":", 2)
         raw = base64.b64decode(body, validate=True)
     except ValueError as error:
         raise SealBroken("The stored secret is not in the sealed format.") from error
-    keys = dict(_derive(key) for key in settings.FTA_SECRET_KEYS)
+    keys = dict(_derive(key) for key in configured)
     if prefix != PREFIX or kid not in keys:
         raise SealBroken(f"The stored secret was sealed with key {kid}, which is not in FTA_SECRET_KEYS.")
     cipher = AES.new(keys[kid], AES.MODE_GCM, nonce=raw[:12])
     cipher.update(f"{context}|{kid}".encode())
     try:
-        plain = cipher.decrypt_and_verify(raw[28:], raw[12:28]).decode()
+        return cipher.decrypt_and_verify(raw[28:], raw[12:28]).decode()
     except ValueError as error:
         raise SealBroken("The stored secret was altered or belongs to another column.") from error
-    remember(plain)
-    return plain
 
 
 def sign(text: str, context: str) -> str:
@@ -118,14 +124,22 @@ def remember(*values: str) -> None:
         return
     with _lock:
         _known.update(fresh)
-        longest_first = sorted(_known, key=len, reverse=True)
-        _pattern = re.compile("|".join(re.escape(value) for value in longest_first))
+        _pattern = None  # built anew for the next text that is redacted
+
+
+def _known_pattern() -> re.Pattern[str]:
+    global _pattern
+    with _lock:
+        if _pattern is None:
+            longest_first = sorted(_known, key=len, reverse=True)
+            _pattern = re.compile("|".join(re.escape(value) for value in longest_first))
+        return _pattern
 
 
 def redact(text: str) -> str:
     """Return `text` with every known secret value, and every credential in a URL, replaced by dots."""
-    if _pattern is not None:
-        text = _pattern.sub(MASK, text)
+    if _known:
+        text = (_pattern or _known_pattern()).sub(MASK, text)
     return _PATH_SECRET.sub(rf"\1{MASK}", _URL_SECRET.sub(rf"\1{MASK}", text))
 
 

@@ -32,7 +32,7 @@ def clean(value: Any, kind: str, form: str, limit: int = _LIMIT) -> Any:
 
 def clean_lines(text: str, kind: str, form: str) -> str:
     """Return a long text made harmless with its line ends and indents, and with its length where it had to be cut."""
-    lines = ("".join(map(_visible, line)).rstrip() for line in text[: _LONG * 2].splitlines())
+    lines = (_seen(line).rstrip() for line in text[: _LONG * 2].splitlines())
     kept = _harmless("\n".join(line for line in lines if line), kind, form)
     if size(kept) <= _LONG:
         return kept
@@ -59,8 +59,7 @@ def clean_between(written: Sequence[str], filled: str, kind: str, form: str) -> 
 
 def _text(text: str, kind: str, form: str, limit: int) -> str:
     text = text[: limit * 2]
-    text = "".join(_visible(char) for char in text)
-    text = " ".join(text.split())
+    text = " ".join(_seen(text).split())
     if len(text) > limit:
         text = text[:limit] + "…"
     return _harmless(text, kind, form)
@@ -72,6 +71,10 @@ def _harmless(text: str, kind: str, form: str) -> str:
     text = text.translate(_TABLE) if form == "markdown_v2" else text
     is_markdown = form in ("markdown", "markdown_v2", "image") or (kind == "wecom_robot" and form == "textcard")
     return text.translate(_MARKDOWN) if is_markdown else text  # a robot has no text cards: markdown stands in
+
+
+def _seen(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_visible, text))  # most texts are, and it is told at once
 
 
 def _visible(char: str) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from django.core import mail
 
-from notify.delivery import DeliveryKind
+from notify import transports
+from notify.message import Message
 from notify.messages import EVENTS
-from notify.models import Allowance, Channel, ChannelKind, Delivery, NotificationRule
+from notify.models import Channel, ChannelKind, Delivery, NotificationRule
 from tests.notify import happening
 from tests.notify.happening import Happening
 from tests.notify.test_transports import SECRET, Sink, sink
@@ -99,7 +100,7 @@ def test_it_is_told_once_by_the_rule_that_names_it_and_arrives_whole(
     there = channels(corp, sink)
     rules = {name: NotificationRule.objects.create(name=name, events=[name]) for name in EVENTS}
     for rule in rules.values():
-        rule.channels.set(there)
+        rule.channels.set(there if rule.name == event else there[:1])
 
     happen(Happening(monkeypatch, outcome or "succeeded"))
 
@@ -118,21 +119,18 @@ def test_it_is_told_once_by_the_rule_that_names_it_and_arrives_whole(
 
 def _forget_limits(corp: Corp) -> None:
     """Forget how many messages each member and group got: these are many more than an event has channels."""
-    Allowance.objects.all().delete()
     corp.world.reached_at.clear()
     for robot in corp.world.robots.values():
         robot.sent_at.clear()
 
 
 def _arrives(delivery: Delivery, arrived: Arrived, sink: Sink, language: str) -> None:
-    """Send one delivery and look at all that came of it."""
+    """Send one delivery, as the engine has it sent, and look at all that came of it."""
     arrived.requests.clear()
     mail.outbox.clear()
     sink.got.clear()
     where = str(delivery.channel)
-    DeliveryKind().do(delivery.pk)
-    delivery.refresh_from_db()
-    assert delivery.state == Delivery.State.SENT, (where, delivery.last_error)
+    transports.get(delivery.kind).send(delivery, Message.from_json(delivery.payload["message"]))
     texts = _mail(where) if delivery.kind == "email" else _hooked(sink) if delivery.kind == "webhook" else []
     for request in arrived.requests:
         texts += _within(where, delivery.kind.removeprefix("wecom_"), request)

@@ -113,7 +113,7 @@ def test_a_tag_is_sent_as_such(corp: Corp) -> None:
     engine()
     row = Delivery.objects.get()
     assert ([len(corp.inbox(name)) for name in ("lisi", "zhaoliu", "wangwu")], row.state) == ([1, 1, 0], "sent")
-    assert row.last_error == "没有送到：99。账号不存在、不在应用的可见范围里或没有接口许可。"
+    assert row.last_error == "没有送到标签 99。"
 
 
 def test_a_tag_that_nobody_has_fails_with_a_remedy(corp: Corp) -> None:
