@@ -6,10 +6,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
-_ADDRESSES = (
-    *("/intake/", "/event/api/", "/api/model/send_sms", "/wechat/entry/", "/wecom/cgi-bin/"),
-    *("/healthz/", "/readyz/", "/metrics"),
-)
+_PROBES = ("/healthz/", "/readyz/", "/metrics")
+_ADDRESSES = ("/intake/", "/event/api/", "/api/model/send_sms", "/wechat/entry/", "/wecom/cgi-bin/", *_PROBES)
 # What CSPMiddleware and XFrameOptionsMiddleware say for pages; these answers load nothing.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -30,7 +28,8 @@ class MachineLane:
             match = resolve(request.path_info)
         except Resolver404:
             return self.get_response(request)
-        request.get_host()  # raises DisallowedHost, as CommonMiddleware would
+        if not request.path_info.startswith(_PROBES):  # platforms ask by the address of a container
+            request.get_host()  # raises DisallowedHost, as CommonMiddleware would
         request.resolver_match = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         for name, value in _HEADERS.items():

@@ -48,7 +48,7 @@ def test_a_stranger_who_comes_back_from_nowhere_leaves_no_session(client: Client
 
 
 @pytest.mark.parametrize("tab", ["mine", "decided", "ended"])
-def test_the_list_costs_as_many_statements_for_fifty_as_for_five(
+def test_the_list_costs_as_many_statements_for_twenty_as_for_five(
     client: Client, operator: Person, default_policy: Policy, storm: Incident, tab: str
 ) -> None:
     client.force_login(operator.user)
@@ -66,4 +66,4 @@ def test_the_list_costs_as_many_statements_for_fifty_as_for_five(
         assert page.count('class="m-item"') == (end * 2 if tab == "mine" else end)
         return len(asked)
 
-    assert statements(0, 5) == statements(5, 50)
+    assert statements(0, 5) == statements(5, 20)

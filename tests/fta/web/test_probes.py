@@ -27,6 +27,14 @@ def test_healthz_asks_nobody() -> None:
     assert Client().get("/healthz/").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/healthz/", 200), ("/readyz/", 200), ("/metrics", 200), ("/login/", 400)]
+)
+def test_a_platform_asks_by_the_address_of_a_container(beat: Heartbeat, settings: Any, path: str, status: int) -> None:
+    settings.ALLOWED_HOSTS = ["mycompany.com"]
+    assert Client(headers={"host": "172.17.0.5:8000"}).get(path).status_code == status
+
+
 def test_it_is_ready_with_an_engine_that_keeps_up(beat: Heartbeat) -> None:
     answer = Client().get("/readyz/")
     assert answer.status_code == 200
