@@ -124,9 +124,9 @@ def test_it_locks_the_texts_that_wait_in_one_order(default_policy: Policy, game:
     only_on_postgres("SQLite locks no rows")
     people = {name: factories.person(name, "operator", businesses=(game,)) for name in ("a-b", "a")}
     asked(1)
-    for each in people.values():  # the text of a-b is the older one, though "a" is before "a-b"
+    for number, each in enumerate(people.values(), 1):  # the text of a-b is the older one, though "a" is before "a-b"
         Policy.objects.update(stages=[{"approvers": [{"person": each.user.get_username()}]}])
-        ask(held(ip=f"127.0.4.{each.pk}"))
+        ask(held(ip=f"127.0.4.{number}"))
     Policy.objects.update(stages=[{"approvers": [{"role": "operator"}]}])
     approval = ask(held(ip="127.0.4.200"))
     older, newer = Delivery.objects.filter(dedup_key__startswith="asks:").order_by("id")
