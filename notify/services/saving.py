@@ -14,6 +14,10 @@ from fta.lib.types import User
 from fta.models.engine import ConfigVersion
 from notify.models import Channel, NotificationRule, Template
 
+_BY_ROW = (
+    "channel",
+    "notification rule",
+)  # these go on pointing at a channel whatever its name; all others know the name
 _SECTIONS = {Channel: "channels", NotificationRule: "notification_rules", Template: "templates"}
 M = TypeVar("M", Channel, NotificationRule, Template)
 
@@ -23,15 +27,23 @@ class NameTaken(Exception):
 
 
 class InUse(Exception):
-    """Something still names it, so it cannot be archived."""
+    """Something still names it, so it can neither be archived nor get another name."""
 
     def __init__(self, users: Sequence[Use]) -> None:
         self.reason = _("还在使用：%(names)s。先从那里去掉。") % {"names": "、".join(use.words for use in users)}
         super().__init__(self.reason)
 
 
+@transaction.atomic
 def save_channel(row: Channel | None, values: Mapping[str, Any], user: User | AnonymousUser, now: datetime) -> Channel:
-    """Create or change a channel; the audit tells which parts changed, never the secrets in them."""
+    """Create or change a channel; the audit tells which parts changed, never the secrets in them.
+
+    Raises NameTaken, and InUse for another name while something knows it by this one.
+    """
+    if row is not None and values.get("name", row.name) != row.name:
+        users = [use for use in users_of(_SECTIONS[Channel], row.name) if use.kind not in _BY_ROW]
+        if users:
+            raise InUse(users)
     return _save(Channel, row, values, user, now)
 
 

@@ -58,6 +58,8 @@ def _edit(request: HttpRequest, form: ChannelForm, channel: Channel | None) -> H
             saved = services.save_channel(channel, form.values, request.user, timezone.now())
         except services.NameTaken:
             form.add_error("name", _("这个名称已被使用（可能是已归档的）。"))
+        except services.InUse as error:
+            form.add_error("name", error.reason)
         else:
             messages.success(request, _("已保存“%(name)s”。") % {"name": saved})
             return redirect("notify:channels")

@@ -103,3 +103,21 @@ def test_a_page_archives_only_what_nothing_uses(admin: Person) -> None:
     NotificationRule.objects.update(archived=True)
     client.post(reverse("notify:channel-archive", args=[Channel.objects.get(name="ch3").pk]))
     assert Channel.objects.get(name="ch3").archived
+
+
+@pytest.mark.parametrize(("name", "users"), [("ch1", "告警源 s、审批策略 p1、自愈套餐 a"), ("ch3", "")])
+def test_a_page_renames_only_what_nothing_knows_by_its_name(admin: Person, name: str, users: str) -> None:
+    apply(EVERYTHING)
+    client = Client()
+    client.force_login(admin.user)
+    row = Channel.objects.get(name=name)
+    address = reverse("notify:channel", args=[row.pk])
+    form = client.get(address).context["form"]
+    said = {field.html_name: field.value() or "" for field in form} | {"name": "another"}
+    answer = client.post(address, said)
+    row.refresh_from_db()
+    if users:
+        assert row.name == name
+        assert f"还在使用：{users}。" in answer.content.decode()
+    else:
+        assert (answer.status_code, row.name) == (302, "another"), answer.content.decode()
