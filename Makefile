@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PORT ?= 8000
 SHELL := /bin/bash
 
-.PHONY: setup setup-run run test check format bench faults lock test-postgres clean
+.PHONY: setup setup-run run test check format bench faults lock words test-postgres clean
 
 # The lock with hashes decides what is installed; the stamp makes a second call free.
 $(VENV)/run.stamp: requirements.lock
@@ -65,6 +65,12 @@ lock:
 	  --custom-compile-command "make lock" -o requirements.lock
 	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" -c requirements.lock -o requirements-dev.lock
+
+# For who changes words: GNU gettext finds them in the code, and makes what is read at run time.
+words: $(VENV)/dev.stamp
+	DEBUG=1 $(PY) manage.py makemessages -l en --no-location --no-obsolete --no-wrap -i "static/*" -i tests -i deploy -i $(VENV) -i var
+	sed -i '/^"POT-Creation-Date/d; /^"Report-Msgid-Bugs-To/d' locale/en/LC_MESSAGES/django.po
+	msgfmt -c -o locale/en/LC_MESSAGES/django.mo locale/en/LC_MESSAGES/django.po
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -298,6 +298,7 @@ CONTENT_SECURITY_POLICY = {
 # --- Language, time, static files, mail, logging ---
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="zh-hans")
 LANGUAGES = [("zh-hans", _("简体中文")), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Shanghai")
 USE_TZ = True
 STATIC_URL = SITE_PREFIX + "static/"

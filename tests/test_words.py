@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[1]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 MARKS = {
     "_",
-    "_now",
     "gettext",
     "gettext_lazy",
     "gettext_noop",
@@ -32,7 +31,6 @@ UNMARKED = (
     "wechat/menu.py",  # lives at WeCom, in one language
     "wechat/messages.py",  # the fixed answers
     "wechat/simulator/",  # the members and alerts of a demo
-    "fta/web/sentences.py",  # a letter for each day
 )
 SPOKEN = re.compile(
     r"\{#.*?#\}|\{% comment %\}.*?\{% endcomment %\}|\{% blocktranslate.*?\{% endblocktranslate %\}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from django import forms
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from approvals.models import ApproverGroup, Policy
@@ -31,7 +31,7 @@ class ApproversField(LinesField):
         if unknown := [
             _MARKS[kind] + name for entry in found for kind, name in entry.items() if not _exists(kind, name)
         ]:
-            raise forms.ValidationError(_now("不存在：%(names)s") % {"names": "、".join(unknown)})
+            raise forms.ValidationError(gettext("不存在：%(names)s") % {"names": "、".join(unknown)})
         return found
 
 
@@ -79,10 +79,10 @@ class PolicyForm(forms.Form):
         """Refuse what could never be answered: an escalation to nobody, a gap between stages."""
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if data.get("on_expiry") == Policy.OnExpiry.ESCALATE and not data.get("escalate_to") and not self.errors:
-            self.add_error("escalate_to", _now("写明升级给谁"))
+            self.add_error("escalate_to", gettext("写明升级给谁"))
         filled = [bool(data.get(f"approvers_{number}")) for number in self.numbers]
         if True in filled and False in filled[: len(filled) - filled[::-1].index(True)] and not self.errors:
-            self.add_error(f"approvers_{filled.index(False)}", _now("前面的阶段不能空着"))
+            self.add_error(f"approvers_{filled.index(False)}", gettext("前面的阶段不能空着"))
         return data
 
     @property
@@ -104,8 +104,8 @@ class PolicyForm(forms.Form):
 
 def words(approvers: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return approvers as people call them."""
-    roles = {"operator": _now("业务操作员与主机负责人"), "maintainer": _now("业务运维负责人")}
-    marks = {"group": _now("审批组 %s"), "duty": _now("值班 %s"), "person": "%s"}
+    roles = {"operator": gettext("业务操作员与主机负责人"), "maintainer": gettext("业务运维负责人")}
+    marks = {"group": gettext("审批组 %s"), "duty": gettext("值班 %s"), "person": "%s"}
     return [
         roles.get(name, name) if kind == "role" else marks.get(kind, "%s") % name
         for entry in approvers

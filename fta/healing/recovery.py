@@ -45,7 +45,8 @@ def _look_up(step: StepRun, now: datetime) -> None:
     except NotClaimed:
         return
     if not step.execution.history.filter(kind="step.taken_over", data__step=step.pk).exists():
-        text = f"{named(step)}：{_(LOST)}，{_('正在向目标核对结果')}"
+        looking = _("正在向目标核对结果")
+        text = f"{named(step)}：{_(LOST)}，{looking}"
         tell(step.execution, "step.taken_over", text, now, step=step.pk)
     node = next(each for each in nodes_of(step.execution.plan) if each.id == step.node)
     if is_intact(step.execution):

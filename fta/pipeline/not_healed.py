@@ -44,5 +44,6 @@ def not_healed(spell: Overflow, rows: QuerySet[Execution], now: datetime) -> str
 
 def _counted(rows: QuerySet[Execution], field: str) -> str:
     found = list(rows.order_by().values_list(field).annotate(n=Count("pk")).order_by("-n", field))
-    text = "、".join(f"{value or _('（无）')} {n}" for value, n in found[:_SHOWN])
+    none = _("（无）")
+    text = "、".join(f"{value or none} {n}" for value, n in found[:_SHOWN])
     return _("%(text)s 等 %(n)d 个") % {"text": text, "n": len(found)} if len(found) > _SHOWN else text

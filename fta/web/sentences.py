@@ -11,7 +11,10 @@ from fta.convergence.functions import FUNCTIONS
 from fta.models import Alert, Mode, Package
 from fta.web.conditions import EVERY_DAY
 
-DAYS = "一二三四五六日"
+DAYS = (
+    gettext_lazy("一"), gettext_lazy("二"), gettext_lazy("三"), gettext_lazy("四"),
+    gettext_lazy("五"), gettext_lazy("六"), gettext_lazy("日"),
+)  # fmt: skip
 _MODES = {
     Mode.OFF: gettext_lazy("只记录，不处理"),
     Mode.SHADOW: gettext_lazy("演练「%(package)s」，不动手"),
@@ -135,5 +138,5 @@ def _window(window: Any) -> str:
     days = window.get("days", EVERY_DAY)
     if not isinstance(days, list) or days == EVERY_DAY:
         return clock
-    names = [DAYS[day - 1] for day in days if isinstance(day, int) and 1 <= day <= len(DAYS)]
+    names = [str(DAYS[day - 1]) for day in days if isinstance(day, int) and 1 <= day <= len(DAYS)]
     return _("周%(days)s %(clock)s") % {"days": "、".join(names), "clock": clock}

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fta.matching import validate_match
@@ -106,7 +106,7 @@ class RuleForm(forms.Form):
         try:
             match = json.loads(text) if text else {}
         except (ValueError, RecursionError) as error:
-            raise forms.ValidationError(_now("不是 JSON：%(error)s") % {"error": error}) from error
+            raise forms.ValidationError(gettext("不是 JSON：%(error)s") % {"error": error}) from error
         problems = validate_match(match)
         if problems:
             raise forms.ValidationError([f"{path}：{message}" if path else message for path, message in problems])
@@ -115,7 +115,7 @@ class RuleForm(forms.Form):
     def clean_group_by(self) -> list[str]:
         names: list[str] = self.cleaned_data["group_by"]
         if wrong := [name for name in names if not selectors.is_group(name)]:
-            said = _now("不能按这些分组：%(names)s；这不是标签的名称。") % {"names": "、".join(wrong)}
+            said = gettext("不能按这些分组：%(names)s；这不是标签的名称。") % {"names": "、".join(wrong)}
             raise forms.ValidationError(said)
         return names
 
@@ -123,12 +123,12 @@ class RuleForm(forms.Form):
         names = [name.replace("值班：", DUTY, 1) for name in self.cleaned_data["to"]]
         duties = {name: name[len(DUTY) :].strip() for name in names if name.startswith(DUTY)}
         if wrong := set(duties.values()) - set(Duty.objects.staffed().values_list("name", flat=True)):
-            raise forms.ValidationError(_now("没有这样的值班表：%(names)s") % {"names": "、".join(sorted(wrong))})
+            raise forms.ValidationError(gettext("没有这样的值班表：%(names)s") % {"names": "、".join(sorted(wrong))})
         people = [name for name in names if name not in ROLES and name not in duties]
         known = set(Person.objects.filter(user__username__in=people).values_list("user__username", flat=True))
         missing = [name for name in people if name not in known]
         if missing:
-            raise forms.ValidationError(_now("没有这些人：%(names)s") % {"names": "、".join(missing)})
+            raise forms.ValidationError(gettext("没有这些人：%(names)s") % {"names": "、".join(missing)})
         return [
             {"role": ROLES[name]} if name in ROLES else {"duty": duties[name]} if name in duties else name
             for name in names
