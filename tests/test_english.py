@@ -69,7 +69,9 @@ def addresses(patterns: Any, namespace: str = "") -> Iterator[str]:
     for each in patterns:
         if isinstance(each, URLResolver):
             yield from addresses(each.url_patterns, f"{each.namespace}:" if each.namespace else namespace)
-        elif isinstance(each, URLPattern) and each.name and not each.pattern.converters and not each.pattern.regex.groups:
+        elif (
+            isinstance(each, URLPattern) and each.name and not each.pattern.converters and not each.pattern.regex.groups
+        ):
             yield namespace + each.name
 
 
@@ -88,7 +90,10 @@ def filled(db: None) -> dict[str, int]:
     run = factories.execution(alert=alert, package=package, rule=rule, state="succeeded")
     factories.step(run)
     with translation.override("en"):
-        waits = held(game, alert=factories.alert(title="Disk full", content="95 %", target="127.0.0.10", host=host, business=game))
+        waits = held(
+            game,
+            alert=factories.alert(title="Disk full", content="95 %", target="127.0.0.10", host=host, business=game),
+        )
         approval = services.open_gate(waits, ["the rule asks first"], timezone.now())
     return {"web:alert": alert.pk, "web:execution": run.pk, "approvals:detail": approval.pk, "web:host": host.pk}
 
@@ -96,7 +101,9 @@ def filled(db: None) -> dict[str, int]:
 def test_no_page_speaks_chinese(settings: Any, filled: dict[str, int], admin: Person, client: Client) -> None:
     settings.LANGUAGE_CODE = "en"
     client.force_login(admin.user)
-    pages = [reverse(name) for name in addresses(get_resolver().url_patterns) if not name.startswith(("admin:", "api:"))]
+    pages = [
+        reverse(name) for name in addresses(get_resolver().url_patterns) if not name.startswith(("admin:", "api:"))
+    ]
     pages += [reverse(name, args=[pk]) for name, pk in filled.items()]
     left: dict[str, set[str]] = {}
     looked = 0
@@ -108,7 +115,12 @@ def test_no_page_speaks_chinese(settings: Any, filled: dict[str, int], admin: Pe
             if answer.status_code != 200 or not answer.get("Content-Type", "").startswith("text/html"):
                 continue
             looked += 1
-            text = re.sub(r"<textarea.*?</textarea>|<pre.*?</pre>|<code.*?</code>", "", unescape(answer.content.decode()), flags=re.S)
+            text = re.sub(
+                r"<textarea.*?</textarea>|<pre.*?</pre>|<code.*?</code>",
+                "",
+                unescape(answer.content.decode()),
+                flags=re.S,
+            )
             if "<html" in text and '<html lang="en"' not in text:
                 left[page] = {"not said to be English"}
             if found := set(re.findall(r"[^<>\"\n]*[\u4e00-\u9fff][^<>\"\n]*", KEPT.sub("", text))):

@@ -41,7 +41,7 @@ IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 RECORDED = re.compile(r"(?:System fault|Reason|Not done): .*|Code \S+ · 驳回（网页审批）.*", re.MULTILINE)
 # A name that was not filled in, a value that Python wrote, a line that names something and does not say it.
 UNRESOLVED = re.compile(r"\{\{|\{%|%\(|\bNone\b|Undefined|[：:]\s*$|^\s*[，,]|· *$", re.MULTILINE)
-THEIRS = re.compile(r"\{\{ 7.7 \}\}|%\(x\)s")  # what HOSTILE has of it
+THEIRS = re.compile(r"\{\{ 7.7 \}\}|%\((?:x\)s|x?\)?…)")  # what HOSTILE has of it, whole or where a card cuts it
 LIVE = re.compile(r"<@|://evil|<script|<font color='")  # for WeCom in every form
 LIVE_MARKDOWN = re.compile(r"\[win\]|`rm`|\*\*b\*\*")
 BYTES = {"app": 2048, "chat": 2048, "robot": 4096}  # of markdown; a text holds 2048 everywhere
