@@ -24,12 +24,14 @@ from wechat.models import WecomApp
 
 WAIT = {"id": 1, "name": "Wait", "type": "sleep", "params": {"seconds": 1}}
 CATALOGUE = ROOT / "locale/en/LC_MESSAGES/django.mo"
+CODE = re.compile(r"<textarea.*?</textarea>|<pre.*?</pre>|<code.*?</code>", re.DOTALL)
 PLACES = re.compile(r"%\(\w+\)|%[sd]|\{\w+\}|</?kbd>|<span[^>]*>")
 MARKED = re.compile(r"gettext(?:_noop|_lazy)?\(u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 # What stays Chinese in English: what a person types or finds in WeCom, what other systems compare, and the choice of a language.
 KEPT = re.compile(
-    r"待办|详情|转交|停止|恢复|帮助|值班|是 or 否|空闲机|国庆节|账号|姓名|邮箱|名称|业务|集群|模块|负责人|备机|属性\.机房|审批列表|简体中文"
-    r"|磁盘写满|即将执行|,请审核！|同意请回复|驳回请回复|token不正确|POST不是合法JSON|创建审批单成功|【故障自愈】|愈|组:"
+    r"待办|详情|转交|停止|恢复|帮助|值班|是 or 否|空闲机|国庆节|账号|姓名|邮箱|名称|业务|集群|模块|负责人|备机|属性\.机房|组:"
+    r"|审批列表|简体中文|磁盘写满|即将执行|,请审核！|同意请回复|驳回请回复|【故障自愈】|愈"
+    r"|token不正确|POST不是合法JSON|创建审批单成功"
 )
 
 
