@@ -26,6 +26,9 @@ from fta.models.engine import DbNow, NotInState
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
+# An attempt that ended without a word, with its process or its database, tells little of the body: machines fail more often.
+MAX_UNTOLD = 20
+MOST_SECONDS = 60  # that a body waits for another attempt
 RELAY = "relay"  # the mark, among what is kept of the query, of a body that is to be handed on as well
 # What one transaction takes at most: enough to share its cost, not so much that others wait for it.
 MOST_BODIES = 50
@@ -115,18 +118,23 @@ def _counted(rows: QuerySet[Inbox]) -> list[int]:
     """Choose the first of these bodies, with those behind it that are new, and count the attempt before it is made.
 
     A body that ends its process, as for want of memory, fails nowhere: without this it would do so for ever. One that may have
-    done so before is taken alone, and put aside after as many attempts as any other.
+    done so before is taken alone; should it do so again, the others go first, and after MAX_UNTOLD attempts it is put aside.
     """
     with transaction.atomic():
         found = list(_free(rows).order_by("id").values_list("pk", "attempts")[:MOST_BODIES])
         before = found[0][1] if found else 0
-        if before >= MAX_ATTEMPTS:
+        if before >= MAX_UNTOLD:
             _close(found[0][0], Inbox.State.POISON, _("处理时进程 %s 次意外中断，可能是内存不足") % before)
             return []
         new = takewhile(lambda row: row[1] == 0, found)
         taken = [pk for pk, _attempts in (found[:1] if before else new)]
-        Inbox.objects.filter(pk__in=taken).update(attempts=F("attempts") + 1)
+        again = timezone.now() + _pause(before) if before else None
+        Inbox.objects.filter(pk__in=taken).update(attempts=F("attempts") + 1, not_before=again)
     return taken
+
+
+def _pause(attempts: int) -> timedelta:
+    return timedelta(seconds=min(2**attempts, MOST_SECONDS))
 
 
 def _free(rows: QuerySet[Inbox]) -> QuerySet[Inbox]:
@@ -275,7 +283,7 @@ def _failed(pk: int, error: Exception) -> None:
     rows = Inbox.objects.filter(pk=pk, state=Inbox.State.NEW)
     rows.update(error=f"{type(error).__name__}: {error}"[:2000])
     attempts = rows.values_list("attempts", flat=True).first() or 0
-    if attempts >= MAX_ATTEMPTS:
+    if attempts >= (MAX_UNTOLD if isinstance(error, OperationalError) else MAX_ATTEMPTS):
         _close(pk, Inbox.State.POISON, f"{type(error).__name__}: {error}")
     else:
-        rows.update(not_before=timezone.now() + timedelta(seconds=2**attempts))
+        rows.update(not_before=timezone.now() + _pause(attempts))
