@@ -3,10 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from itertools import takewhile
 from urllib.parse import parse_qsl
 
 from django.db import OperationalError, connection, transaction
@@ -26,9 +24,6 @@ from fta.models.engine import DbNow, NotInState
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
-# An attempt that ended without a word, with its process or its database, tells little of the body: machines fail more often.
-MAX_UNTOLD = 20
-MOST_SECONDS = 60  # that a body waits for another attempt
 RELAY = "relay"  # the mark, among what is kept of the query, of a body that is to be handed on as well
 # What one transaction takes at most: enough to share its cost, not so much that others wait for it.
 MOST_BODIES = 50
@@ -43,8 +38,8 @@ ONE_BY_ONE_AFTER = 2
 class InboxKind:
     """Bodies of one source are taken many at a time, in their order: all of them are stored and decided, or each is tried alone.
 
-    Nobody else takes bodies of that source meanwhile: a recovery must not overtake its alert. One that failed before is always
-    taken alone, for its neighbours must not wait for it.
+    Nobody else takes bodies of that source meanwhile: a recovery must not overtake its alert. One that was tried in vain before
+    is always taken alone, for its neighbours must not wait for it.
     """
 
     name = "inbox"
@@ -76,12 +71,23 @@ def _turn(source: int, pk: int | None = None) -> bool:
 
 
 def _batch(source: int, pk: int | None) -> bool:
-    with _held(source) as free:
-        if free:
-            _together(_counted(_fresh(source)))
-            if pk is not None:
-                _together(_counted(_due().filter(pk=pk).exclude(not_before=None)))
-        return free
+    taken: list[Inbox] = []
+    again = False
+    try:
+        with transaction.atomic():
+            if not _is_free(source):
+                return False
+            found = _rows(_due().filter(Q(attempts=0) | Q(pk=pk), source=source).order_by("id"), MOST_BODIES)
+            taken = [inbox for inbox in found if inbox.attempts == 0]
+            again = len(taken) < len(found)
+            _process(taken)
+    except Exception:  # whatever it was, each body tells its own
+        logger.exception("Unable to process %s inbox rows together; each is tried alone", len(taken))
+        for inbox in taken:
+            _alone(inbox.pk, source)
+    if again and pk is not None:
+        _alone(pk, source)
+    return True
 
 
 def _due() -> QuerySet[Inbox]:
@@ -89,84 +95,36 @@ def _due() -> QuerySet[Inbox]:
 
 
 def _fresh(source: int) -> QuerySet[Inbox]:
-    """Return the bodies of a source that have not failed: new ones, and those whose process ended under them."""
-    return Inbox.objects.filter(state=Inbox.State.NEW, source=source, not_before=None)
+    return _due().filter(source=source, attempts=0)
 
 
-@contextmanager
-def _held(source: int) -> Iterator[bool]:
-    """Keep everybody else from a source for the block; False when somebody else does so.
+def _is_free(source: int) -> bool:
+    """Keep everybody else from a source until the end of the transaction; False when somebody else does so.
 
-    The lock is the session's, for the block is more than one transaction; should the process end, it ends with it. SQLite has one
-    writer and one engine.
+    SQLite has one writer: whoever is in a transaction there is alone anyway.
     """
     if connection.vendor != "postgresql":
-        yield True
-        return
+        return True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_SOURCE_LOCK, source])
-        free = bool(cursor.fetchone()[0])
-    try:
-        yield free
-    finally:
-        if free:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_SOURCE_LOCK, source])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_SOURCE_LOCK, source])
+        return bool(cursor.fetchone()[0])
 
 
-def _counted(rows: QuerySet[Inbox]) -> list[int]:
-    """Choose the first of these bodies, with those behind it that are new, and count the attempt before it is made.
-
-    A body that ends its process, as for want of memory, fails nowhere: without this it would do so for ever. One that may have
-    done so before is taken alone; should it do so again, the others go first, and after MAX_UNTOLD attempts it is put aside.
-    """
-    with transaction.atomic():
-        found = list(_free(rows).order_by("id").values_list("pk", "attempts")[:MOST_BODIES])
-        before = found[0][1] if found else 0
-        if before >= MAX_UNTOLD:
-            _close(found[0][0], Inbox.State.POISON, _("处理时进程 %s 次意外中断，可能是内存不足") % before)
-            return []
-        new = takewhile(lambda row: row[1] == 0, found)
-        taken = [pk for pk, _attempts in (found[:1] if before else new)]
-        again = timezone.now() + _pause(before) if before else None
-        Inbox.objects.filter(pk__in=taken).update(attempts=F("attempts") + 1, not_before=again)
-    return taken
-
-
-def _pause(attempts: int) -> timedelta:
-    return timedelta(seconds=min(2**attempts, MOST_SECONDS))
-
-
-def _free(rows: QuerySet[Inbox]) -> QuerySet[Inbox]:
-    """Return the rows that nobody else has in hand, locked: a person may be putting one aside."""
+def _rows(rows: QuerySet[Inbox], most: int) -> list[Inbox]:
+    """Take rows that nobody else has in hand: a person may be putting one aside."""
     if connection.features.has_select_for_update_skip_locked:
-        return rows.select_for_update(skip_locked=True, of=("self",))
-    return rows
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
+    return list(rows.select_related("source__business")[:most])
 
 
-def _together(pks: Sequence[int]) -> None:
-    """Process bodies whose attempt is counted: all of them in one transaction, or else each in one of its own."""
+def _alone(pk: int, source: int) -> None:
     try:
         with transaction.atomic():
-            _process(_rows(pks))
-    except Exception:  # whatever it was, each body tells its own
-        logger.exception("Unable to process %s inbox rows together; each is tried alone", len(pks))
-        for pk in pks:
-            _alone(pk)
-
-
-def _alone(pk: int) -> None:
-    try:
-        with transaction.atomic():
-            _process(_rows([pk]))
+            if _is_free(source):
+                _process(_rows(_due().filter(pk=pk), 1))
     except Exception as error:  # whatever it was, the body stays and is tried again
         logger.exception("Unable to process inbox row %s", pk)
         _failed(pk, error)
-
-
-def _rows(pks: Sequence[int]) -> list[Inbox]:
-    rows = Inbox.objects.filter(pk__in=pks, state=Inbox.State.NEW).order_by("id")
-    return list(_free(rows).select_related("source__business")) if pks else []
 
 
 def read(inbox: Inbox) -> list[ParsedAlert]:
@@ -194,17 +152,14 @@ def _process(inboxes: Sequence[Inbox]) -> None:
     """Store and decide what the bodies say, as many of them, in their order, as fit into one transaction."""
     said: list[Said] = []
     taken: dict[int, Inbox] = {}
-    for at, inbox in enumerate(inboxes):
+    for inbox in inboxes:
         try:
             alerts = read(inbox)
         except Rejected as error:
             _close(inbox.pk, Inbox.State.REJECTED, str(error))
             continue
         if said and len(said) + len(alerts) > MOST_ALERTS:
-            # What is left stays due, and nothing was tried with it.
-            left = Inbox.objects.filter(pk__in=[each.pk for each in inboxes[at:]])
-            left.update(attempts=F("attempts") - 1)
-            break
+            break  # what is left stays due
         inbox.results = []
         taken[inbox.pk] = inbox
         _relay(inbox)
@@ -230,7 +185,7 @@ def _keep(said: Sequence[Said]) -> None:
             signals.announce_all(signals.alerts_fired, "alerts", fired)
         for item, stored in zip(wave, found, strict=True):
             item.inbox.results.append(stored.as_answer())
-            (_act_alone if item.inbox.attempts > ONE_BY_ONE_AFTER else _act)(stored, item.now)
+            (_act_alone if item.inbox.attempts >= ONE_BY_ONE_AFTER else _act)(stored, item.now)
 
 
 def _done(inboxes: Collection[Inbox]) -> None:
@@ -281,9 +236,9 @@ def _close(pk: int, state: str, error: str) -> None:
 
 def _failed(pk: int, error: Exception) -> None:
     rows = Inbox.objects.filter(pk=pk, state=Inbox.State.NEW)
-    rows.update(error=f"{type(error).__name__}: {error}"[:2000])
+    rows.update(attempts=F("attempts") + 1, error=f"{type(error).__name__}: {error}"[:2000])
     attempts = rows.values_list("attempts", flat=True).first() or 0
-    if attempts >= (MAX_UNTOLD if isinstance(error, OperationalError) else MAX_ATTEMPTS):
+    if attempts >= MAX_ATTEMPTS:
         _close(pk, Inbox.State.POISON, f"{type(error).__name__}: {error}")
     else:
-        rows.update(not_before=timezone.now() + _pause(attempts))
+        rows.update(not_before=timezone.now() + timedelta(seconds=2**attempts))
